@@ -1,0 +1,41 @@
+"""The words that the stages share: records, where they stand, and what a fetch brings back."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+Header = tuple[str, bytes]
+
+
+class TopicPartition(NamedTuple):
+    """One partition of one topic; partitions are numbered from 0."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        """As Kafka names the folder of a partition."""
+        return f"{self.topic}-{self.partition}"
+
+
+class Record(NamedTuple):
+    """One record on its way into a log.
+
+    A plain tuple, because one is made for each report: `timestamp` is in milliseconds since the epoch, key and
+    value are bytes as they will lie on disk.
+    """
+
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+    headers: tuple[Header, ...] = ()
+
+
+class StoredRecord(NamedTuple):
+    """One record as it is read back from a log; its first four fields are those of Record."""
+
+    key: bytes | None
+    value: bytes | None
+    timestamp: int
+    headers: tuple[Header, ...]
+    offset: int

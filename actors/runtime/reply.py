@@ -1,0 +1,73 @@
+"""One-shot answers: the only way anything comes back from an actor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+
+class Reply(Generic[T]):
+    """A slot for one answer, which the answering actor fills once.
+
+    The asker either waits (`await reply.wait()`) or hands in `notify`, which is called, without an argument, when the
+    answer is there: so a session with many answers outstanding needs no task for each of them.
+    """
+
+    __slots__ = ("_error", "_event", "_notify", "_value", "done")
+
+    def __init__(self, notify: Callable[[], None] | None = None) -> None:
+        self.done = False
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._notify = notify
+        self._event: trio.Event | None = None
+
+    def set(self, value: T) -> None:
+        """Answer. A second answer is ignored: the asker already went on with the first."""
+        self._fill(value, None)
+
+    def fail(self, error: BaseException) -> None:
+        """Answer with an error, which is raised where the answer is read."""
+        self._fill(None, error)
+
+    @property
+    def error(self) -> BaseException | None:
+        """The error of a failed answer; None while there is no answer or a good one."""
+        return self._error
+
+    def value(self) -> T:
+        """The answer, or its error raised; only to be called once `done`."""
+        if not self.done:
+            raise RuntimeError("there is no answer yet")
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]  # set() took a T
+
+    async def wait(self) -> T:
+        """Wait for the answer and return it.
+
+        Raises:
+            ActorGone: the actor ended before it answered.
+        """
+        if not self.done:
+            if self._event is None:
+                self._event = trio.Event()
+            await self._event.wait()
+        else:
+            await trio.lowlevel.checkpoint()
+        return self.value()
+
+    def _fill(self, value: T | None, error: BaseException | None) -> None:
+        if self.done:
+            return
+        self.done = True
+        self._value = value
+        self._error = error
+        if self._event is not None:
+            self._event.set()
+        if self._notify is not None:
+            self._notify()

@@ -1,0 +1,44 @@
+"""What one may ask of a topic partition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from actors.records import Record
+from actors.runtime.reply import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Store these records, in this order, next to one another.
+
+    `size` is the sum of their keys and values in bytes and is the message's weight in the mailbox. The answer is the
+    offset of the first one, and comes after the commit (`sync: true`: after fdatasync).
+    """
+
+    records: Sequence[Record]
+    size: int
+    reply: Reply[int] = field(default_factory=Reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Begin a new segment, so that the present one can be copied or expire; answers with the segment's base offset."""
+
+    reply: Reply[int] = field(default_factory=Reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Retain:
+    """Delete the segments that the topic's retention no longer keeps; answers with how many went."""
+
+    reply: Reply[int] = field(default_factory=Reply)
+
+
+PartitionMessage = Append | Roll | Retain
+
+
+def weigh(message: PartitionMessage) -> int:
+    """The weight of a message in bytes; those without records weigh a token byte."""
+    return message.size if isinstance(message, Append) else 1

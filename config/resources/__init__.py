@@ -1,0 +1,40 @@
+"""Every kind of resource, one file a family; `AnyResource` is their union, told apart by `kind`."""
+
+from config.resources.apps import App
+from config.resources.base import AppResource, Resource, Secret, SecretReference
+from config.resources.connections import Connection
+from config.resources.devices import Device, Product, Property, Service
+from config.resources.routes import Backend, DataBackend, MockBackend, Route, RouteRequest
+from config.resources.rules import Rule, RuleSource, RuleTarget
+from config.resources.tasks import Field, Task, TaskSource, TaskTarget
+from config.resources.topics import Retention, Topic
+
+AnyResource = App | Product | Device | Topic | Rule | Connection | Task | Route
+
+__all__ = [
+    "AnyResource",
+    "App",
+    "AppResource",
+    "Backend",
+    "Connection",
+    "DataBackend",
+    "Device",
+    "Field",
+    "MockBackend",
+    "Product",
+    "Property",
+    "Resource",
+    "Retention",
+    "Route",
+    "RouteRequest",
+    "Rule",
+    "RuleSource",
+    "RuleTarget",
+    "Secret",
+    "SecretReference",
+    "Service",
+    "Task",
+    "TaskSource",
+    "TaskTarget",
+    "Topic",
+]

@@ -1,0 +1,23 @@
+"""Kind `app`: who owns resources, and who calls."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from config.resources.base import Name, Resource, Secret
+
+
+class App(
+    Resource, tag_field="kind", tag="app", frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
+    """An application: owner of resources, and a client with a key and a secret.
+
+    `key` and `secret` log it in over MQTT; each of `app_codes` opens routes with `auth: app`. A key or secret that
+    is left out is generated and shown once.
+    """
+
+    key: Name | None = None
+    secret: Secret = None
+    app_codes: Annotated[tuple[Secret, ...], msgspec.Meta(max_length=5)] = ()

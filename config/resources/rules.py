@@ -1,0 +1,40 @@
+"""Kind `rule`: which reports go to which topics, and how."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from config.resources.base import AppResource, DeviceName, Name, TopicName
+
+
+class RuleSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Whose reports: all devices of a product, or those named, published to MQTT topics that `topic` matches."""
+
+    product: Name
+    devices: Literal["all"] | tuple[DeviceName, ...] = "all"
+    topic: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+
+
+class RuleTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Where to."""
+
+    topic: TopicName
+
+
+class Rule(
+    AppResource, tag_field="kind", tag="rule", frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
+    """Reports of the sources become records of the targets.
+
+    With `include_device` a record's value is `{"device": {...}, "data": <payload>}`. `base64` encodes the payload (then
+    `data` is a string). `key` is `device` (the device's name), `none`, or the path of a JSON field.
+    """
+
+    sources: RuleSource | tuple[RuleSource, ...] = msgspec.field(name="from")
+    to: Annotated[tuple[RuleTarget, ...], msgspec.Meta(min_length=1)]
+    include_device: bool = False
+    base64: bool = False
+    key: Annotated[str, msgspec.Meta(min_length=1)] = "device"
+    enabled: bool = True

@@ -1,0 +1,54 @@
+"""Kind `task`: moves the records of a topic into a table."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from config.resources.base import AppResource, Name, TopicName
+
+FieldType = Literal["string", "integer", "number", "boolean", "json"]
+
+
+class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A field read out of each record: `path` is dotted (`data.deviceId`, `readings.0.value`)."""
+
+    name: Name
+    type: FieldType = "string"
+    path: Annotated[str, msgspec.Meta(min_length=1)]
+    required: bool = True
+
+
+class TaskSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Where records come from and what is read out of them."""
+
+    topic: TopicName
+    start: Literal["earliest", "latest"] = "latest"
+    format: Literal["json"] = "json"
+    fields: tuple[Field, ...] = ()
+
+
+class TaskTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Where rows go: `columns` maps a column to a field's name, or to one of $topic $partition $offset $timestamp $key.
+
+    With `key` rows are upserted by those columns, without it they are inserted. `create` makes a missing table.
+    """
+
+    connection: Name
+    table: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    columns: Annotated[dict[str, str], msgspec.Meta(min_length=1)]
+    key: tuple[str, ...] = ()
+    create: bool = False
+
+
+class Task(
+    AppResource, tag_field="kind", tag="task", frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
+    """A running movement of data. `runners` at most as many as the topic has partitions; left out: one for all."""
+
+    mode: Literal["realtime"] = "realtime"
+    source: TaskSource
+    target: TaskTarget
+    runners: Annotated[int, msgspec.Meta(ge=1, le=50)] = 1
+    enabled: bool = True

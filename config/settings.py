@@ -1,0 +1,110 @@
+"""The daemon's settings: one frozen tree, whose defaults live here and only here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Listener(_Section, frozen=True, kw_only=True):
+    """Where a listener is bound; port 0 picks a free one."""
+
+    host: str = "127.0.0.1"
+    port: Port = 0
+
+
+class MqttSettings(_Section, frozen=True, kw_only=True):
+    """Bounds of a device's session. Sizes in bytes, times in seconds."""
+
+    listen: Listener = Listener(port=1883)
+    connect_timeout: Seconds = 10.0
+    max_connections: Positive = 20_000
+    max_packet_bytes: Positive = 1024 * 1024
+    max_subscriptions: Positive = 100
+    inflight_bytes: Positive = 64 * 1024
+    outbox_bytes: Positive = 256 * 1024
+    # A device that asks for no keep alive is let go once it has been silent for so long that its socket must be dead.
+    max_keep_alive: Positive = 65_535
+
+
+class GatewaySettings(_Section, frozen=True, kw_only=True):
+    """Bounds of a gateway connection and request. Sizes in bytes, times in seconds."""
+
+    listen: Listener = Listener(port=8080)
+    max_connections: Positive = 10_000
+    header_line_bytes: Positive = 32 * 1024
+    header_bytes: Positive = 128 * 1024
+    uri_bytes: Positive = 32 * 1024
+    body_bytes: Positive = 12 * 1024 * 1024
+    header_timeout: Seconds = 15.0
+    body_timeout: Seconds = 60.0
+    keep_alive_timeout: Seconds = 75.0
+    write_timeout: Seconds = 60.0
+    max_rows: Positive = 10_000
+    max_result_bytes: Positive = 16 * 1024 * 1024
+
+
+class ControlSettings(_Section, frozen=True, kw_only=True):
+    """The control API."""
+
+    listen: Listener = Listener(port=8090)
+    max_body_bytes: Positive = 16 * 1024 * 1024
+
+
+class LogSettings(_Section, frozen=True, kw_only=True):
+    """The on-disk log. Sizes in bytes, times in seconds."""
+
+    segment_bytes: Positive = 256 * 1024 * 1024
+    segment_seconds: Positive = 24 * 3600
+    index_interval_bytes: Positive = 4096
+    mailbox_bytes: Positive = 4 * 1024 * 1024
+    flush_interval: Seconds = 0.5
+    retention_interval: Seconds = 60.0
+    # Free space kept for offsets and metadata: whichever of the two is larger.
+    reserve_bytes: int = 64 * 1024 * 1024
+    reserve_percent: float = 1.0
+
+
+class TaskSettings(_Section, frozen=True, kw_only=True):
+    """Task runners. Sizes in bytes, times in seconds."""
+
+    fetch_bytes: Positive = 1024 * 1024
+    batch_rows: Positive = 5_000
+    retry_initial: Seconds = 0.2
+    retry_max: Seconds = 30.0
+
+
+class LoggingSettings(_Section, frozen=True, kw_only=True):
+    """`auto` writes coloured lines on a terminal and JSON elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class KeySettings(_Section, frozen=True, kw_only=True):
+    """Where the instance key is: by default `DIR/instance.key`, else an environment variable or another file."""
+
+    env: str | None = None
+    file: str | None = None
+
+
+class Settings(_Section, frozen=True, kw_only=True):
+    """Everything an operator may set for a daemon."""
+
+    mqtt: MqttSettings = MqttSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    control: ControlSettings = ControlSettings()
+    log: LogSettings = LogSettings()
+    tasks: TaskSettings = TaskSettings()
+    logging: LoggingSettings = LoggingSettings()
+    instance_key: KeySettings = KeySettings()
+    drain_seconds: Seconds = 20.0

@@ -1,0 +1,84 @@
+"""All that a plugin may import.
+
+A connector is one module with `CONNECTOR = ConnectorType(...)`: its name, the Struct of its settings, and a function
+that builds it. See `plugins/connectors/sqlite.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actors.errors import (
+    CommitUnknownError,
+    ConnectorError,
+    FencedError,
+    ParameterError,
+    ResultTooLargeError,
+    RowRejectedError,
+    StatementError,
+)
+from actors.ports import (
+    Bridge,
+    Column,
+    ConnectionReport,
+    Connector,
+    Position,
+    QueryResult,
+    ResultLimits,
+    TargetTable,
+    WriteBatch,
+)
+from actors.records import TopicPartition
+from config.resources.base import Secret, SecretReference
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the daemon hands to a connector: its data folder, and the bridge to asyncio libraries."""
+
+    data: Path
+    bridge: Bridge
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorType:
+    """What a connector module declares.
+
+    `settings` is a msgspec Struct that forbids unknown fields; the names in `secrets` are fields of it that are
+    secrets: they are stored sealed, handed to `build` as plain text, and never shown.
+    """
+
+    name: str
+    settings: type[msgspec.Struct]
+    build: Callable[[Any, Host], Connector]
+    secrets: tuple[str, ...] = ()
+
+
+__all__ = [
+    "Bridge",
+    "Column",
+    "CommitUnknownError",
+    "ConnectionReport",
+    "Connector",
+    "ConnectorError",
+    "ConnectorType",
+    "FencedError",
+    "Host",
+    "ParameterError",
+    "Position",
+    "QueryResult",
+    "ResultLimits",
+    "ResultTooLargeError",
+    "RowRejectedError",
+    "Secret",
+    "SecretReference",
+    "StatementError",
+    "TargetTable",
+    "TopicPartition",
+    "WriteBatch",
+]
