@@ -65,6 +65,11 @@ class Mailbox(Generic[M]):
         self._taken = 0
         self._sealed = False
 
+    @property
+    def sealed(self) -> bool:
+        """Whether the mailbox takes nothing new any more."""
+        return self._sealed
+
     def offer(self, message: M) -> bool:
         """Leave a message if there is room now, and say whether there was.
 

@@ -1,0 +1,268 @@
+"""Supervisors: children as data, started in order, restarted by strategy, drained in reverse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import structlog
+import trio
+
+from actors.errors import PenstockError
+from actors.runtime.actor import Child
+from actors.runtime.backoff import Backoff
+from actors.runtime.child import ChildSpec, ChildState, ChildStatus, Restart, Strategy, Supervised, describe
+from actors.runtime.intensity import Intensity
+from actors.runtime.mailbox import Mailbox
+
+log = structlog.get_logger()
+
+
+class SupervisorFailedError(PenstockError):
+    """A child failed more often than its supervisor may restart it, or could not be started at all."""
+
+    def __init__(self, supervisor: str, child: str, reason: BaseException) -> None:
+        super().__init__(f"{supervisor}: {child} failed: {describe(reason)}")
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    child: Supervised
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    child: Supervised
+    run: int
+    error: BaseException | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    pass
+
+
+_Event = _Start | _Ended | _Stop
+
+
+class Supervisor:
+    """Runs children and keeps them running; is itself a Child, so supervisors form a tree.
+
+    A child that ends with an error is restarted by `strategy`, after a back-off. More than `intensity` allows, and the
+    supervisor stops its children and fails, which is its parent's matter. A child whose spec says `resource` never
+    escalates: it is parked as failed with its reason, and tried again with back-off up to 60 s.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        specs: Sequence[ChildSpec] = (),
+        *,
+        strategy: Strategy = Strategy.ONE_FOR_ONE,
+        intensity: Intensity | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.name = name
+        self._specs = list(specs)
+        self._strategy = strategy
+        self._intensity = intensity or Intensity()
+        self._backoff = backoff or Backoff()
+        self._children: dict[str, Supervised] = {}
+        # Each child has at most one end outstanding and each caller waits, so what stands in line is bounded by both.
+        self._events: Mailbox[_Event] = Mailbox(name, capacity=1024)
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Start the children in order, then keep them until `stop`.
+
+        Raises:
+            SupervisorFailedError: a child failed for good.
+        """
+        failure: SupervisorFailedError | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                try:
+                    for spec in self._specs:
+                        await self._start_first(spec)
+                    started()
+                    await self._serve()
+                except SupervisorFailedError as error:
+                    # Raised again outside of the nursery, which would wrap it into a group.
+                    failure = error
+                await self._drain_all(list(self._children.values()))
+                nursery.cancel_scope.cancel()
+        finally:
+            self._nursery = None
+            self._events.close()
+        if failure is not None:
+            raise failure
+
+    def stop(self) -> None:
+        """Drain the children in reverse order, each within its own deadline, then return from `run`."""
+        self._events.submit(_Stop())
+
+    async def add(self, spec: ChildSpec) -> None:
+        """Start one more child and wait until it is up, or, where it belongs to a resource, until it first failed.
+
+        Raises:
+            SupervisorFailedError: it failed before it was up, and does not belong to a resource.
+        """
+        child = self._adopt(spec)
+        self._events.submit(_Start(child))
+        await child.settled.wait()
+
+    async def remove(self, name: str) -> None:
+        """Drain one child within its deadline and forget it; unknown names are no error."""
+        child = self._children.get(name)
+        if child is not None:
+            child.wanted = False
+            await self._drain(child)
+            if self._children.get(name) is child:
+                del self._children[name]
+
+    def children(self) -> list[ChildStatus]:
+        """The children in the order of their start."""
+        return [child.status() for child in self._children.values()]
+
+    def child(self, name: str) -> Child | None:
+        """The living instance of a child, for those who show its statistics."""
+        child = self._children.get(name)
+        return child.instance if child is not None else None
+
+    def tree(self, depth: int = 0) -> Iterator[tuple[int, ChildStatus]]:
+        """This supervisor's children and theirs, depth first, each with its depth."""
+        for child in list(self._children.values()):
+            yield depth, child.status()
+            if isinstance(child.instance, Supervisor):
+                yield from child.instance.tree(depth + 1)
+
+    # --- the owner task --------------------------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        while True:
+            event = await self._events.get()
+            match event:
+                case _Start(child):
+                    self._launch(child)
+                case _Ended(child, run, error):
+                    if child.wanted and run == child.run:
+                        await self._ended(child, error)
+                case _Stop():
+                    return
+                case _:
+                    assert_never(event)
+
+    async def _start_first(self, spec: ChildSpec) -> None:
+        child = self._adopt(spec)
+        self._launch(child)
+        await child.settled.wait()
+        if child.error is not None and not spec.resource:
+            raise SupervisorFailedError(self.name, spec.name, child.error)
+
+    def _adopt(self, spec: ChildSpec) -> Supervised:
+        if spec.name in self._children:
+            raise ValueError(f"{self.name} already has a child named {spec.name}")
+        child = self._children[spec.name] = Supervised(spec)
+        return child
+
+    def _launch(self, child: Supervised) -> None:
+        if child.wanted and not child.running and self._nursery is not None:
+            child.begin()
+            self._nursery.start_soon(self._run_child, child, child.run, name=f"{self.name}/{child.spec.name}")
+
+    async def _run_child(self, child: Supervised, run: int) -> None:
+        error: BaseException | None = None
+        try:
+            with child.scope:
+                child.instance = child.spec.start()
+                await child.instance.run(child.is_up)
+        except BaseExceptionGroup as group:
+            cancelled, failures = group.split(trio.Cancelled)
+            error = failures
+            if cancelled is not None:
+                raise cancelled from None
+        except Exception as failure:  # noqa: BLE001 - whatever a child dies of is its supervisor's matter
+            error = failure
+        finally:
+            child.ended(error)
+        if not self._events.sealed:
+            self._events.submit(_Ended(child, run, error))
+
+    async def _ended(self, child: Supervised, error: BaseException | None) -> None:
+        spec = child.spec
+        if spec.restart is Restart.TEMPORARY or (spec.restart is Restart.TRANSIENT and error is None):
+            self._children.pop(spec.name, None)
+            self._log_failure(child, error)
+            return
+        now = trio.current_time()
+        child.failed(now, healthy_after=self._intensity.window)
+        self._log_failure(child, error)
+        if spec.resource:
+            self._launch_later(child, parked=child.attempts > self._intensity.limit)
+            return
+        reason = error or PenstockError("it ended although it should run on")
+        if self._intensity.record(now):
+            raise SupervisorFailedError(self.name, spec.name, reason)
+        await self._restart(child)
+
+    def _log_failure(self, child: Supervised, error: BaseException | None) -> None:
+        if error is not None:
+            # The traceback once: a child that fails again and again says one line each time.
+            traceback = error if child.attempts <= 1 else None
+            actor = f"{self.name}/{child.spec.name}"
+            log.error("actor failed", actor=actor, reason=describe(error), failures=child.attempts, exc_info=traceback)
+
+    async def _restart(self, child: Supervised) -> None:
+        match self._strategy:
+            case Strategy.ONE_FOR_ONE:
+                self._launch_later(child, parked=False)
+            case Strategy.ONE_FOR_ALL | Strategy.REST_FOR_ONE:
+                affected = list(self._children.values())
+                if self._strategy is Strategy.REST_FOR_ONE:
+                    affected = affected[affected.index(child) :]
+                await self._drain_all(affected)
+                await trio.sleep(self._backoff.delay(child.attempts))
+                for one in affected:
+                    await self._start_again(one)
+            case _:
+                assert_never(self._strategy)
+
+    async def _start_again(self, child: Supervised) -> None:
+        child.restarts += 1
+        self._launch(child)
+        await child.settled.wait()
+        # Its end, if it failed again, is an event of its own that counts towards the intensity.
+
+    def _launch_later(self, child: Supervised, *, parked: bool) -> None:
+        child.state = ChildState.FAILED if parked else ChildState.RESTARTING
+        child.restarts += 1
+        if self._nursery is not None:
+            self._nursery.start_soon(self._sleep_then_launch, child, self._backoff.delay(child.attempts))
+
+    async def _sleep_then_launch(self, child: Supervised, delay: float) -> None:
+        with child.waiting as scope:
+            await trio.sleep(delay)
+        if not scope.cancelled_caught:
+            self._events.submit(_Start(child))
+
+    # --- draining --------------------------------------------------------------------------------------------------
+
+    async def _drain_all(self, children: Sequence[Supervised]) -> None:
+        for child in reversed(children):
+            await self._drain(child)
+
+    async def _drain(self, child: Supervised) -> None:
+        """Ask a child to end, wait for its deadline, then cancel it and wait for its end."""
+        child.waiting.cancel()
+        if child.running and child.instance is not None:
+            child.instance.stop()
+            with trio.move_on_after(child.spec.shutdown):
+                await child.gone.wait()
+            if not child.gone.is_set():
+                log.warning("actor did not drain in time", actor=f"{self.name}/{child.spec.name}")
+                child.scope.cancel()
+                await child.gone.wait()
+        child.state = ChildState.STOPPED
