@@ -1,0 +1,122 @@
+"""What the metadata store keeps, and what any store must be able to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+from actors.records import TopicPartition
+from config.resources import AnyResource
+from config.resources.identity import Identity, identity
+
+SecretForm = Literal["digest", "sealed", "reference"]
+
+
+class StoredSecret(NamedTuple):
+    """A secret as it is kept, never plain.
+
+    `digest`: an HMAC, good for checking only. `sealed`: encrypted text. `reference`: an encrypted `SecretReference`
+    in JSON, resolved each time it is used, so that a rotated file is picked up.
+    """
+
+    form: SecretForm
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What the store adds to a resource; times are milliseconds since the epoch, the first version is 1."""
+
+    version: int
+    created: int
+    updated: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResource:
+    """A resource without its secrets, and its secrets by field (`secret`, `app_codes.0`, `settings.password`)."""
+
+    resource: AnyResource
+    meta: Meta
+    secrets: Mapping[str, StoredSecret] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> Identity:
+        """The name under which it is stored."""
+        return identity(self.resource)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """Who this instance is; `key_check` tells whether an instance key is the one its secrets were made with."""
+
+    id: str
+    created: int
+    key_check: bytes | None
+
+
+class Rejection(NamedTuple):
+    """A report that was refused: when (milliseconds since the epoch) and why."""
+
+    at: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """What was last seen of a device; times are milliseconds since the epoch.
+
+    `since` and `reason` are about being offline: when it was last seen and why it left. `rejections` are the last few
+    of `rejected`, newest last.
+    """
+
+    product: str
+    device: str
+    since: int | None = None
+    reason: str = ""
+    last_report: int | None = None
+    reports: int = 0
+    rejected: int = 0
+    rejections: tuple[Rejection, ...] = ()
+
+
+class Store(Protocol):
+    """The metadata of an instance; every change is one transaction that is on disk when the call returns.
+
+    Each method raises StorageError, which names the database.
+    """
+
+    async def instance(self) -> Instance:
+        """Who this instance is; the id was made when the store was."""
+
+    async def set_key_check(self, check: bytes, *, forget_secrets: bool = False) -> None:
+        """Keep the check value of the instance key; `forget_secrets` deletes those made with another one."""
+
+    async def load_all(self) -> list[StoredResource]:
+        """Every resource with its secrets."""
+
+    async def apply(self, puts: Sequence[StoredResource], removals: Sequence[Identity] = ()) -> None:
+        """Store and delete, all or nothing; a resource that is put replaces the one of its name, secrets included."""
+
+    async def load_offsets(self, group: str) -> Mapping[TopicPartition, int]:
+        """Committed offsets of a group; the next offset to read."""
+
+    async def save_offsets(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Store committed offsets of a group."""
+
+    async def delete_offsets(self, group: str) -> None:
+        """Forget a group."""
+
+    async def load_device_status(self) -> list[DeviceStatus]:
+        """What was last seen of each device."""
+
+    async def save_device_status(self, statuses: Sequence[DeviceStatus]) -> None:
+        """Store a batch of them; devices that are no longer resources are skipped."""
+
+    async def backup_into(self, folder: Path) -> Path:
+        """Write a consistent copy into a folder while running; returns the file."""
+
+    async def close(self) -> None:
+        """End; nothing that was stored is lost."""

@@ -1,0 +1,270 @@
+"""The embedded metadata store: one SQLite file in the data folder."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import trio
+
+from actors.errors import StorageError
+from actors.records import TopicPartition
+from config.resources import AnyResource
+from config.resources.identity import Identity
+from daemon.store.migrate import Migration, migrate, shipped
+from daemon.store.model import DeviceStatus, Instance, Meta, Rejection, StoredResource, StoredSecret
+
+T = TypeVar("T")
+
+FILE_NAME = "penstock.db"
+
+
+class SqliteStore:
+    """`penstock.db`: WAL, synchronous=FULL, one connection that writes, every call in a worker thread.
+
+    Build one with `await SqliteStore.open(folder)`; it implements `daemon.store.model.Store`.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self.path = path
+        self._connection = connection
+        self._turn = trio.CapacityLimiter(1)
+        self._backup_turn = trio.CapacityLimiter(1)
+
+    @classmethod
+    async def open(cls, folder: Path, migrations: Sequence[Migration] | None = None) -> SqliteStore:
+        """Open, or create, the database in a folder, and bring its schema up to date.
+
+        Raises:
+            ConfigurationError: it was written by a newer program.
+            StorageError: it cannot be opened, or is no database.
+        """
+        path = folder / FILE_NAME
+        steps = shipped() if migrations is None else migrations
+        return cls(await trio.to_thread.run_sync(_connect, path, steps), path)
+
+    async def instance(self) -> Instance:
+        """Who this instance is."""
+        return await self._run(_instance)
+
+    async def set_key_check(self, check: bytes, *, forget_secrets: bool = False) -> None:
+        """Keep the check value of the instance key; `forget_secrets` deletes those made with another one."""
+        await self._write(partial(_set_key_check, check=check, forget_secrets=forget_secrets))
+
+    async def load_all(self) -> list[StoredResource]:
+        """Every resource with its secrets."""
+        return await self._run(_load_all)
+
+    async def apply(self, puts: Sequence[StoredResource], removals: Sequence[Identity] = ()) -> None:
+        """Store and delete in one transaction."""
+        if puts or removals:
+            await self._write(partial(_apply, puts=puts, removals=removals))
+
+    async def load_offsets(self, group: str) -> Mapping[TopicPartition, int]:
+        """Committed offsets of a group; the next offset to read."""
+        return await self._run(partial(_load_offsets, group=group))
+
+    async def save_offsets(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Store committed offsets of a group."""
+        rows = [(group, place.topic, place.partition, offset) for place, offset in offsets.items()]
+        if rows:
+            await self._write(lambda db: db.executemany("INSERT OR REPLACE INTO offsets VALUES (?, ?, ?, ?)", rows))
+
+    async def delete_offsets(self, group: str) -> None:
+        """Forget a group."""
+        await self._write(lambda db: db.execute("DELETE FROM offsets WHERE consumer_group = ?", (group,)))
+
+    async def load_device_status(self) -> list[DeviceStatus]:
+        """What was last seen of each device."""
+        return await self._run(_load_device_status)
+
+    async def save_device_status(self, statuses: Sequence[DeviceStatus]) -> None:
+        """Store a batch; devices that are no longer resources are skipped."""
+        if statuses:
+            await self._write(partial(_save_device_status, statuses=statuses))
+
+    async def backup_into(self, folder: Path) -> Path:
+        """Write a consistent copy into a folder while running; returns the file."""
+        target = folder / FILE_NAME
+        with _storage_errors(target):
+            await trio.to_thread.run_sync(_backup, self.path, target, limiter=self._backup_turn)
+        return target
+
+    async def close(self) -> None:
+        """End; nothing that was stored is lost."""
+        with trio.CancelScope(shield=True):
+            await self._run(lambda db: db.close())
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with _storage_errors(self.path):
+            return await trio.to_thread.run_sync(work, self._connection, limiter=self._turn)
+
+    async def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        await self._run(partial(_in_transaction, work=work))
+
+
+@contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(f"{path}: {error}") from error
+
+
+def _connect(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:
+    with _storage_errors(path):
+        # Created by us, so that nobody else may read it even for a moment.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
+        try:
+            _prepare(connection, path, migrations)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    now = time.time_ns() // 1_000_000
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    migrate(connection, migrations, where=str(path), now=now)
+    connection.execute("INSERT OR IGNORE INTO instance VALUES (1, ?, ?, NULL)", (str(uuid.uuid4()), now))
+
+
+def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], object]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _instance(connection: sqlite3.Connection) -> Instance:
+    return Instance(*connection.execute("SELECT id, created, key_check FROM instance").fetchone())
+
+
+def _set_key_check(connection: sqlite3.Connection, check: bytes, *, forget_secrets: bool) -> None:
+    connection.execute("UPDATE instance SET key_check = ?", (check,))
+    if forget_secrets:
+        connection.execute("DELETE FROM secrets")
+
+
+def _load_all(connection: sqlite3.Connection) -> list[StoredResource]:
+    secrets: dict[tuple[str, str], dict[str, StoredSecret]] = {}
+    for kind, name, field, form, value in connection.execute("SELECT kind, name, field, form, value FROM secrets"):
+        secrets.setdefault((kind, name), {})[field] = StoredSecret(form, value)
+    rows = connection.execute("SELECT kind, name, version, created, updated, spec FROM resources ORDER BY kind, name")
+    decoder = msgspec.json.Decoder(AnyResource)
+    return [
+        StoredResource(_decode(decoder, kind, name, spec), Meta(*meta), secrets.get((kind, name), {}))
+        for kind, name, *meta, spec in rows
+    ]
+
+
+def _decode(decoder: msgspec.json.Decoder[AnyResource], kind: str, name: str, spec: str) -> AnyResource:
+    try:
+        return decoder.decode(spec)
+    except msgspec.DecodeError as error:
+        raise StorageError(f"the stored {kind} {name} cannot be read: {error}") from error
+
+
+def _apply(connection: sqlite3.Connection, puts: Sequence[StoredResource], removals: Sequence[Identity]) -> None:
+    # The secrets of what is removed or put go with the foreign key.
+    gone = [*removals, *(stored.identity for stored in puts)]
+    connection.executemany("DELETE FROM resources WHERE kind = ? AND name = ?", gone)
+    connection.executemany(
+        "DELETE FROM device_status WHERE product = ? AND device = ?",
+        [one.name.split("/", 1) for one in removals if one.kind == "device"],
+    )
+    connection.executemany("INSERT INTO resources VALUES (?, ?, ?, ?, ?, ?, ?)", map(_resource_row, puts))
+    connection.executemany("INSERT INTO secrets VALUES (?, ?, ?, ?, ?)", _secret_rows(puts))
+
+
+def _resource_row(stored: StoredResource) -> tuple[object, ...]:
+    meta = stored.meta
+    app = getattr(stored.resource, "app", None)
+    spec = msgspec.json.encode(stored.resource).decode()
+    return (*stored.identity, app, meta.version, meta.created, meta.updated, spec)
+
+
+def _secret_rows(puts: Sequence[StoredResource]) -> Iterator[tuple[object, ...]]:
+    for stored in puts:
+        for field, secret in stored.secrets.items():
+            yield (*stored.identity, field, *secret)
+
+
+def _load_offsets(connection: sqlite3.Connection, group: str) -> dict[TopicPartition, int]:
+    rows = connection.execute(
+        "SELECT topic, partition, next_offset FROM offsets WHERE consumer_group = ?",
+        (group,),
+    )
+    return {TopicPartition(topic, partition): offset for topic, partition, offset in rows}
+
+
+def _load_device_status(connection: sqlite3.Connection) -> list[DeviceStatus]:
+    decoder = msgspec.json.Decoder(tuple[Rejection, ...])
+    rows = connection.execute(
+        "SELECT rejections, product, device, since, reason, last_report, reports, rejected FROM device_status"
+    )
+    return [replace(DeviceStatus(*row), rejections=decoder.decode(rejections)) for rejections, *row in rows]
+
+
+def _save_device_status(connection: sqlite3.Connection, statuses: Sequence[DeviceStatus]) -> None:
+    connection.executemany(
+        """
+        INSERT OR REPLACE INTO device_status SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
+        WHERE EXISTS (SELECT 1 FROM resources WHERE kind = 'device' AND name = ?1 || '/' || ?2)
+        """,
+        [
+            (
+                one.product,
+                one.device,
+                one.since,
+                one.reason,
+                one.last_report,
+                one.reports,
+                one.rejected,
+                msgspec.json.encode(one.rejections).decode(),
+            )
+            for one in statuses
+        ],
+    )
+
+
+def _backup(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Exclusive: a backup never overwrites one that is there.
+    os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    reader = sqlite3.connect(source, isolation_level=None, timeout=10.0)
+    try:
+        writer = sqlite3.connect(target, isolation_level=None)
+        try:
+            reader.backup(writer)
+        finally:
+            writer.close()
+    finally:
+        reader.close()
+    _sync(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
