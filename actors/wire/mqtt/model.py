@@ -1,0 +1,95 @@
+"""CONNECT, SUBSCRIBE and UNSUBSCRIBE through amqtt's packet classes, once `validate` has passed their bytes.
+
+amqtt reads from a stream with coroutines; here the stream is one whole packet in memory, so the coroutine never waits
+and is driven by hand. What identifies a client is read from the bytes: amqtt invents missing client ids and takes
+passwords for text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from amqtt.mqtt.connect import ConnectPacket
+from amqtt.mqtt.packet import CONNECT, SUBSCRIBE, UNSUBSCRIBE, MQTTFixedHeader
+from amqtt.mqtt.subscribe import SubscribePacket
+from amqtt.mqtt.unsubscribe import UnsubscribePacket
+
+from actors.wire.mqtt import validate
+from actors.wire.mqtt.packets import SUPPORTED_LEVELS, Connect, Subscribe, Unsubscribe
+
+
+class _WholePacket:
+    """A stream that holds one packet's body; reading beyond it is an error, not a wait."""
+
+    __slots__ = ("_body", "_position")
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._position = 0
+
+    async def read(self, size: int) -> bytes:
+        end = self._position + size
+        if end > len(self._body):
+            raise validate.MalformedError("a field ends beyond the packet")
+        taken = self._body[self._position : end]
+        self._position = end
+        return taken
+
+
+def connect(body: bytes) -> Connect:
+    """Decode the body of a CONNECT; of a level that is not supported nothing but the level.
+
+    Raises:
+        MalformedError: it is not MQTT.
+    """
+    level = validate.protocol_level(body)
+    if level not in SUPPORTED_LEVELS:
+        return Connect(level=level)
+    credentials = validate.connect(body)
+    packet = _decode(ConnectPacket, CONNECT, body)
+    return Connect(
+        level=level,
+        client_id=credentials.client_id,
+        clean_session=packet.clean_session_flag,
+        keep_alive=packet.keep_alive,
+        username=credentials.username,
+        password=credentials.password,
+        will=packet.will_flag,
+    )
+
+
+def subscribe(body: bytes) -> Subscribe:
+    """Decode the body of a SUBSCRIBE.
+
+    Raises:
+        MalformedError: it breaks a rule.
+    """
+    validate.subscribe(body)
+    packet = _decode(SubscribePacket, SUBSCRIBE, body)
+    return Subscribe(packet_id=packet.variable_header.packet_id, filters=tuple(packet.payload.topics))
+
+
+def unsubscribe(body: bytes) -> Unsubscribe:
+    """Decode the body of an UNSUBSCRIBE.
+
+    Raises:
+        MalformedError: it breaks a rule.
+    """
+    validate.unsubscribe(body)
+    packet = _decode(UnsubscribePacket, UNSUBSCRIBE, body)
+    return Unsubscribe(packet_id=packet.variable_header.packet_id, filters=tuple(packet.payload.topics))
+
+
+def _decode(packet_class: Any, packet_type: int, body: bytes) -> Any:
+    header = MQTTFixedHeader(packet_type, 0, len(body))
+    return _drive(packet_class.from_stream(_WholePacket(body), fixed_header=header))
+
+
+def _drive(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    coroutine.close()
+    raise RuntimeError("a decoder waited for bytes although the whole packet was there")

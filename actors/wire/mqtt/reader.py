@@ -1,0 +1,186 @@
+"""Cuts packets out of what a client sends.
+
+PUBLISH, PUBACK and PINGREQ are cut by hand on the buffer: nearly every packet is one of them. CONNECT, SUBSCRIBE and
+UNSUBSCRIBE go through `model`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from actors.wire.mqtt import model, validate
+from actors.wire.mqtt.packets import (
+    MQTT_3_1_1,
+    SUPPORTED_LEVELS,
+    Connect,
+    Disconnect,
+    Malformed,
+    Packet,
+    Pingreq,
+    Puback,
+    Pubcomp,
+    Publish,
+    Pubrec,
+    Pubrel,
+)
+from actors.wire.mqtt.validate import MalformedError
+
+_PUBLISH: Final = 3
+# The first byte of a PUBLISH with QoS 1 that is neither retained nor sent again: the hot path.
+_PLAIN_PUBLISH: Final = 0x32
+_MIN_QOS1_LENGTH: Final = 5  # topic length, one character, packet id
+
+# Every packet but PUBLISH that a client sends: its name, the flags of its header, and how its body is decoded.
+_KINDS: Final[dict[int, tuple[str, int, Callable[[bytes], Packet]]]] = {
+    1: ("CONNECT", 0, model.connect),
+    4: ("PUBACK", 0, lambda body: Puback(validate.lone_packet_id("PUBACK", body))),
+    5: ("PUBREC", 0, lambda body: Pubrec(validate.lone_packet_id("PUBREC", body))),
+    6: ("PUBREL", 2, lambda body: Pubrel(validate.lone_packet_id("PUBREL", body))),
+    7: ("PUBCOMP", 0, lambda body: Pubcomp(validate.lone_packet_id("PUBCOMP", body))),
+    8: ("SUBSCRIBE", 2, model.subscribe),
+    10: ("UNSUBSCRIBE", 2, model.unsubscribe),
+    12: ("PINGREQ", 0, lambda body: validate.without_body("PINGREQ", body, Pingreq())),
+    14: ("DISCONNECT", 0, lambda body: validate.without_body("DISCONNECT", body, Disconnect())),
+}
+_SERVER_KINDS: Final = {2: "CONNACK", 9: "SUBACK", 11: "UNSUBACK", 13: "PINGRESP"}
+
+_LENGTH_BYTES: Final = 4
+# A device publishes to one topic, an application to some more; past this the cache begins anew.
+_CACHED_TOPICS: Final = 64
+_CACHED_TOPIC_BYTES: Final = 256
+
+_new = tuple.__new__
+
+
+class PacketReader:
+    """The packets of one connection, in the order in which they came.
+
+    After the first malformed packet, and after a CONNECT of a level that is not supported, nothing more is taken.
+    `max_packet_bytes` is the size of the largest whole packet; a larger one is malformed once its length is known.
+    """
+
+    __slots__ = ("_ended", "_level", "_max_packet_bytes", "_needed", "_rest", "_topics")
+
+    def __init__(self, max_packet_bytes: int) -> None:
+        self._max_packet_bytes = max_packet_bytes
+        self._rest = bytearray()
+        self._needed = 0
+        self._level = MQTT_3_1_1
+        self._ended = False
+        self._topics: dict[bytes, str] = {}
+
+    def feed(self, data: bytes) -> list[Packet]:
+        """Take what the socket brought and return every packet that is whole now; keep the rest.
+
+        Never raises for what a client sent: a malformed packet is the last one in the list, as `Malformed`.
+        """
+        if self._ended:
+            return []
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._needed:
+                return []
+            data = bytes(self._rest)
+            self._rest.clear()
+        packets: list[Packet] = []
+        try:
+            position = self._cut(data, packets)
+        except MalformedError as error:
+            packets.append(Malformed(str(error)))
+            self._ended = True
+            return packets
+        if position < len(data) and not self._ended:
+            self._rest += memoryview(data)[position:]
+        return packets
+
+    def _cut(self, data: bytes, packets: list[Packet]) -> int:
+        """Append every whole packet, and return where the first one begins that is not whole."""
+        position = 0
+        end = len(data)
+        append = packets.append
+        topics = self._topics
+        while end - position > 1 and not self._ended:
+            first = data[position]
+            length = data[position + 1]
+            body = position + 2
+            if length & 0x80:
+                length, body = _long_length(data, position + 1)
+            stop = body + length
+            if stop > end:
+                self._check_size(stop - position)
+                self._needed = stop - position
+                return position
+            if first == _PLAIN_PUBLISH and length >= _MIN_QOS1_LENGTH:
+                payload = body + 4 + (data[body] << 8 | data[body + 1])
+                topic = topics.get(data[body + 2 : payload - 2])
+                packet_id = data[payload - 2] << 8 | data[payload - 1] if payload <= stop else 0
+                if topic is not None and packet_id and stop - position <= self._max_packet_bytes:
+                    append(_new(Publish, (topic, data[payload:stop], 1, packet_id, False, False)))
+                    position = stop
+                    continue
+            self._check_size(stop - position)
+            append(self._packet(first, data[body:stop]))
+            position = stop
+        self._needed = 2
+        return position
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_packet_bytes:
+            raise MalformedError(f"a packet of {size} bytes, and at most {self._max_packet_bytes} are taken")
+
+    def _packet(self, first: int, body: bytes) -> Packet:
+        kind, flags = first >> 4, first & 0x0F
+        if kind == _PUBLISH:
+            return self._publish(flags, body)
+        if kind not in _KINDS:
+            what = _SERVER_KINDS.get(kind)
+            raise MalformedError(f"{what} is for servers to send" if what else f"packet type {kind} is reserved")
+        name, expected_flags, decode = _KINDS[kind]
+        validate.header_flags(name, flags, expected_flags, self._level)
+        packet = decode(body)
+        if type(packet) is Connect:
+            self._level = packet.level
+            self._ended = packet.level not in SUPPORTED_LEVELS
+        return packet
+
+    def _publish(self, flags: int, body: bytes) -> Publish:
+        qos = flags >> 1 & 3
+        dup = bool(flags & validate.DUP_FLAG)
+        validate.publish_flags(qos, dup=dup)
+        topic_end = 2 + (body[0] << 8 | body[1]) if len(body) > 1 else 2
+        begin = topic_end + 2 if qos else topic_end
+        if begin > len(body):
+            raise MalformedError("PUBLISH: topic or packet id ends beyond the packet")
+        packet_id = body[topic_end] << 8 | body[topic_end + 1] if qos else 0
+        if qos and not packet_id:
+            raise MalformedError("PUBLISH: the packet id is 0 [MQTT-2.3.1-1]")
+        topic = self._topic(body[2:topic_end])
+        return Publish(topic, body[begin:], qos, packet_id, bool(flags & validate.RETAIN_FLAG), dup)
+
+    def _topic(self, name: bytes) -> str:
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = validate.topic_name(name)
+            if len(self._topics) >= _CACHED_TOPICS:
+                self._topics.clear()
+            if len(name) <= _CACHED_TOPIC_BYTES:
+                self._topics[name] = topic
+        return topic
+
+
+def _long_length(data: bytes, position: int) -> tuple[int, int]:
+    """The remaining length whose bytes begin at `position`, and where the body begins.
+
+    Seven bits a byte, at most four bytes (MQTT 3.1.1, 2.2.3). While its last byte is not there yet: such a length
+    and body that the packet is not whole before it is.
+    """
+    length = 0
+    for shift in range(_LENGTH_BYTES):
+        at = position + shift
+        if at >= len(data):
+            return 1, at
+        length |= (data[at] & 0x7F) << 7 * shift
+        if not data[at] & 0x80:
+            return length, at + 1
+    raise MalformedError("the remaining length takes more than four bytes [MQTT 3.1.1, 2.2.3]")

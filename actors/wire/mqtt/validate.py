@@ -1,0 +1,241 @@
+"""What the bytes of a packet must keep before anything decodes them: lengths, flags, ids, UTF-8, leftovers.
+
+Each rejection names the rule it follows, as MQTT 3.1.1 numbers them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, TypeVar
+
+from actors.wire.mqtt.packets import MQTT_3_1, MQTT_3_1_1
+from actors.wire.mqtt.topics import is_valid_filter, is_valid_name
+
+P = TypeVar("P")
+
+MAX_QOS = 2
+PROTOCOL_NAMES = {MQTT_3_1: "MQIsdp", MQTT_3_1_1: "MQTT"}
+
+USERNAME_FLAG = 0x80
+PASSWORD_FLAG = 0x40
+WILL_RETAIN_FLAG = 0x20
+WILL_QOS_SHIFT = 3
+WILL_FLAG = 0x04
+RESERVED_FLAG = 0x01
+DUP_FLAG = 0x08
+RETAIN_FLAG = 0x01
+
+# MQTT sets no limit; a packet full of filters would keep every other client waiting while it is decoded.
+MAX_FILTERS = 1024
+
+
+class MalformedError(ValueError):
+    """The bytes are not MQTT; its text is the reason."""
+
+
+class Cursor:
+    """Reads the fields of one packet's body one after another, never beyond its end.
+
+    `packet` names the packet in reasons.
+    """
+
+    __slots__ = ("_body", "_packet", "_position")
+
+    def __init__(self, packet: str, body: bytes) -> None:
+        self._packet = packet
+        self._body = body
+        self._position = 0
+
+    @property
+    def at_end(self) -> bool:
+        """Whether everything has been read."""
+        return self._position >= len(self._body)
+
+    def integer(self, size: int, what: str) -> int:
+        """An unsigned big-endian integer of `size` bytes."""
+        return int.from_bytes(self._take(size, what), "big")
+
+    def binary(self, what: str) -> bytes:
+        """Bytes with their length in front."""
+        return self._take(self.integer(2, what), what)
+
+    def text(self, what: str) -> str:
+        """A UTF-8 string with its length in front."""
+        return utf8(self.binary(what), f"{self._packet}: {what}")
+
+    def finish(self) -> None:
+        """Nothing may be left over."""
+        left = len(self._body) - self._position
+        if left:
+            raise MalformedError(f"{self._packet}: {left} bytes left over at the end of the packet")
+
+    def _take(self, size: int, what: str) -> bytes:
+        end = self._position + size
+        if end > len(self._body):
+            raise MalformedError(f"{self._packet}: {what} ends beyond the packet")
+        taken = self._body[self._position : end]
+        self._position = end
+        return taken
+
+
+class Credentials(NamedTuple):
+    """What identifies a client, as it stands in the bytes of CONNECT."""
+
+    client_id: str
+    username: str | None
+    password: bytes | None
+
+
+def utf8(data: bytes, what: str) -> str:
+    """Decode a string as MQTT has them: well-formed UTF-8, no surrogates [MQTT-1.5.3-1], no NUL [MQTT-1.5.3-2]."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedError(f"{what} is not UTF-8 [MQTT-1.5.3-1]") from error
+    if "\0" in text:
+        raise MalformedError(f"{what} contains U+0000 [MQTT-1.5.3-2]")
+    return text
+
+
+def topic_name(data: bytes) -> str:
+    """The topic of a PUBLISH: not empty [MQTT-4.7.3-1], no wildcards [MQTT-3.3.2-2]."""
+    name = utf8(data, "PUBLISH: topic")
+    if not name:
+        raise MalformedError("PUBLISH: the topic is empty [MQTT-4.7.3-1]")
+    if not is_valid_name(name):
+        raise MalformedError("PUBLISH: the topic contains a wildcard [MQTT-3.3.2-2]")
+    return name
+
+
+def protocol_level(body: bytes) -> int:
+    """The protocol level of a CONNECT; 5 and above are told apart by their level alone.
+
+    Raises:
+        MalformedError: it is not MQTT [MQTT-3.1.2-1].
+    """
+    cursor = Cursor("CONNECT", body)
+    name = cursor.text("protocol name")
+    level = cursor.integer(1, "protocol level")
+    if name not in PROTOCOL_NAMES.values():
+        raise MalformedError("CONNECT: the protocol name is neither MQTT nor MQIsdp [MQTT-3.1.2-1]")
+    expected = PROTOCOL_NAMES.get(level, name)
+    if name != expected:
+        raise MalformedError(f"CONNECT: protocol level {level} goes with the name {expected} [MQTT-3.1.2-1]")
+    return level
+
+
+def connect(body: bytes) -> Credentials:
+    """Check a CONNECT of MQTT 3.1 or 3.1.1, and read what identifies the client.
+
+    Raises:
+        MalformedError: a flag, length or string is wrong.
+    """
+    cursor = Cursor("CONNECT", body)
+    cursor.text("protocol name")
+    level = cursor.integer(1, "protocol level")
+    flags = cursor.integer(1, "connect flags")
+    _check_connect_flags(flags, level)
+    cursor.integer(2, "keep alive")
+    client_id = cursor.text("client id")
+    if flags & WILL_FLAG:
+        if not is_valid_name(cursor.text("will topic")):
+            raise MalformedError("CONNECT: the will topic is empty or contains a wildcard [MQTT-4.7.1-1]")
+        cursor.binary("will message")
+    username = cursor.text("user name") if flags & USERNAME_FLAG else None
+    password = cursor.binary("password") if flags & PASSWORD_FLAG else None
+    cursor.finish()
+    return Credentials(client_id, username, password)
+
+
+def _check_connect_flags(flags: int, level: int) -> None:
+    will_qos = flags >> WILL_QOS_SHIFT & 3
+    if flags & RESERVED_FLAG and level != MQTT_3_1:
+        raise MalformedError("CONNECT: the reserved flag is set [MQTT-3.1.2-3]")
+    if will_qos > MAX_QOS:
+        raise MalformedError("CONNECT: the will has QoS 3 [MQTT-3.1.2-14]")
+    if not flags & WILL_FLAG and (will_qos or flags & WILL_RETAIN_FLAG):
+        raise MalformedError("CONNECT: will QoS or will retain without a will [MQTT-3.1.2-13, MQTT-3.1.2-15]")
+    if flags & PASSWORD_FLAG and not flags & USERNAME_FLAG:
+        raise MalformedError("CONNECT: a password without a user name [MQTT-3.1.2-22]")
+
+
+def subscribe(body: bytes) -> None:
+    """Check the body of a SUBSCRIBE.
+
+    Raises:
+        MalformedError: the id is 0, a filter or its QoS is wrong, or there is none or far too many.
+    """
+    cursor = Cursor("SUBSCRIBE", body)
+    _check_packet_id("SUBSCRIBE", cursor.integer(2, "packet id"))
+    if cursor.at_end:
+        raise MalformedError("SUBSCRIBE: no topic filter [MQTT-3.8.3-3]")
+    for _ in _filters("SUBSCRIBE", cursor):
+        if cursor.integer(1, "requested QoS") > MAX_QOS:
+            raise MalformedError("SUBSCRIBE: the requested QoS is not 0, 1 or 2 [MQTT-3.8.3-4]")
+
+
+def unsubscribe(body: bytes) -> None:
+    """Check the body of an UNSUBSCRIBE.
+
+    Raises:
+        MalformedError: the id is 0, a filter is wrong, or there is none or far too many.
+    """
+    cursor = Cursor("UNSUBSCRIBE", body)
+    _check_packet_id("UNSUBSCRIBE", cursor.integer(2, "packet id"))
+    if cursor.at_end:
+        raise MalformedError("UNSUBSCRIBE: no topic filter [MQTT-3.10.3-2]")
+    for _ in _filters("UNSUBSCRIBE", cursor):
+        pass
+
+
+def _filters(packet: str, cursor: Cursor) -> Iterator[str]:
+    for _ in range(MAX_FILTERS):
+        if cursor.at_end:
+            return
+        topic_filter = cursor.text("topic filter")
+        _check_filter(packet, topic_filter)
+        yield topic_filter
+    if not cursor.at_end:
+        raise MalformedError(f"{packet}: more than {MAX_FILTERS} topic filters in one packet")
+
+
+def lone_packet_id(packet: str, body: bytes) -> int:
+    """The packet id of a packet that consists of nothing else (PUBACK, PUBREC, PUBREL, PUBCOMP)."""
+    if len(body) != 2:  # noqa: PLR2004 - a packet id is two bytes
+        raise MalformedError(f"{packet}: a body of {len(body)} bytes instead of 2")
+    packet_id = body[0] << 8 | body[1]
+    _check_packet_id(packet, packet_id)
+    return packet_id
+
+
+def without_body(name: str, body: bytes, packet: P) -> P:
+    """Give back `packet`, which is nothing but its header (PINGREQ, DISCONNECT), once that is so."""
+    if body:
+        raise MalformedError(f"{name}: a body of {len(body)} bytes where there is none")
+    return packet
+
+
+def publish_flags(qos: int, *, dup: bool) -> None:
+    """Check QoS and DUP of a PUBLISH."""
+    if qos > MAX_QOS:
+        raise MalformedError("PUBLISH: QoS 3 [MQTT-3.3.1-4]")
+    if dup and not qos:
+        raise MalformedError("PUBLISH: DUP with QoS 0 [MQTT-3.3.1-2]")
+
+
+def header_flags(packet: str, flags: int, expected: int, level: int) -> None:
+    """Check the lower half of a packet's first byte [MQTT-2.2.2-1]; MQTT 3.1 calls these flags not used."""
+    if flags != expected and level != MQTT_3_1:
+        raise MalformedError(f"{packet}: the header's flags are {flags:#x} instead of {expected:#x} [MQTT-2.2.2-1]")
+
+
+def _check_packet_id(packet: str, packet_id: int) -> None:
+    if packet_id == 0:
+        raise MalformedError(f"{packet}: the packet id is 0 [MQTT-2.3.1-1]")
+
+
+def _check_filter(packet: str, topic_filter: str) -> None:
+    if not topic_filter:
+        raise MalformedError(f"{packet}: a topic filter is empty [MQTT-4.7.3-1]")
+    if not is_valid_filter(topic_filter):
+        raise MalformedError(f"{packet}: a wildcard shares its level or # is not last [MQTT-4.7.1-2, MQTT-4.7.1-3]")
