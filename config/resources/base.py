@@ -6,12 +6,34 @@ from typing import Annotated
 
 import msgspec
 
+# `$(?!\n)`: Python's `$` alone also matches before a line end.
 # A name travels in topic names, file names, URLs and user names: nothing in it may mean anything there.
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)",
+        max_length=128,
+        description="a name (letters, digits, `.`, `_`, `-`; a letter or digit first)",
+    ),
+]
 # A device's name is its physical identifier (IMEI, MAC address, serial number); MQTT's `+`, `#`, `/` and `$` stay out.
-DeviceName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]*$", max_length=128)]
+DeviceName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]*$(?!\n)",
+        max_length=128,
+        description="a device's name (letters, digits, `.`, `_`, `:`, `@`, `-`; a letter or digit first)",
+    ),
+]
 # As Kafka names topics.
-TopicName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=200)]
+TopicName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$(?!\n)",
+        max_length=200,
+        description="a topic's name (letters, digits, `.`, `_`, `-`; no `.` first)",
+    ),
+]
 Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 

@@ -32,7 +32,7 @@ class Rule(
     `data` is a string). `key` is `device` (the device's name), `none`, or the path of a JSON field.
     """
 
-    sources: RuleSource | tuple[RuleSource, ...] = msgspec.field(name="from")
+    sources: RuleSource | Annotated[tuple[RuleSource, ...], msgspec.Meta(min_length=1)] = msgspec.field(name="from")
     to: Annotated[tuple[RuleTarget, ...], msgspec.Meta(min_length=1)]
     include_device: bool = False
     base64: bool = False
