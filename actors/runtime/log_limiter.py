@@ -33,16 +33,21 @@ class LogLimiter:
 
     def flush(self) -> None:
         """Say how many lines were left out, where no later line has said so; to be called now and then."""
-        if self._left_out and self._admit():
+        if self._left_out and self._has_room():
             self._log.info("Log lines left out", **self._tell({}))
 
     def _admit(self) -> bool:
+        if self._has_room():
+            return True
+        self._left_out += 1
+        return False
+
+    def _has_room(self) -> bool:
         second = int(trio.current_time())
         if second != self._second:
             self._second = second
             self._written = 0
         if self._written >= self._per_second:
-            self._left_out += 1
             return False
         self._written += 1
         return True
