@@ -166,7 +166,7 @@ async def test_restart_kinds(autojump_clock: object) -> None:
         spec("s", journal, ValueError("no"), restart=Restart.TRANSIENT),
     ]
     await run_for(Supervisor("root", specs, backoff=STEADY), 10)
-    assert journal == ["+t", "+s", "-t", "-s", "+s", "-s"]
+    assert (journal.count("+t"), journal.count("+s")) == (1, 2)
 
 
 async def test_children_come_and_go_while_running(autojump_clock: object) -> None:
