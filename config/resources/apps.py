@@ -14,10 +14,10 @@ class App(
 ):
     """An application: owner of resources, and a client with a key and a secret.
 
-    `key` and `secret` log it in over MQTT; each of `app_codes` opens routes with `auth: app`. A key or secret that
-    is left out is generated and shown once.
+    `key` and `secret` log it in over MQTT; each of `app_codes` opens routes with `auth: app`. What is left out is
+    generated and shown once, and kept from then on; `app_codes: []` means none.
     """
 
     key: Name | None = None
     secret: Secret = None
-    app_codes: Annotated[tuple[Secret, ...], msgspec.Meta(max_length=5)] = ()
+    app_codes: Annotated[tuple[Secret, ...], msgspec.Meta(max_length=5)] | None = None

@@ -1,0 +1,199 @@
+"""Whether a resource makes sense by itself, beyond the types of its fields."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple, assert_never
+
+from config.resources import (
+    AnyResource,
+    App,
+    Connection,
+    Device,
+    Product,
+    Property,
+    Route,
+    Rule,
+    Service,
+    Task,
+    Topic,
+)
+
+RECORD_COLUMNS = ("$topic", "$partition", "$offset", "$timestamp", "$key")
+"""What a task's column may take of a record besides its fields."""
+
+_PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}")
+_SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]*")
+_MAX_FILTER_BYTES = 65_535
+
+
+class Flaw(NamedTuple):
+    """What is wrong with a resource by itself; a warning is odd, and taken."""
+
+    path: str
+    reason: str
+    warning: bool = False
+
+
+def unsound(resource: AnyResource) -> Iterator[Flaw]:
+    """Everything about a resource that can be told to be wrong without looking at another."""
+    match resource:
+        case App() | Device() | Topic() | Connection():
+            pass
+        case Product():
+            yield from _product(resource)
+        case Rule():
+            yield from _rule(resource)
+        case Task():
+            yield from _task(resource)
+        case Route():
+            yield from _route(resource.request.path)
+        case _:
+            assert_never(resource)
+
+
+def path_shape(path: str) -> str:
+    """A route's path with its parameters made alike: routes of one shape collide."""
+    return _PARAMETER.sub("{}", path)
+
+
+def filter_problem(topic_filter: str) -> str:
+    """Why a text is no topic filter (MQTT-4.7), or nothing."""
+    levels = topic_filter.split("/")
+    if len(topic_filter.encode()) > _MAX_FILTER_BYTES:
+        return f"longer than {_MAX_FILTER_BYTES} bytes"
+    if "\0" in topic_filter:
+        return "contains a null character"
+    if "#" in topic_filter and (levels[-1] != "#" or topic_filter.count("#") > 1):
+        return "`#` stands only alone, as the last level"
+    if any("+" in level and level != "+" for level in levels):
+        return "`+` stands only alone, as a whole level"
+    return ""
+
+
+def _product(product: Product) -> Iterator[Flaw]:
+    known: dict[str, tuple[Property, str]] = {}
+    for i, service in enumerate(product.services):
+        path = f"$.services[{i}]"
+        if service.name in [other.name for other in product.services[:i]]:
+            yield Flaw(f"{path}.name", f"another service is called {service.name} too")
+        for j, item in enumerate(service.properties):
+            yield from _property(item, f"{path}.properties[{j}]")
+        yield from _repeated(service, path, known)
+
+
+def _repeated(service: Service, path: str, known: dict[str, tuple[Property, str]]) -> Iterator[Flaw]:
+    """A payload is checked against all enabled services, so one name cannot mean two things."""
+    own = Counter(item.name for item in service.properties)
+    for j, item in enumerate(service.properties):
+        where = f"{path}.properties[{j}].name"
+        if own[item.name] > 1 and item.name in [other.name for other in service.properties[:j]]:
+            yield Flaw(where, f"another property of this service is called {item.name} too")
+        elif service.enabled:
+            other, owner = known.setdefault(item.name, (item, service.name))
+            if other != item:
+                yield Flaw(where, f"service {owner} describes the property {item.name} differently")
+
+
+def _property(item: Property, path: str) -> Iterator[Flaw]:
+    if item.max_length is not None and item.type != "string":
+        yield Flaw(f"{path}.max_length", f"is for strings, and {item.name} is of type {item.type}")
+    for bound in ("min", "max"):
+        if getattr(item, bound) is not None and item.type not in {"integer", "number"}:
+            yield Flaw(f"{path}.{bound}", f"is for numbers, and {item.name} is of type {item.type}")
+    if item.min is not None and item.max is not None and item.min > item.max:
+        yield Flaw(f"{path}.min", f"{item.min} is more than `max`, {item.max}")
+    for k, value in enumerate(item.enum):
+        reason = _enum_problem(item, value)
+        if reason:
+            yield Flaw(f"{path}.enum[{k}]", reason)
+
+
+def _enum_problem(item: Property, value: str | float | bool) -> str:  # noqa: FBT001 - the value of an enum
+    fits = {
+        "string": isinstance(value, str),
+        "boolean": isinstance(value, bool),
+        "integer": type(value) is int,
+        "number": type(value) in {int, float},
+    }[item.type]
+    if not fits:
+        quote = f'; written as text it is "{value}"' if item.type == "string" else ""
+        return f"{value!r} is not of type {item.type}{quote}"
+    if isinstance(value, str):
+        too_long = item.max_length is not None and len(value) > item.max_length
+        return f"'{value}' is longer than `max_length`, {item.max_length}" if too_long else ""
+    if item.min is not None and value < item.min:
+        return f"{value} is less than `min`, {item.min}"
+    if item.max is not None and value > item.max:
+        return f"{value} is more than `max`, {item.max}"
+    return ""
+
+
+def _rule(rule: Rule) -> Iterator[Flaw]:
+    sources = rule.sources if isinstance(rule.sources, tuple) else (rule.sources,)
+    for i, source in enumerate(sources):
+        path = f"$.from[{i}]" if isinstance(rule.sources, tuple) else "$.from"
+        if source.devices == ():
+            yield Flaw(f"{path}.devices", "names no device; write `all` for all of the product's")
+        if source.topic is not None:
+            yield from _source_topic(source.topic, source.product, f"{path}.topic")
+    targets = [to.topic for to in rule.to]
+    for i, topic in enumerate(targets):
+        if topic in targets[:i]:
+            yield Flaw(f"$.to[{i}].topic", f"topic {topic} is a target twice")
+    if not _is_field_path(rule.key):
+        yield Flaw("$.key", f"'{rule.key}' is neither `device`, `none` nor the dotted path of a field")
+
+
+def _source_topic(topic_filter: str, product: str, path: str) -> Iterator[Flaw]:
+    reason = filter_problem(topic_filter)
+    if reason:
+        yield Flaw(path, f"'{topic_filter}' is not an MQTT topic filter: {reason}")
+        return
+    levels = topic_filter.split("/")
+    if levels[:2] != [product, "out"] or levels == [product, "out"]:
+        yield Flaw(path, f"'{topic_filter}' lies outside of what the product's devices publish to, {product}/out/...")
+    elif levels[2:] not in ([levels[2]], [levels[2], "#"]):
+        yield Flaw(path, f"'{topic_filter}' matches nothing: devices publish to {product}/out/<device>", warning=True)
+
+
+def _is_field_path(path: str) -> bool:
+    return all(path.split("."))
+
+
+def _task(task: Task) -> Iterator[Flaw]:
+    fields = [item.name for item in task.source.fields]
+    for i, item in enumerate(task.source.fields):
+        if item.name in fields[:i]:
+            yield Flaw(f"$.source.fields[{i}].name", f"another field is called {item.name} too")
+        if not _is_field_path(item.path):
+            yield Flaw(f"$.source.fields[{i}].path", f"'{item.path}' is not a dotted path such as data.deviceId")
+    known = {*fields, *RECORD_COLUMNS}
+    for column, source in task.target.columns.items():
+        if source not in known:
+            reason = f"there is no field {source} in `source.fields`; {_choices(fields)}"
+            yield Flaw(f"$.target.columns.{column}", reason)
+    for i, column in enumerate(task.target.key):
+        if column not in task.target.columns:
+            yield Flaw(f"$.target.key[{i}]", f"{column} is not one of the `columns`")
+        elif column in task.target.key[:i]:
+            yield Flaw(f"$.target.key[{i}]", f"{column} is in the key twice")
+
+
+def _choices(fields: list[str]) -> str:
+    return f"a column takes one of {', '.join([*fields, *RECORD_COLUMNS])}"
+
+
+def _route(path: str) -> Iterator[Flaw]:
+    seen: set[str] = set()
+    for segment in path.split("/")[1:]:
+        parameter = _PARAMETER.fullmatch(segment)
+        if parameter is None and not _SEGMENT.fullmatch(segment):
+            reason = f"'{segment}' is neither plain text of a URL (RFC 3986 3.3) nor one {{parameter}}"
+            yield Flaw("$.request.path", reason)
+        elif parameter is not None and parameter[1] in seen:
+            yield Flaw("$.request.path", f"the parameter {{{parameter[1]}}} stands there twice")
+        elif parameter is not None:
+            seen.add(parameter[1])
