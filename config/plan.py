@@ -69,7 +69,7 @@ def _compare(old: AnyResource | None, new: AnyResource, secret_differs: FieldDif
         return PlannedChange(name, "created")
     fields = []
     for field in msgspec.structs.fields(new):
-        if field.name in _GENERATED.get(name.kind, ()) and not getattr(new, field.name):
+        if field.name in _GENERATED.get(name.kind, ()) and getattr(new, field.name) is None:
             continue
         asked = secret_differs if field.name in SECRET_FIELDS.get(name.kind, ()) else differs_as_written
         if asked(old, new, field.name):
