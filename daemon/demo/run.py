@@ -1,0 +1,150 @@
+"""`penstock demo`: the parking lot, live, and at its end the proof that nothing was lost."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from actors.errors import PenstockError
+from daemon.demo.lot import ParkingLot, fresh_folder, manifest, running_daemon, secrets
+from daemon.demo.sensors import Fleet
+from daemon.folder import DaemonNote
+
+SETTLE_TIMEOUT = 15.0
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The JSON line: reports sent and acknowledged, row writes, free lots as they should be and as answered."""
+
+    published: int
+    acknowledged: int
+    rows: int
+    free_expected: int
+    free_answered: int | None
+    lag: int
+
+
+def run_demo(data: Path, *, seconds: float | None, sensors: int, as_json: bool) -> int:
+    """Run the demo for `seconds` (None: until Ctrl-C) and return the exit code: 0 only if everything adds up."""
+    folder = data / "demo"
+    fresh_folder(folder)
+    console = Console(stderr=as_json)
+    with _interruptible() as stopping, running_daemon(folder) as note:
+        lot = ParkingLot(note)
+        with contextlib.closing(lot):
+            lot.apply(manifest(sensors))
+            host, port = note.mqtt.rsplit(":", 1)
+            fleet = Fleet(secrets(sensors), (host, int(port)))
+            fleet.start()
+            try:
+                _watch(console, lambda: _board(note, lot, fleet), fleet, seconds, stopping)
+            finally:
+                fleet.stop()
+            outcome, wrong = _settle(lot, fleet)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")
+    else:
+        console.print(_verdict(outcome, wrong))
+    for line in wrong:
+        Console(stderr=True).print(f"[red]{line}[/red]")
+    return 1 if wrong else 0
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[list[bool]]:
+    """A first Ctrl-C (or SIGTERM) asks for the end; the list is non-empty from then on."""
+    asked: list[bool] = []
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        asked.append(True)
+
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _watch(
+    console: Console, board: Callable[[], Group], fleet: Fleet, seconds: float | None, stopping: list[bool]
+) -> None:
+    end = time.monotonic() + seconds if seconds is not None else None
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        while not stopping and (end is None or time.monotonic() < end):
+            if fleet.tally.problem:
+                raise PenstockError(fleet.tally.problem)
+            live.update(board(), refresh=True)
+            time.sleep(0.25)
+
+
+def _board(note: DaemonNote, lot: ParkingLot, fleet: Fleet) -> Group:
+    task = lot.task()
+    numbers = Table.grid(padding=(0, 3))
+    numbers.add_row("sensors", f"{fleet.tally.connected}", "reports received", f"{fleet.tally.acknowledged:,}")
+    numbers.add_row("rows written", f"{task.get('rows', 0):,}", "lag", f"{task.get('lag', 0):,}")
+    free = lot.free()
+    numbers.add_row("free lots", "-" if free is None else f"[bold green]{free}[/]", "task", str(task.get("state", "")))
+    host, port = note.mqtt.rsplit(":", 1)
+    by_hand = Text(
+        "Try it by hand (the first sensor is taken over for a moment, as MQTT wants it):\n"
+        f"  mosquitto_pub -h {host} -p {port} -i by-hand -u parking-sensor/lot-000001 -P lot-secret-000001 -q 1 \\\n"
+        '    -t parking-sensor/out/lot-000001 -m \'{"deviceId":"lot-000001","status":"0"}\'\n'
+        f"  curl -s http://{note.gateway}/parking/free\n"
+        f"  curl -s -u city-parking-key:city-parking-secret http://{note.gateway}/parking/lots/lot-000001\n"
+        "Ctrl-C drains and stops.",
+        style="dim",
+        no_wrap=True,
+        overflow="ignore",
+    )
+    return Group(Text("Penstock: the parking lot", style="bold"), numbers, by_hand)
+
+
+def _settle(lot: ParkingLot, fleet: Fleet) -> tuple[Outcome, list[str]]:
+    """Wait until the task has caught up, then compare what was acknowledged with what is answered."""
+    tally = fleet.tally
+    expected = sum(status == "0" for status in tally.states.values())
+    deadline = time.monotonic() + SETTLE_TIMEOUT
+    while True:
+        task = lot.task()
+        rows, lag = int(task.get("rows", 0)), int(task.get("lag", 0))
+        if (lag == 0 and rows >= tally.acknowledged) or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    outcome = Outcome(tally.published, tally.acknowledged, rows, expected, lot.free(), lag)
+    return outcome, _differences(outcome, lot, tally.states)
+
+
+def _differences(outcome: Outcome, lot: ParkingLot, states: dict[str, str]) -> list[str]:
+    wrong = []
+    if outcome.lag:
+        wrong.append(f"lag is {outcome.lag}, not 0")
+    if outcome.rows < outcome.acknowledged:
+        wrong.append(f"{outcome.rows} rows were written for {outcome.acknowledged} acknowledged reports")
+    if outcome.free_answered != outcome.free_expected:
+        wrong.append(f"the gateway answers {outcome.free_answered} free lots, {outcome.free_expected} are free")
+    for sensor, status in states.items():
+        row = lot.status_of(sensor)
+        if row != status:
+            wrong.append(f"the row of {sensor} says {row}, its last acknowledged report {status}")
+    return wrong
+
+
+def _verdict(outcome: Outcome, wrong: list[str]) -> str:
+    if wrong:
+        return "[red]Something does not add up:[/red]"
+    return (
+        f"[green]All adds up:[/green] {outcome.acknowledged:,} reports acknowledged, {outcome.rows:,} rows written, "
+        f"lag {outcome.lag}, {outcome.free_answered} of the lots are free."
+    )
