@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from actors.records import TopicPartition
@@ -63,6 +64,7 @@ class ConnectionReport:
 class TargetTable:
     """A table to write to: columns with the field types of their values (string, integer, number, boolean, json).
 
+    Values of json columns are decoded JSON (dict, list, str, ...); the connector writes them as its database does.
     With `key` rows are upserted by those columns; without, inserted.
     """
 
@@ -139,6 +141,17 @@ class Connector(Protocol):
 
     async def close(self) -> None:
         """End every connection."""
+
+
+class EmbeddedStore(Protocol):
+    """A connector that keeps its data in the daemon's data folder, and so belongs into a backup of it."""
+
+    async def backup_into(self, folder: Path) -> Path | None:
+        """Copy the data, as of one moment, into `folder` at the path it has in the data folder; writers go on.
+
+        Returns the copy; None where the data lies outside the data folder, or nothing is there yet. Raises
+        ConnectorError, also where the copy would overwrite something.
+        """
 
 
 class OffsetStore(Protocol):
