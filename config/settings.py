@@ -45,6 +45,8 @@ class GatewaySettings(_Section, frozen=True, kw_only=True):
     header_bytes: Positive = 128 * 1024
     uri_bytes: Positive = 32 * 1024
     body_bytes: Positive = 12 * 1024 * 1024
+    # All request bodies that are in memory at a time; a request that would pass it is refused with 503.
+    bodies_bytes: Positive = 256 * 1024 * 1024
     header_timeout: Seconds = 15.0
     body_timeout: Seconds = 60.0
     keep_alive_timeout: Seconds = 75.0
