@@ -1,0 +1,1 @@
+"""Which record goes to which topic: pure, inside the session."""

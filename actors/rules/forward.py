@@ -1,0 +1,58 @@
+"""How the messages of one plan become the records of one topic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from actors.directory.thing_model import Checker
+from actors.records import Record
+from actors.rules.envelope import in_base64
+from actors.rules.keys import KeyExtractor
+
+_new = tuple.__new__
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """One target of one rule.
+
+    A record's value is `prefix + payload + suffix`, the payload in base64 where `base64` says so. Its key is `key`
+    (None: no key), unless `extract_key` reads it out of each payload: without `extract_key` all records have the
+    same key, so a session needs to find their partition only once. `check`, where there is one, tells why a payload
+    cannot be forwarded here (it is not JSON and the envelope is), and is asked before `record` or `records`.
+    """
+
+    rule: str
+    topic: str
+    key: bytes | None
+    prefix: bytes = b""
+    suffix: bytes = b""
+    base64: bool = False
+    extract_key: KeyExtractor | None = None
+    check: Checker | None = None
+
+    def record(self, payload: bytes, timestamp: int) -> Record:
+        """The record of one payload; `timestamp` in milliseconds since the epoch."""
+        return self.records((payload,), timestamp)[0]
+
+    def records(self, payloads: Sequence[bytes], timestamp: int) -> list[Record]:
+        """The records of many payloads, in their order."""
+        values = [in_base64(payload) for payload in payloads] if self.base64 else payloads
+        if self.prefix:
+            prefix, suffix = self.prefix, self.suffix
+            values = [prefix + value + suffix for value in values]
+        if self.extract_key is not None:
+            keys = map(self.extract_key, payloads)
+            return [Record(key, value, timestamp) for key, value in zip(keys, values, strict=True)]
+        key = self.key
+        return [_new(Record, (key, value, timestamp, ())) for value in values]
+
+
+class Batch(NamedTuple):
+    """What one forward makes of many payloads: records, and the reasons of those that it could not take."""
+
+    forward: Forward
+    records: list[Record]
+    refused: list[str]
