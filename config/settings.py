@@ -27,6 +27,7 @@ class MqttSettings(_Section, frozen=True, kw_only=True):
 
     listen: Listener = Listener(port=1883)
     connect_timeout: Seconds = 10.0
+    write_timeout: Seconds = 60.0
     max_connections: Positive = 20_000
     max_packet_bytes: Positive = 1024 * 1024
     max_subscriptions: Positive = 100
