@@ -1,0 +1,314 @@
+"""Changes to the resources of this instance: planned whole, stored in one transaction, then put to work."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+import trio
+
+from actors.errors import PenstockError
+from actors.ports import ConnectionReport
+from config.errors import ManifestError, Problem
+from config.manifest import Document, SettingsTypes, load
+from config.references import referrers
+from config.resources import Connection, Device, Task
+from config.resources.identity import Identity
+from daemon.catalog.catalog import Catalog
+from daemon.catalog.credentials import Credentials
+from daemon.catalog.errors import InUseError, NotFoundError, UnreachableError, VersionConflictError
+from daemon.catalog.issue import Issuer, Resolve, generate
+from daemon.catalog.planning import Planner, Step, dead_letter_topic
+from daemon.catalog.probing import probe, probe_all
+from daemon.catalog.secret_fields import Connectors, secret_fields
+from daemon.engine import Change, Engine
+from daemon.store.model import Meta, Store, StoredResource
+from daemon.vault import Vault
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+RECONCILE_SECONDS = 60.0
+NAMED_IN_LOG = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an apply did, or as a plan would do: one step for each resource, with the warnings about it."""
+
+    steps: tuple[Step, ...]
+
+
+def now_in_milliseconds() -> int:
+    """The wall clock."""
+    return time.time_ns() // 1_000_000
+
+
+class CatalogService:
+    """The one way in which resources change; one change at a time.
+
+    What is refused changes nothing. What is stored is handed to the engine even when the caller has gone meanwhile.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        store: Store,
+        vault: Vault,
+        engine: Engine,
+        connectors: Connectors,
+        resolve: Resolve,
+        clock: Callable[[], int] = now_in_milliseconds,
+    ) -> None:
+        self.catalog = catalog
+        self._store = store
+        self._engine = engine
+        self._connectors = connectors
+        self._settings_types: SettingsTypes = {name: one.settings for name, one in connectors.items()}
+        self._issuer = Issuer(vault, resolve)
+        self._planner = Planner(catalog, self._issuer, connectors)
+        self._credentials = Credentials(catalog, vault, resolve)
+        self._clock = clock
+        self._turn = trio.Lock()
+        self._threads = trio.CapacityLimiter(2)
+
+    async def apply(
+        self, text: bytes, *, file: str = "manifest", plan: bool = False, allow_unreachable: bool = False
+    ) -> Applied:
+        """Make the instance hold what a manifest says; resources that it does not name stay as they are.
+
+        Args:
+            text: the manifest, in YAML.
+            file: its name in error messages.
+            plan: only say what would change.
+            allow_unreachable: apply connections that fail their test, with a warning.
+
+        Raises:
+            ManifestError: with all that is wrong.
+            UnreachableError: a new or changed connection failed its test.
+            StorageError: the store did not take it; nothing has changed.
+        """
+        documents = await self._load(text, file)
+        async with self._turn:
+            steps = await self._plan(documents)
+            if plan:
+                return Applied(tuple(steps))
+            return await self._apply(steps, allow_unreachable=allow_unreachable)
+
+    async def put(
+        self, target: Identity, text: bytes, *, versions: Sequence[int] | None = None, allow_unreachable: bool = False
+    ) -> Applied:
+        """Create or replace one resource; `versions` are those that may be replaced, None means any.
+
+        Raises:
+            VersionConflictError: the resource has another version.
+            ManifestError, UnreachableError, StorageError: as `apply`.
+        """
+        documents = await self._load(text, "request body")
+        if [document.identity for document in documents] != [target]:
+            found = ", ".join(str(document.identity) for document in documents) or "nothing"
+            raise ManifestError([Problem(f"expected {target}, as the path says, and found {found}", path="$.name")])
+        async with self._turn:
+            self._match(target, versions)
+            steps = await self._plan(documents)
+            return await self._apply(steps, allow_unreachable=allow_unreachable)
+
+    async def delete(self, target: Identity, *, versions: Sequence[int] | None = None) -> None:
+        """Delete a resource; the files of a topic stay.
+
+        Raises:
+            NotFoundError: there is none.
+            InUseError: something refers to it.
+            VersionConflictError: it has another version.
+        """
+        async with self._turn:
+            stored = self._match(target, versions)
+            if stored is None:
+                raise missing(target)
+            if users := self._users(target):
+                raise InUseError(target, users)
+            await self._commit([], [stored])
+
+    async def delete_data(self, topic: str) -> bool:
+        """Delete the files of a topic that is no longer a resource; False where there were none."""
+        async with self._turn:
+            if self.catalog.get(Identity("topic", topic)) is not None:
+                raise InUseError(Identity("topic", topic), [Identity("topic", topic)])
+            return await self._engine.delete_topic_data(topic)
+
+    async def set_task_enabled(self, name: str, *, enabled: bool) -> None:
+        """Start or stop a task, now and at every start of the daemon from now on.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        target = Identity("task", name)
+        async with self._turn:
+            stored = self.require(target)
+            task = stored.resource
+            if isinstance(task, Task) and task.enabled != enabled:
+                after = dataclasses.replace(
+                    stored, resource=msgspec.structs.replace(task, enabled=enabled), meta=self._next(stored.meta)
+                )
+                await self._commit([Step("changed", stored, after, ("enabled",))], [])
+            await (self._engine.start_task(name) if enabled else self._engine.stop_task(name))
+
+    async def rotate_secret(self, target: Identity) -> str:
+        """Give a device a new secret, which is returned this once; its living session ends.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        async with self._turn:
+            stored = self.require(target)
+            secret = generate()
+            if not isinstance(stored.resource, Device):
+                raise missing(target)
+            (field,) = secret_fields(stored.resource, self._connectors)
+            kept = self._issuer.store(target, field, secret)
+            after = StoredResource(stored.resource, self._next(stored.meta), {field.field: kept})
+            await self._commit([Step("changed", stored, after, ("secret",), (field.field,))], [])
+            return secret
+
+    async def test(self, name: str) -> ConnectionReport:
+        """Test a stored connection.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return await self._probe(self.require(Identity("connection", name)))
+
+    async def test_unsaved(self, text: bytes, *, file: str = "manifest") -> ConnectionReport:
+        """Test a connection that need not be stored.
+
+        Raises:
+            ManifestError: the manifest is wrong, or is not one connection.
+        """
+        documents = await self._load(text, file)
+        if [type(document.resource) for document in documents] != [Connection]:
+            raise ManifestError([Problem("expected one document of kind connection", file=file)])
+        (wanted,) = await self._aside(partial(self._planner.settle, documents))
+        return await self._probe(wanted)
+
+    def require(self, target: Identity) -> StoredResource:
+        """A resource.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        stored = self.catalog.get(target)
+        if stored is None:
+            raise missing(target)
+        return stored
+
+    async def _load(self, text: bytes, file: str) -> list[Document]:
+        return await self._aside(partial(load, text, file, settings_types=self._settings_types))
+
+    async def _plan(self, documents: Sequence[Document]) -> list[Step]:
+        # Only who holds the turn changes the catalog, so the thread sees it whole.
+        return await self._aside(partial(self._planner.plan, documents, self._clock()))
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        # A large manifest takes seconds, and devices must not notice; secrets may have to be read from files.
+        return await trio.to_thread.run_sync(work, limiter=self._threads)
+
+    async def _apply(self, steps: Sequence[Step], *, allow_unreachable: bool) -> Applied:
+        tested = await self._test(steps, allow_unreachable=allow_unreachable)
+        changed = [step for step in tested if step.action != "unchanged"]
+        trouble = await self._commit(changed, [])
+        warned = [_warned(step, trouble) if step.action != "unchanged" else step for step in tested]
+        return Applied(tuple(warned))
+
+    async def _test(self, steps: Sequence[Step], *, allow_unreachable: bool) -> list[Step]:
+        wanted = {step.identity: step.after for step in steps if step.action != "unchanged" and step.wants_test}
+        reports = await probe_all(self._probe, wanted)
+        failed = {identity: report for identity, report in reports.items() if not report.connected}
+        if failed and not allow_unreachable:
+            raise UnreachableError(list(failed.items()))
+        return [
+            _warned(step, f"the test failed: {failed[step.identity].problem}") if step.identity in failed else step
+            for step in steps
+        ]
+
+    async def _probe(self, stored: StoredResource) -> ConnectionReport:
+        return await probe(self._engine, self._open_settings, stored)
+
+    async def _open_settings(self, stored: StoredResource) -> dict[str, Any]:
+        return await self._aside(partial(self._credentials.open_settings, stored))
+
+    async def _commit(self, steps: Sequence[Step], removed: Sequence[StoredResource]) -> str:
+        """Store, then put to work; says what kept the engine from it, if anything did."""
+        if not steps and not removed:
+            return ""
+        gone = [Change(stored.identity, stored.resource, None) for stored in removed]
+        trouble = ""
+        # From here on there is no turning back, also when the caller hangs up.
+        with trio.CancelScope(shield=True):
+            await self._store.apply([step.after for step in steps], [stored.identity for stored in removed])
+            for step in steps:
+                self.catalog.put(step.after)
+            for stored in removed:
+                self.catalog.remove(stored.identity)
+            trouble = await self._reconcile([*gone, *map(_change, steps)])
+        return trouble  # noqa: RET504 - a cancel scope may end its block early, as far as types can tell
+
+    async def _reconcile(self, changes: Sequence[Change]) -> str:
+        named = ", ".join(str(change.identity) for change in changes[:NAMED_IN_LOG])
+        log.info("resources changed", count=len(changes), first=named)
+        try:
+            with trio.fail_after(RECONCILE_SECONDS):
+                await self._engine.reconcile(changes)
+        except trio.TooSlowError:
+            log.warning("resources were stored, but not put to work in time", seconds=RECONCILE_SECONDS)
+            return f"stored, but not at work after {RECONCILE_SECONDS:g} seconds; a restart of the daemon tries again"
+        except PenstockError as error:
+            log.warning("resources were stored, but could not be put to work", reason=str(error))
+            return f"stored, but not at work: {error}"
+        except Exception:
+            # What is stored may hold generated secrets, which the caller must get to see all the same.
+            log.exception("resources were stored, but putting them to work crashed")
+            return "stored, but putting it to work crashed (see the daemon's log); a restart tries again"
+        else:
+            return ""
+
+    def _match(self, target: Identity, versions: Sequence[int] | None) -> StoredResource | None:
+        stored = self.catalog.get(target)
+        if versions is not None and (stored is None or (versions and stored.meta.version not in versions)):
+            found = "does not exist" if stored is None else f"has version {stored.meta.version}"
+            raise VersionConflictError(f"{target} {found}, which is not the one that was read; read it again")
+        return stored
+
+    def _users(self, target: Identity) -> list[Identity]:
+        users = referrers(target, self.catalog.resources())
+        if target.kind == "topic":
+            users += [
+                stored.identity
+                for stored in self.catalog.of_kind("task")
+                if dead_letter_topic(stored.identity.name) == target.name
+            ]
+        return users
+
+    def _next(self, meta: Meta) -> Meta:
+        return Meta(meta.version + 1, meta.created, self._clock())
+
+
+def missing(target: Identity) -> NotFoundError:
+    """The error for a resource that is not there."""
+    return NotFoundError(f"there is no {target}")
+
+
+def _change(step: Step) -> Change:
+    before = None if step.before is None else step.before.resource
+    return Change(step.identity, before, step.after.resource, step.secrets)
+
+
+def _warned(step: Step, warning: str) -> Step:
+    return dataclasses.replace(step, warnings=(*step.warnings, warning)) if warning else step
