@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from actors.records import Record
 from actors.runtime.reply import Reply
+from config.resources import Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,15 @@ class Retain:
     reply: Reply[int] = field(default_factory=Reply)
 
 
-PartitionMessage = Append | Roll | Retain
+@dataclass(frozen=True, slots=True)
+class Configure:
+    """Use these settings of the topic from now on; answers once they are in use."""
+
+    topic: Topic
+    reply: Reply[None] = field(default_factory=Reply)
+
+
+PartitionMessage = Append | Roll | Retain | Configure
 
 
 def weigh(message: PartitionMessage) -> int:

@@ -1,0 +1,223 @@
+"""The actor of one partition: takes all that waits, writes it, syncs once, answers."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeVar, assert_never
+
+import structlog
+import trio
+
+from actors.errors import ActorGone, AppendRefusedError, PenstockError, StorageError
+from actors.log.batch import Batch
+from actors.log.disk import Disk
+from actors.log.log import Log, LogLimits
+from actors.records import TopicPartition
+from actors.runtime.actor import Actor, fail_replies
+from actors.runtime.mailbox import Mailbox
+from actors.topic_partition import core
+from actors.topic_partition.messages import Append, Configure, PartitionMessage, Retain, Roll, weigh
+from actors.topic_partition.reference import PartitionReference
+from actors.topic_partition.topic import TopicReference
+from config.resources import Topic
+from config.settings import LogSettings
+
+logger = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class PartitionActor(Actor[PartitionMessage]):
+    """Owner of one partition's log; `folder` is the partition's own.
+
+    Before it calls `started` it opens the log and puts its reference into `topic.partitions[number]`. One commit is in
+    flight at a time: what comes meanwhile waits in the mailbox and is the next one.
+    """
+
+    def __init__(
+        self,
+        topic: TopicReference,
+        number: int,
+        *,
+        folder: Path,
+        config: Topic,
+        settings: LogSettings,
+        disk: Disk | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        partition = TopicPartition(topic.name, number)
+        super().__init__(str(partition), Mailbox(str(partition), settings.mailbox_bytes, weigh))
+        self.partition = partition
+        self._topic = topic
+        self._folder = folder
+        self._config = config
+        self._settings = settings
+        self._disk = disk or Disk()
+        self._clock = clock
+        self._reference = PartitionReference(partition, self.mailbox, self._disk)
+        # One thread a partition: a slow disk holds nobody else's.
+        self._limiter = trio.CapacityLimiter(1)
+        self._in_hand: list[PartitionMessage] = []
+        self._flush_at = math.inf
+
+    async def serve(self, started: Callable[[], None]) -> None:
+        """Open the log, serve until the mailbox is sealed and empty, close the log."""
+        log = await self._in_thread(self._open)
+        self._reference.publish(log)
+        self._topic.partitions[self.partition.partition] = self._reference
+        started()
+        try:
+            await self._work(log)
+            await self._in_thread(log.close)
+        finally:
+            fail_replies(self._in_hand, ActorGone(self.name))
+            self._reference.end()
+
+    async def _work(self, log: Log) -> None:
+        retain_at = trio.current_time() + self._settings.retention_interval
+        while True:
+            try:
+                with trio.move_on_at(min(retain_at, self._flush_at)):
+                    self._in_hand = await self.mailbox.get_all()
+            except trio.EndOfChannel:
+                return
+            for step in core.steps(self._in_hand):
+                await self._take(log, step)
+            self._in_hand = []
+            if trio.current_time() >= self._flush_at:
+                await self._flush(log)
+            if trio.current_time() >= retain_at:
+                await self._keep_house(log)
+                retain_at = trio.current_time() + self._settings.retention_interval
+
+    async def _take(self, log: Log, step: core.Step) -> None:
+        match step:
+            case core.Commit(appends):
+                await self._commit(log, appends)
+            case Roll():
+                await self._answer(log, step, log.roll)
+            case Retain():
+                await self._answer(log, step, partial(self._retain, log))
+            case Configure(topic):
+                self._config = topic
+                step.reply.set(None)
+            case _:
+                assert_never(step)
+
+    # Appends.
+
+    async def _commit(self, log: Log, appends: Sequence[Append]) -> None:
+        counters = self._reference.counters
+        appends, batches = self._build(appends, log.next_offset)
+        offset = log.next_offset
+        if batches:
+            try:
+                await self._in_thread(partial(self._write, log, batches))
+            except StorageError as error:
+                counters.refused += sum(len(append.records) for append in appends)
+                self._reference.publish(log)
+                fail_replies(appends, error)
+                if not isinstance(error, AppendRefusedError):
+                    await self._fail_waiting(error)
+                return
+            counters.commits += 1
+            counters.appended += log.next_offset - offset
+            self._reference.publish(log)
+            if log.unsynced:
+                self._flush_at = min(self._flush_at, trio.current_time() + self._settings.flush_interval)
+        for append in appends:
+            append.reply.set(offset)
+            offset += len(append.records)
+
+    def _build(self, appends: Sequence[Append], base_offset: int) -> tuple[Sequence[Append], list[Batch]]:
+        """The batches of the appends that are fit to be written; the others get their error."""
+        limit = self._config.max_message_bytes
+        if max(append.size for append in appends) > limit:
+            appends = self._sift(appends, partial(core.too_large, max_message_bytes=limit))
+        try:
+            return appends, core.build(appends, base_offset)
+        except (TypeError, ValueError, OverflowError):
+            appends = self._sift(appends, core.unfit)
+            return appends, core.build(appends, base_offset)
+
+    def _sift(self, appends: Sequence[Append], judge: Callable[[Append], PenstockError | None]) -> list[Append]:
+        kept: list[Append] = []
+        for append in appends:
+            error = judge(append)
+            if error is None:
+                kept.append(append)
+            else:
+                self._reference.counters.refused += len(append.records)
+                append.reply.fail(error)
+        return kept
+
+    def _write(self, log: Log, batches: Sequence[Batch]) -> None:
+        limit = core.segment_limit(self._settings.segment_bytes, self._config.retention.bytes)
+        segment = _state(log)
+        now = self._clock()
+        if core.is_full(segment, batches, limit) or core.is_old(segment, now, self._settings.segment_seconds):
+            log.roll()
+        log.append(batches, sync=self._config.sync, now=now)
+
+    async def _fail_waiting(self, error: StorageError) -> None:
+        """Fail the appends that waited behind a failed sync: a later report must not overtake one sent again."""
+        waiting = self.mailbox.statistics()
+        remaining = waiting.messages + waiting.in_line
+        while remaining > 0 and self.mailbox.statistics().messages:
+            messages = await self.mailbox.get_all()
+            remaining -= len(messages)
+            fail_replies(messages, error)
+
+    # What happens from time to time.
+
+    async def _flush(self, log: Log) -> None:
+        self._flush_at = math.inf
+        # The log itself says what a failed sync may have lost, and goes on in a new segment.
+        with suppress(StorageError):
+            await self._in_thread(log.sync)
+        if log.unsynced:
+            self._flush_at = trio.current_time() + self._settings.flush_interval
+        self._reference.publish(log)
+
+    async def _keep_house(self, log: Log) -> None:
+        try:
+            if core.is_old(_state(log), self._clock(), self._settings.segment_seconds):
+                await self._in_thread(log.roll)
+            await self._in_thread(partial(self._retain, log))
+        except StorageError as error:
+            logger.warning("Retention failed", partition=self.name, reason=str(error))
+        self._reference.publish(log)
+
+    async def _answer(self, log: Log, message: Roll | Retain, work: Callable[[], int]) -> None:
+        try:
+            answer = await self._in_thread(work)
+        except StorageError as error:
+            message.reply.fail(error)
+        else:
+            message.reply.set(answer)
+        finally:
+            self._reference.publish(log)
+
+    # What runs in the partition's thread.
+
+    def _open(self) -> Log:
+        settings = self._settings
+        limits = LogLimits(settings.index_interval_bytes, settings.reserve_bytes, settings.reserve_percent)
+        return Log(self._folder, limits, self._disk)
+
+    def _retain(self, log: Log) -> int:
+        retention = self._config.retention
+        return log.retain(self._clock(), retention.hours, retention.bytes)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(work, limiter=self._limiter)
+
+
+def _state(log: Log) -> core.SegmentState:
+    active = log.active
+    return core.SegmentState(active.size, active.base_offset, active.next_offset, active.began)

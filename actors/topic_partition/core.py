@@ -1,0 +1,108 @@
+"""What a partition decides: what goes into one commit, what is refused, and when a segment is full. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from actors.errors import PenstockError, RecordTooLargeError
+from actors.log.batch import MAX_RELATIVE, Batch, build_batches
+from actors.topic_partition.messages import Append, Configure, PartitionMessage, Retain, Roll
+
+# One commit writes at most about so many bytes of records; what waits beyond it goes into the next one.
+COMMIT_BYTES = 16 * 1024 * 1024
+# With retention by bytes a segment is at most this part of it, so that there is always a whole one to delete.
+_RETENTION_PARTS = 4
+_LEAST_SEGMENT_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Appends that are written together and answered by one sync."""
+
+    appends: Sequence[Append]
+
+
+Step = Commit | Roll | Retain | Configure
+
+
+def steps(messages: Iterable[PartitionMessage], commit_bytes: int = COMMIT_BYTES) -> list[Step]:
+    """What waited in the mailbox, in its order, appends that follow one another taken together."""
+    found: list[Step] = []
+    together: list[Append] = []
+    size = 0
+    for message in messages:
+        if isinstance(message, Append):
+            if together and size + message.size > commit_bytes:
+                found.append(Commit(together))
+                together, size = [], 0
+            together.append(message)
+            size += message.size
+        else:
+            if together:
+                found.append(Commit(together))
+                together, size = [], 0
+            found.append(message)
+    if together:
+        found.append(Commit(together))
+    return found
+
+
+def too_large(append: Append, max_message_bytes: int) -> RecordTooLargeError | None:
+    """What to answer if a record's key and value are more than its topic takes."""
+    if append.size <= max_message_bytes:
+        return None
+    for record in append.records:
+        size = len(record.key or b"") + len(record.value or b"")
+        if size > max_message_bytes:
+            return RecordTooLargeError(f"a record of {size} bytes: the topic takes at most {max_message_bytes} bytes")
+    return None
+
+
+def build(appends: Sequence[Append], base_offset: int) -> list[Batch]:
+    """The batches of one commit.
+
+    Raises:
+        TypeError, ValueError, OverflowError: one of the records is not what its type says.
+    """
+    return build_batches(chain.from_iterable(append.records for append in appends), base_offset)
+
+
+def unfit(append: Append) -> PenstockError | None:
+    """What to answer if the records of one append cannot be written at all."""
+    try:
+        build([append], 0)
+    except (TypeError, ValueError, OverflowError) as error:
+        return PenstockError(f"a record cannot be written: {error!r}")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentState:
+    """The segment being written: sizes in bytes, `began` when its first batch came, in seconds since the epoch."""
+
+    size: int
+    base_offset: int
+    next_offset: int
+    began: float | None
+
+
+def segment_limit(segment_bytes: int, retention_bytes: int | None) -> int:
+    """How large a segment may become."""
+    if retention_bytes is None:
+        return min(segment_bytes, MAX_RELATIVE)
+    return min(segment_bytes, MAX_RELATIVE, max(retention_bytes // _RETENTION_PARTS, _LEAST_SEGMENT_BYTES))
+
+
+def is_old(segment: SegmentState, now: float, segment_seconds: float) -> bool:
+    """Whether a segment has been written for longer than it may; `now` in seconds since the epoch."""
+    return segment.size > 0 and segment.began is not None and now - segment.began >= segment_seconds
+
+
+def is_full(segment: SegmentState, batches: Sequence[Batch], limit: int) -> bool:
+    """Whether batches that come next belong into a new segment."""
+    if not segment.size:
+        return False
+    size = segment.size + sum(batch.header.size for batch in batches)
+    return size > limit or batches[-1].header.next_offset - segment.base_offset > MAX_RELATIVE

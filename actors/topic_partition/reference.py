@@ -1,0 +1,174 @@
+"""What others hold of a partition: to append, to read, and to look at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import trio
+
+from actors.errors import ActorGone
+from actors.log.disk import Disk
+from actors.log.log import Log, SyncTimes
+from actors.log.reader import Fetched, LogReader, LogView
+from actors.records import TopicPartition
+from actors.runtime.mailbox import Mailbox, MailboxStatistics
+from actors.topic_partition.messages import PartitionMessage
+
+# As many threads may read one partition at once; a slow disk holds its own readers only.
+_READERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionStatistics:
+    """A partition for display: sizes in bytes, times in seconds; `fault` says why it refuses appends, or nothing."""
+
+    alive: bool
+    start_offset: int
+    high_watermark: int
+    segments: int
+    size: int
+    appended: int
+    commits: int
+    refused: int
+    syncs: int
+    sync_total: float
+    sync_last: float
+    fault: str
+    mailbox: MailboxStatistics
+
+
+@dataclass(slots=True)
+class PartitionCounters:
+    """What an actor counts: records appended, commits, and records that were not taken."""
+
+    appended: int = 0
+    commits: int = 0
+    refused: int = 0
+
+
+class PartitionReference:
+    """The way to a partition's actor while it lives; afterwards everything that asks for it raises ActorGone."""
+
+    def __init__(self, partition: TopicPartition, mailbox: Mailbox[PartitionMessage], disk: Disk | None = None) -> None:
+        self.partition = partition
+        self.counters = PartitionCounters()
+        self._mailbox = mailbox
+        self._reader = LogReader(disk or Disk())
+        self._readers = trio.CapacityLimiter(_READERS)
+        self._view: LogView | None = None
+        self._opened = False
+        self._start_offset = 0
+        self._high_watermark = 0
+        self._segments = 0
+        self._size = 0
+        self._fault = ""
+        self._sync_times = SyncTimes()
+        self._arrival = trio.lowlevel.ParkingLot()
+
+    @property
+    def start_offset(self) -> int:
+        """The first offset that is kept; ActorGone if the partition never opened."""
+        self._check_opened()
+        return self._start_offset
+
+    @property
+    def high_watermark(self) -> int:
+        """The next offset to be acknowledged: readers see what is below; ActorGone if the partition never opened."""
+        self._check_opened()
+        return self._high_watermark
+
+    def submit(self, message: PartitionMessage) -> None:
+        """Leave a message, or let it stand in line; the answer comes in its reply.
+
+        Raises:
+            ActorGone: the partition has ended.
+        """
+        self._mailbox.submit(message)
+
+    async def put(self, message: PartitionMessage) -> None:
+        """Leave a message, waiting for room.
+
+        Raises:
+            ActorGone: the partition has ended.
+        """
+        await self._mailbox.put(message)
+
+    async def wait_appended(self, offset: int) -> None:
+        """Return once there is something at `offset`: the high watermark is above it.
+
+        Raises:
+            ActorGone: the partition has ended.
+        """
+        self._check_alive()
+        if self._high_watermark > offset:
+            await trio.lowlevel.checkpoint()
+            return
+        while self._high_watermark <= offset:
+            await self._arrival.park()
+            self._check_alive()
+
+    async def fetch(self, offset: int, max_bytes: int) -> Fetched:
+        """Read whole batches from `offset` up to the high watermark; one larger than `max_bytes` comes alone.
+
+        Nothing is there yet at the high watermark: the answer is empty.
+
+        Raises:
+            OffsetOutOfRangeError: retention has deleted the offset, or it is above the high watermark.
+            DamagedLogError: the batch is not what was written.
+            StorageError: the disk does not give it.
+            ActorGone: the partition has ended.
+        """
+        view = self._check_alive()
+        if offset == view.end_offset:
+            await trio.lowlevel.checkpoint()
+            return Fetched((), offset, offset, offset)
+        return await trio.to_thread.run_sync(
+            self._reader.fetch, view, offset, max_bytes, limiter=self._readers, abandon_on_cancel=True
+        )
+
+    def statistics(self) -> PartitionStatistics:
+        """The partition as it stands, or as it last stood."""
+        return PartitionStatistics(
+            alive=self._view is not None,
+            start_offset=self._start_offset,
+            high_watermark=self._high_watermark,
+            segments=self._segments,
+            size=self._size,
+            appended=self.counters.appended,
+            commits=self.counters.commits,
+            refused=self.counters.refused,
+            syncs=self._sync_times.count,
+            sync_total=self._sync_times.total,
+            sync_last=self._sync_times.last,
+            fault=self._fault,
+            mailbox=self._mailbox.statistics(),
+        )
+
+    def publish(self, log: Log) -> None:
+        """Show readers what the log holds now; only the partition's actor calls this."""
+        view = log.view
+        rose = self._high_watermark != view.end_offset
+        self._view = view
+        self._opened = True
+        self._start_offset = view.start_offset
+        self._high_watermark = view.end_offset
+        self._segments = len(view.segments)
+        self._size = log.size
+        self._fault = log.fault
+        self._sync_times = log.sync_times
+        if rose:
+            self._arrival.unpark_all()
+
+    def end(self) -> None:
+        """Let go of the files and of everybody who waits; only the partition's actor calls this."""
+        self._view = None
+        self._arrival.unpark_all()
+
+    def _check_alive(self) -> LogView:
+        if self._view is None:
+            raise ActorGone(str(self.partition))
+        return self._view
+
+    def _check_opened(self) -> None:
+        if not self._opened:
+            raise ActorGone(str(self.partition))

@@ -1,0 +1,73 @@
+"""Topics as those who write and read them see them: a name, and partitions by number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from actors.records import TopicPartition
+from actors.runtime.mailbox import Mailbox
+from actors.topic_partition.messages import PartitionMessage, weigh
+from actors.topic_partition.partitioner import partition_for_key
+from actors.topic_partition.reference import PartitionReference
+
+
+class TopicReference:
+    """A topic; `partitions` is indexed by number.
+
+    An entry is replaced in place when a partition's actor is started anew: look it up per batch. Before its actor has
+    opened for the first time, an entry answers everything with ActorGone.
+    """
+
+    def __init__(self, name: str, partitions: int, max_message_bytes: int) -> None:
+        self.name = name
+        self.max_message_bytes = max_message_bytes
+        self.partitions: list[PartitionReference] = []
+        self._next = -1
+        self.grow(partitions)
+
+    def grow(self, partitions: int) -> None:
+        """Have so many partitions; there are never fewer."""
+        for number in range(len(self.partitions), partitions):
+            self.partitions.append(_unopened(TopicPartition(self.name, number)))
+
+    def partition_for(self, key: bytes | None) -> int:
+        """The partition of a key, as Kafka's default partitioner finds it; records without a key go round."""
+        if key is None:
+            self._next = (self._next + 1) % len(self.partitions)
+            return self._next
+        return partition_for_key(key, len(self.partitions))
+
+
+class Topics:
+    """All topics by name. `version` rises at each change, so that plans made from them can be kept until then."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._topics: dict[str, TopicReference] = {}
+
+    def __iter__(self) -> Iterator[TopicReference]:
+        return iter(tuple(self._topics.values()))
+
+    def get(self, name: str) -> TopicReference | None:
+        """The topic of a name, or None."""
+        return self._topics.get(name)
+
+    def add(self, topic: TopicReference) -> None:
+        """Make a topic known, in place of one of the same name."""
+        self._topics[topic.name] = topic
+        self.version += 1
+
+    def remove(self, name: str) -> None:
+        """Forget a topic; one that is not known is forgotten already."""
+        if self._topics.pop(name, None) is not None:
+            self.version += 1
+
+    def changed(self) -> None:
+        """Say that a known topic is not what it was: more partitions, another size limit."""
+        self.version += 1
+
+
+def _unopened(partition: TopicPartition) -> PartitionReference:
+    mailbox: Mailbox[PartitionMessage] = Mailbox(str(partition), 1, weigh)
+    mailbox.close()
+    return PartitionReference(partition, mailbox)
