@@ -6,7 +6,6 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
@@ -65,27 +64,21 @@ def load(text: str | bytes, file: str = "manifest", *, settings_types: SettingsT
     Raises:
         ManifestError: with everything that is wrong in the file.
     """
-    documents, problems = _read(text, file, settings_types or {})
-    if problems:
-        raise ManifestError(problems)
-    return documents
+    return load_all([(file, text)], settings_types=settings_types)
 
 
-def load_files(paths: Iterable[Path], *, settings_types: SettingsTypes | None = None) -> list[Document]:
-    """Read several files as one manifest.
+def load_all(
+    sources: Iterable[tuple[str, str | bytes]], *, settings_types: SettingsTypes | None = None
+) -> list[Document]:
+    """Read several files, given as name and text, as one manifest.
 
     Raises:
         ManifestError: with everything that is wrong in all of them, resources that are written twice among it.
     """
     documents: list[Document] = []
     problems: list[Problem] = []
-    for path in paths:
-        try:
-            text = path.read_bytes()
-        except OSError as error:
-            problems.append(Problem(reason=f"cannot be read: {error.strerror}", file=str(path)))
-            continue
-        more, wrong = _read(text, str(path), settings_types or {})
+    for file, text in sources:
+        more, wrong = _read(text, file, settings_types or {})
         documents += more
         problems += wrong
     problems += duplicates(documents)
@@ -128,7 +121,7 @@ def _read(text: str | bytes, file: str, settings_types: SettingsTypes) -> tuple[
                 documents.append(Document(resource, file, parsed.number, parsed.line, parsed.root))
     except YamlError as error:
         problems.append(Problem(reason=error.reason, file=file, document=error.document, line=error.line))
-    return documents, problems + duplicates(documents)
+    return documents, problems
 
 
 def _located(problems: Sequence[Problem], file: str, parsed: ParsedDocument) -> list[Problem]:

@@ -1,0 +1,58 @@
+"""`penstock apply`: make an instance hold what manifests say."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from daemon.cli.failure import CommandError
+from daemon.cli.options import DataOption, FilesOption, UrlOption, control_url, data_folder
+
+_PLANNED = {"created": "would be created", "changed": "would change", "unchanged": "unchanged"}
+
+
+def apply(
+    context: typer.Context,
+    *,
+    files: FilesOption,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would change.")] = False,
+    allow_unreachable: Annotated[
+        bool, typer.Option("--allow-unreachable", help="Take connections whose other side does not answer.")
+    ] = False,
+    data: DataOption = None,
+    url: UrlOption = None,
+) -> None:
+    """Apply manifests: all of them as one, or, when anything in them is wrong, nothing."""
+    from config.errors import ManifestError
+    from config.manifest import load_all
+    from daemon.cli.client import connect
+    from daemon.cli.sources import joined, read_sources
+
+    sources = read_sources(files)
+    try:
+        load_all(sources)
+    except ManifestError as error:
+        raise CommandError(f"nothing was applied\n{error}") from error
+    whole = joined(sources)
+    with connect(data_folder(context, data), control_url(context, url)) as client:
+        answer = client.post_manifest("apply", whole.text, whole.file, plan=plan, allow_unreachable=allow_unreachable)
+    _show(answer, planned=plan)
+
+
+def _show(answer: dict[str, Any], *, planned: bool) -> None:
+    results = answer["results"]
+    words = _PLANNED if planned else {}
+    for one in results:
+        result = words.get(one["result"], one["result"])
+        fields = f"  ({', '.join(one['fields'])})" if one["result"] == "changed" and one.get("fields") else ""
+        print(f"{result:<16} {one['kind']} {one['name']}{fields}")
+        for warning in one.get("warnings") or ():
+            typer.echo(f"warning: {one['kind']} {one['name']}: {warning}", err=True)
+    counts = {result: sum(one["result"] == result for one in results) for result in _PLANNED}
+    print(", ".join(f"{count} {words.get(result, result)}" for result, count in counts.items()))
+    generated = answer.get("generated") or ()
+    if generated:
+        print("\nGenerated, and shown only this once:")
+    for one in generated:
+        print(f"  {one['kind']} {one['name']}  {one['field']}: {one['value']}")

@@ -1,0 +1,31 @@
+"""`penstock check`: validate manifests without a daemon."""
+
+from __future__ import annotations
+
+import typer
+
+from daemon.cli.failure import CommandError
+from daemon.cli.options import FilesOption
+
+
+def check(files: FilesOption) -> None:
+    """Check manifests as `apply` would, without a daemon: what they refer to must be in them."""
+    from config.errors import ManifestError
+    from config.manifest import load_all
+    from config.validate import validate
+    from daemon.cli.connectors import settings_types, unknown_connectors
+    from daemon.cli.sources import read_sources
+
+    types = settings_types()
+    try:
+        documents = load_all(read_sources(files), settings_types=types)
+        unknown = unknown_connectors(documents, types)
+        if unknown:
+            raise ManifestError(unknown)  # noqa: TRY301 - told in one place with all other problems
+        warnings = validate(documents)
+    except ManifestError as error:
+        count = len(error.problems)
+        raise CommandError(f"{count} {'problem' if count == 1 else 'problems'}\n{error}") from error
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    print(f"{len(documents)} resources, no problems")

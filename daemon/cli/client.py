@@ -1,0 +1,171 @@
+"""The control API as the command line uses it: finds the daemon, and turns its problems into one clear line."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import msgspec
+
+from daemon.cli.failure import CommandError, ExitCode
+from daemon.folder import DaemonNote
+
+_PAGE = 500
+_TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+# A backup takes as long as its bytes take.
+_NO_HURRY = httpx.Timeout(None, connect=5.0)
+
+
+def connect(data: Path, url: str | None, environ: Mapping[str, str] = os.environ) -> Client:
+    """A client of the daemon at `url`, or of the local one that uses the data folder.
+
+    Raises:
+        CommandError: no daemon was found, or no token.
+    """
+    token = environ.get("PENSTOCK_TOKEN", "")
+    if url is not None:
+        if not token:
+            raise CommandError("--url needs a token: set PENSTOCK_TOKEN", ExitCode.USAGE)
+        return Client(url, token, where=url)
+    note = _read_note(data)
+    where = f"{note.control} (process {note.pid}, data folder {data})"
+    return Client(f"http://{_reachable(note.control)}", token or note.token, where=where, data=data)
+
+
+def _read_note(data: Path) -> DaemonNote:
+    path = data / "daemon.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=DaemonNote)
+    except FileNotFoundError:
+        raise CommandError(
+            f"no daemon runs on the data folder {data}: start one with `penstock run --data {data}`, give another "
+            "folder with --data or PENSTOCK_DATA, or name a daemon with --url",
+            ExitCode.UNREACHABLE,
+        ) from None
+    except OSError as error:
+        raise CommandError(
+            f"{path} cannot be read ({error.strerror}): run this as the user that the daemon runs as, or give --url "
+            "and PENSTOCK_TOKEN",
+            ExitCode.UNREACHABLE,
+        ) from error
+    except msgspec.DecodeError as error:
+        raise CommandError(f"{path} is not what a daemon writes: {error}", ExitCode.UNREACHABLE) from error
+
+
+def _reachable(address: str) -> str:
+    """Where to connect to for a bound address: one that stands for all interfaces is reached on loopback."""
+    host, _, port = address.rpartition(":")
+    try:
+        ip = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return address
+    if ip.is_unspecified:
+        ip = ipaddress.ip_address("127.0.0.1" if isinstance(ip, ipaddress.IPv4Address) else "::1")
+    return f"[{ip}]:{port}" if isinstance(ip, ipaddress.IPv6Address) else f"{ip}:{port}"
+
+
+class Client:
+    """One connection to one control API. Each method raises CommandError with a text for a person."""
+
+    def __init__(self, url: str, token: str, *, where: str, data: Path | None = None) -> None:
+        self._where = where
+        self._data = data
+        try:
+            self._http = httpx.Client(
+                base_url=url.rstrip("/"),
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=_TIMEOUT,
+                trust_env=data is None,  # no proxy stands between a command and the daemon of this machine
+            )
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise CommandError(f"{url} is not a URL: {error}", ExitCode.USAGE) from error
+
+    def __enter__(self) -> Self:
+        """For `with`: the connection is closed at its end."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """GET below /api/v1."""
+        return self._ask("GET", path, params=parameters)
+
+    def delete(self, path: str, **parameters: Any) -> Any:
+        """DELETE below /api/v1."""
+        return self._ask("DELETE", path, params=parameters)
+
+    def post(self, path: str, body: Any = None, **parameters: Any) -> Any:
+        """POST below /api/v1, `body` as JSON."""
+        return self._ask("POST", path, params=parameters, json=body, timeout=_NO_HURRY)
+
+    def post_manifest(self, path: str, text: str, file: str, **parameters: Any) -> Any:
+        """POST a manifest below /api/v1; `file` is what its problems are told about."""
+        headers = {"Content-Type": "application/yaml", "X-Penstock-File": file.encode("ascii", "replace").decode()}
+        return self._ask("POST", path, params=parameters, content=text.encode(), headers=headers, timeout=_NO_HURRY)
+
+    def items(self, kind: str) -> Iterator[dict[str, Any]]:
+        """Every resource of a kind, page after page."""
+        page = seen = 0
+        while True:
+            page += 1
+            answer = self.get(f"{kind}s", page=page, size=_PAGE)
+            yield from answer["items"]
+            seen += len(answer["items"])
+            if not answer["items"] or seen >= answer["total"]:
+                return
+
+    def _ask(self, method: str, path: str, *, params: Mapping[str, Any], **more: Any) -> Any:
+        set_ones = {
+            name: _parameter(value) for name, value in params.items() if value is not None and value is not False
+        }
+        try:
+            answer = self._http.request(method, f"/api/v1/{path}", params=set_ones, **more)
+        except httpx.UnsupportedProtocol as error:
+            raise CommandError(f"{self._where} is not the URL of a control API: {error}", ExitCode.USAGE) from error
+        except httpx.TimeoutException as error:
+            raise CommandError(f"the daemon at {self._where} does not answer in time", ExitCode.UNREACHABLE) from error
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+        if answer.is_success:
+            return self._decoded(answer)
+        raise CommandError(self._problem(answer))
+
+    def _unreachable(self, error: httpx.TransportError) -> CommandError:
+        reason = str(error) or type(error).__name__
+        start = f"; start it with `penstock run --data {self._data}`" if self._data is not None else ""
+        return CommandError(f"the daemon at {self._where} cannot be reached: {reason}{start}", ExitCode.UNREACHABLE)
+
+    def _decoded(self, answer: httpx.Response) -> Any:
+        if not answer.content:
+            return None
+        try:
+            return answer.json()
+        except ValueError:
+            reason = f"{self._where} does not answer as a control API does; is that the right address?"
+            raise CommandError(reason, ExitCode.UNREACHABLE) from None
+
+    def _problem(self, answer: httpx.Response) -> str:
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            source = "PENSTOCK_TOKEN" if os.environ.get("PENSTOCK_TOKEN") else f"{self._data}/daemon.json"
+            return f"the daemon at {self._where} does not take the token of {source}"
+        try:
+            body = answer.json()
+            lines = [str(body["error_msg"])]
+        except (ValueError, KeyError, TypeError):
+            return f"{self._where} answers {answer.status_code} {answer.reason_phrase}"
+        details = body.get("details") or []
+        lines += [f"  {': '.join(str(one[key]) for key in ('path', 'reason') if one.get(key))}" for one in details]
+        return "\n".join(lines)
+
+
+def _parameter(value: Any) -> str:
+    return "true" if value is True else str(value)

@@ -1,0 +1,28 @@
+"""What installed connectors say about the settings of connections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from config.errors import Problem
+from config.manifest import Document
+from config.resources import Connection
+
+
+def settings_types() -> dict[str, type[msgspec.Struct]]:
+    """Connector name -> the type of its settings, of all connectors that are installed."""
+    from plugins.loader import load_connectors
+
+    return {name: connector.settings for name, connector in load_connectors().items()}
+
+
+def unknown_connectors(documents: Sequence[Document], installed: Mapping[str, object]) -> list[Problem]:
+    """Connections whose connector is not installed."""
+    known = ", ".join(sorted(installed))
+    return [
+        document.problem("$.connector", f"there is no connector {document.resource.connector}; installed: {known}")
+        for document in documents
+        if isinstance(document.resource, Connection) and document.resource.connector not in installed
+    ]

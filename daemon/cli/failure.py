@@ -1,0 +1,27 @@
+"""How a command ends when it cannot do what it was asked."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a script can tell from how a command ended.
+
+    2 is the usage error of every command line, 78 is EX_CONFIG of sysexits.h: the daemon cannot start with these
+    settings, and starting it again would not help.
+    """
+
+    OK = 0
+    REFUSED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    CONFIGURATION = 78
+
+
+class CommandError(Exception):
+    """The command failed: one line (or one a problem) for a person, and the exit code."""
+
+    def __init__(self, message: str, code: ExitCode = ExitCode.REFUSED) -> None:
+        super().__init__(message)
+        self.code = code

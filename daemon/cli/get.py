@@ -1,0 +1,71 @@
+"""`penstock get`: what an instance holds, and how it fares."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from daemon.cli.kinds import checked_kind, full_name, name_of, path_of
+from daemon.cli.options import DataOption, Output, OutputOption, UrlOption, control_url, data_folder
+
+if TYPE_CHECKING:  # httpx is slow to import, and `--help` needs none of it
+    from daemon.cli.client import Client
+
+
+def get(
+    context: typer.Context,
+    *,
+    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="app, product, device, ...")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A device: PRODUCT/NAME or NAME.")] = None,
+    output: OutputOption = Output.TABLE,
+    data: DataOption = None,
+    url: UrlOption = None,
+) -> None:
+    """Show everything, all of one kind, or one resource.
+
+    YAML is a manifest that can be applied again; `***` in it stands for a secret that stays as it is.
+    """
+    from daemon.cli.client import connect
+
+    with connect(data_folder(context, data), control_url(context, url)) as client:
+        if kind is not None and name is not None:
+            _one(client, checked_kind(kind), name, output)
+        else:
+            _many(client, None if kind is None else checked_kind(kind), output)
+
+
+def _one(client: Client, kind: str, name: str, output: Output) -> None:
+    from daemon.cli.show import show_json, show_manifest, show_resource
+
+    item = client.get(path_of(kind, full_name(client, kind, name)))
+    if output is Output.JSON:
+        show_json(item)
+    elif output is Output.YAML:
+        show_manifest([item])
+    else:
+        show_resource(kind, item, mqtt=client.get("status")["addresses"].get("mqtt", "") if kind == "device" else "")
+
+
+def _many(client: Client, kind: str | None, output: Output) -> None:
+    from config.manifest import KINDS
+    from daemon.cli.show import show_json, show_manifest, show_rows
+
+    found = [(each, item) for each in ([kind] if kind else KINDS) for item in client.items(each)]
+    if output is Output.JSON:
+        show_json([item for _, item in found])
+    elif output is Output.YAML:
+        show_manifest([item for _, item in found])
+    else:
+        show_rows(["kind", "name", "app", "state", "title"], [_row(each, item) for each, item in found])
+
+
+def _row(kind: str, item: dict[str, Any]) -> list[Any]:
+    status = item.get("status") or {}
+    state = status.get("state")
+    if "online" in status:
+        state = "online" if status["online"] else "offline"
+    reason = status.get("reason") if state not in {None, "online", "running"} else None
+    if item.get("enabled") is False and state is None:
+        state = "disabled"
+    return [kind, name_of(kind, item), item.get("app"), f"{state}: {reason}" if reason else state, item.get("title")]

@@ -1,0 +1,74 @@
+"""The command line: one file a verb, each importing what it needs only when it is called."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daemon.cli import apply, backup, check, connection, delete, demo, device, get, run, status, task
+from daemon.cli.failure import CommandError
+from daemon.cli.options import Globals
+
+app = typer.Typer(
+    name="penstock",
+    help="One daemon from a device's MQTT report to an application's HTTP answer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the parameter is an option's value
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"penstock {version('penstock')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    *,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Data folder, for every command.", show_default=False)
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="Control API of a daemon elsewhere.", show_default=False)
+    ] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Keep what was given before the command."""
+    context.obj = Globals(data=data, url=url)
+
+
+app.command("run")(run.run)
+app.command("apply")(apply.apply)
+app.command("check")(check.check)
+app.command("get")(get.get)
+app.command("delete")(delete.delete)
+app.command("status")(status.status)
+app.command("backup")(backup.backup)
+app.command("demo")(demo.demo)
+app.add_typer(task.app, name="task")
+app.add_typer(device.app, name="device")
+app.add_typer(connection.app, name="connection")
+
+
+def main() -> None:
+    """Run the command line; ends the process with the command's exit code."""
+    try:
+        app()
+    except CommandError as error:
+        print(f"penstock: {error}", file=sys.stderr)
+        sys.exit(error.code)
+
+
+if __name__ == "__main__":
+    main()
