@@ -18,7 +18,7 @@ import msgspec
 from config.resources import Product, Property
 
 Checker = Callable[[bytes], str | None]
-"""Takes a payload; None where it is good, else the reason, at most REASON_LENGTH characters."""
+"""Takes a payload; None where it is good, else the reason (at most REASON_LENGTH characters, never the payload)."""
 
 REASON_LENGTH = 200
 
@@ -26,6 +26,7 @@ REASON_LENGTH = 200
 _EXACT = 2**53
 
 _TYPES: dict[str, type] = {"string": str, "integer": int, "number": float, "boolean": bool}
+_MISSING = "Object missing required field `"
 # msgspec's names of types, and those that people write in a thing model.
 _WORDS = {"`str`": "string", "`int`": "integer", "`float`": "number", "`bool`": "boolean"}
 
@@ -199,16 +200,17 @@ def _reason(error: Exception, by_name: dict[str, _Field]) -> str:
     """What msgspec said, in the words of the thing model; payloads are never quoted."""
     if not isinstance(error, msgspec.ValidationError):
         return _malformed(error)
-    message, _, path = str(error).partition(" - at `$.")
-    field = by_name.get(path.removesuffix("`"))
-    if field is not None:
-        if message.startswith("Invalid enum value"):
-            message = _one_of(field.prop)
-        return f"{field.label}: {_in_words(message)}"[:REASON_LENGTH]
-    missing = by_name.get(message.removeprefix("Object missing required field `").removesuffix("`"))
+    text = str(error)
+    missing = by_name.get(text.removeprefix(_MISSING).removesuffix("`")) if text.startswith(_MISSING) else None
     if missing is not None:
         return f"{missing.label}: is missing"[:REASON_LENGTH]
-    return f"the payload is not a JSON object: {_in_words(message)}"[:REASON_LENGTH]
+    message, _, path = text.partition(" - at `$.")
+    field = by_name.get(path.removesuffix("`"))
+    if field is None:
+        return f"the payload is not a JSON object: {_in_words(message)}"[:REASON_LENGTH]
+    if message.startswith("Invalid enum value"):
+        message = _one_of(field.prop)
+    return f"{field.label}: {_in_words(message)}"[:REASON_LENGTH]
 
 
 def _in_words(message: str) -> str:
