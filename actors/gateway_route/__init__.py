@@ -1,0 +1,1 @@
+"""Stage 6: HTTP request -> match -> authenticate -> admit -> backend -> answer."""

@@ -1,0 +1,100 @@
+"""How many calls of a route run at a time, how many may wait for it, and what they waited."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import trio
+
+from actors.errors import PenstockError
+
+
+class AdmissionFullError(PenstockError):
+    """As many calls run and wait as may."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionStatistics:
+    """What a route's admission has seen; `waited` is in seconds, those who wait now not counted."""
+
+    running: int
+    waiting: int
+    capacity: int
+    high_water: int
+    admitted: int
+    refused: int
+    waited: float
+
+
+class Admission:
+    """Bounds the calls of one route: at most `capacity` run, at most as many more wait, first come, first served.
+
+    It stands where other stages have a mailbox, and is measured alike; but a call runs in its connection's own task, so
+    that what is admitted is a place and not a message.
+    """
+
+    __slots__ = ("_admitted", "_capacity", "_high_water", "_line", "_refused", "_running", "_waited")
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._running = 0
+        self._line: deque[trio.Event] = deque()
+        self._high_water = 0
+        self._admitted = 0
+        self._refused = 0
+        self._waited = 0.0
+
+    async def enter(self) -> None:
+        """Take a place, waiting for one where there is none; whoever entered must `leave`.
+
+        Raises:
+            AdmissionFullError: nobody more may even wait.
+        """
+        if self._running < self._capacity:
+            self._take()
+            return
+        if len(self._line) >= self._capacity:
+            self._refused += 1
+            raise AdmissionFullError("the route is busy")
+        await self._wait()
+
+    def leave(self) -> None:
+        """Give the place up, to whoever waits longest."""
+        if self._line:
+            self._admitted += 1
+            self._line.popleft().set()
+        else:
+            self._running -= 1
+
+    def statistics(self) -> AdmissionStatistics:
+        """What it has seen so far."""
+        return AdmissionStatistics(
+            running=self._running,
+            waiting=len(self._line),
+            capacity=self._capacity,
+            high_water=self._high_water,
+            admitted=self._admitted,
+            refused=self._refused,
+            waited=self._waited,
+        )
+
+    def _take(self) -> None:
+        self._running += 1
+        self._admitted += 1
+        self._high_water = max(self._high_water, self._running)
+
+    async def _wait(self) -> None:
+        place = trio.Event()
+        self._line.append(place)
+        since = trio.current_time()
+        try:
+            await place.wait()
+        except trio.Cancelled:
+            if place.is_set():
+                self.leave()
+            else:
+                self._line.remove(place)
+            raise
+        finally:
+            self._waited += trio.current_time() - since

@@ -1,0 +1,1 @@
+"""What answers behind a route, one module a kind."""

@@ -1,0 +1,112 @@
+"""Backend `data`: one SQL statement, whose result is the answer."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from actors.errors import (
+    ConnectorError,
+    ParameterError,
+    ResultTooLargeError,
+    RowRejectedError,
+    StatementError,
+)
+from actors.gateway_route.backends.base import Call
+from actors.gateway_route.backends.parameters import read_parameters
+from actors.gateway_route.errors import (
+    BACKEND_UNAVAILABLE,
+    BAD_REQUEST,
+    INTERNAL,
+    NO_BACKEND,
+    CallRefusedError,
+    GatewayError,
+)
+from actors.ports import ConnectionLookup, Connector, QueryResult, ResultLimits
+from actors.runtime.log_limiter import LogLimiter
+from actors.wire.http.messages import Response
+from config.resources import DataBackend
+
+_JSON_HEADERS = (("Content-Type", "application/json"),)
+
+
+class Data:
+    """Runs the statement with the call's parameters bound by name.
+
+    The answer is `{"default": [{column: value, ...}, ...]}`, and for a statement that yields no rows
+    `{"default": [], "affected": rows changed}`. Bytes come as base64, dates and times in ISO 8601, decimals as numbers.
+    The connection is looked up for each call: it may come, go and change while the route stays.
+    """
+
+    takes_body = True
+    waits = True
+
+    def __init__(
+        self, route: str, settings: DataBackend, connections: ConnectionLookup, limits: ResultLimits, log: LogLimiter
+    ) -> None:
+        self._route = route
+        self._settings = settings
+        self._connections = connections
+        self._limits = limits
+        self._log = log
+        self._encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+
+    async def answer(self, call: Call) -> Response:
+        """Query, and answer with the result."""
+        connector = self._connections.get(self._settings.connection)
+        if connector is None:
+            raise self._refused(NO_BACKEND, "the connection does not exist or is disabled")
+        result = await self._query(connector, read_parameters(call))
+        return Response(200, _JSON_HEADERS, self._encode(result))
+
+    async def _query(self, connector: Connector, parameters: dict[str, Any]) -> QueryResult:
+        try:
+            return await connector.query(self._settings.sql, parameters, self._limits)
+        except ParameterError as error:
+            raise CallRefusedError(BAD_REQUEST, str(error)) from error
+        except RowRejectedError as error:
+            raise self._refused(BAD_REQUEST, str(error), "the database does not take these values") from error
+        except ResultTooLargeError as error:
+            raise self._refused(INTERNAL, str(error), "the result is too large, ask for less") from error
+        except StatementError as error:
+            raise self._refused(INTERNAL, str(error)) from error
+        except ConnectorError as error:
+            raise self._refused(BACKEND_UNAVAILABLE, str(error)) from error
+
+    def _refused(self, error: GatewayError, reason: str, detail: str = "") -> CallRefusedError:
+        """The caller hears the error, the operator the reason."""
+        self._log.warning("Data route failed", route=self._route, connection=self._settings.connection, reason=reason)
+        return CallRefusedError(error, detail)
+
+    def _encode(self, result: QueryResult) -> bytes:
+        if not result.columns:
+            return self._encoder.encode({"default": [], "affected": result.affected})
+        names = distinct(result.columns)
+        rows = [dict(zip(names, map(_plain, row), strict=True)) for row in result.rows]
+        return self._encoder.encode({"default": rows})
+
+
+def distinct(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Names for columns, no two alike: of two `id`, the second becomes `id_2`."""
+    names: list[str] = []
+    taken = set(columns)
+    seen: set[str] = set()
+    for column in columns:
+        name, number = column, 2
+        while name in seen or (name != column and name in taken):
+            name, number = f"{column}_{number}", number + 1
+        seen.add(name)
+        names.append(name)
+    return tuple(names)
+
+
+def _plain(value: object) -> object:
+    """JSON knows no NaN and no infinity, also not those of decimals."""
+    if isinstance(value, Decimal) and not value.is_finite():
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

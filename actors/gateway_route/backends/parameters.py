@@ -1,0 +1,69 @@
+"""The parameters of a call, out of its path, its query string and its body."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from actors.gateway_route.backends.base import Call
+from actors.gateway_route.errors import BAD_REQUEST, CallRefusedError
+
+_MAX_FIELDS = 1_000
+_JSON = "application/json"
+_FORM = "application/x-www-form-urlencoded"
+
+
+def read_parameters(call: Call) -> dict[str, Any]:
+    """All parameters by name; the path's go before the query's, the query's before the body's.
+
+    Those of path, query and form are text. Those of a JSON body keep their type; a list or an object in it comes as
+    JSON text, which is how databases take it.
+
+    Raises:
+        CallRefusedError: 400 for a query or body that cannot be read, and for a name given twice in one place.
+    """
+    parameters: dict[str, Any] = _read_body(call) if call.body else {}
+    if call.request.query:
+        parameters.update(_read_form(call.request.query, "query string"))
+    parameters.update(call.parameters)
+    return parameters
+
+
+def _read_body(call: Call) -> dict[str, Any]:
+    media_type = (call.request.header("content-type") or "").partition(";")[0].strip().lower()
+    if media_type == _FORM:
+        try:
+            text = call.body.decode("ascii")
+        except UnicodeDecodeError:
+            raise CallRefusedError(BAD_REQUEST, "the form in the body is not percent-encoded") from None
+        return dict(_read_form(text, "form"))
+    if media_type == _JSON or (media_type.startswith("application/") and media_type.endswith("+json")):
+        return _read_json(call.body)
+    raise CallRefusedError(BAD_REQUEST, f"a body must have the Content-Type {_JSON} or {_FORM}")
+
+
+def _read_form(text: str, place: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict")
+    except ValueError:
+        reason = f"the {place} is not UTF-8 once decoded, or has more than {_MAX_FIELDS} fields"
+        raise CallRefusedError(BAD_REQUEST, reason) from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise CallRefusedError(BAD_REQUEST, f"a parameter is given twice in the {place}")
+    return fields
+
+
+def _read_json(body: bytes) -> dict[str, Any]:
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise CallRefusedError(BAD_REQUEST, f"the body is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise CallRefusedError(BAD_REQUEST, "the JSON in the body must be an object of parameters")
+    return {
+        name: msgspec.json.encode(value).decode() if isinstance(value, list | dict) else value
+        for name, value in document.items()
+    }

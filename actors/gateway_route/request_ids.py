@@ -1,0 +1,32 @@
+"""The id that every answer carries, so that a caller and an operator can speak of the same call."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from itertools import count
+
+from actors.wire.http.messages import Request
+
+HEADER = "X-Request-Id"
+
+_SANE = re.compile(r"[!-~]{1,128}")
+
+
+class RequestIds:
+    """Ids of one gateway: a random prefix, which tells one run from another, and a counter."""
+
+    def __init__(self) -> None:
+        self._prefix = secrets.token_hex(8)
+        self._counter = count(1)
+
+    def choose(self, request: Request) -> str:
+        """The caller's own id where it is sane (at most 128 visible ASCII characters), else a new one."""
+        given = request.header("x-request-id")
+        if given is not None and _SANE.fullmatch(given):
+            return given
+        return self.new()
+
+    def new(self) -> str:
+        """An id nobody else has."""
+        return f"{self._prefix}-{next(self._counter)}"
