@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from actors.records import TopicPartition
 
@@ -143,6 +143,7 @@ class Connector(Protocol):
         """End every connection."""
 
 
+@runtime_checkable
 class EmbeddedStore(Protocol):
     """A connector that keeps its data in the daemon's data folder, and so belongs into a backup of it."""
 
