@@ -100,7 +100,8 @@ class PacketReader:
         end = len(data)
         append = packets.append
         topics = self._topics
-        while end - position > 1 and not self._ended:
+        limit = self._max_packet_bytes
+        while end - position > 1:
             first = data[position]
             length = data[position + 1]
             body = position + 2
@@ -115,13 +116,15 @@ class PacketReader:
                 payload = body + 4 + (data[body] << 8 | data[body + 1])
                 topic = topics.get(data[body + 2 : payload - 2])
                 packet_id = data[payload - 2] << 8 | data[payload - 1] if payload <= stop else 0
-                if topic is not None and packet_id and stop - position <= self._max_packet_bytes:
+                if topic is not None and packet_id and stop - position <= limit:
                     append(_new(Publish, (topic, data[payload:stop], 1, packet_id, False, False)))
                     position = stop
                     continue
             self._check_size(stop - position)
             append(self._packet(first, data[body:stop]))
             position = stop
+            if self._ended:
+                break
         self._needed = 2
         return position
 
