@@ -1,0 +1,27 @@
+"""The command line of the benchmarks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from scripts.benchmarks.gateway import gateway
+from scripts.benchmarks.idle import idle
+from scripts.benchmarks.ingest import ingest, pipeline
+
+BENCHMARKS = {"ingest": ingest, "pipeline": pipeline, "gateway": gateway, "idle": idle}
+
+
+def main() -> int:
+    """Run one benchmark; exit code 1 when a floor is not reached."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("benchmark", choices=BENCHMARKS)
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long each load runs")
+    parser.add_argument("--runs", type=int, default=3, help="medians of so many runs")
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
+    options = parser.parse_args()
+    return BENCHMARKS[options.benchmark](seconds=options.seconds, runs=options.runs, as_json=options.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
