@@ -1,0 +1,407 @@
+"""One connected client: the thin shell around what `core`, `publishing`, `inflight` and `outbox` decide."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final, assert_never
+
+import structlog
+import trio
+
+from actors.device_session.broker import Broker
+from actors.device_session.core import (
+    Admission,
+    ClientLeftError,
+    Control,
+    ProtocolViolationError,
+    Refusal,
+    admit,
+    violation,
+)
+from actors.device_session.inflight import Inflight
+from actors.device_session.publishing import Publisher
+from actors.device_session.receiving import Receiver
+from actors.device_session.signal import Signal
+from actors.device_session.statuses import DeviceStatus
+from actors.errors import PenstockError
+from actors.runtime.reply import Reply
+from actors.topic_partition.messages import Append
+from actors.wire.mqtt import encode
+from actors.wire.mqtt.packets import (
+    Connect,
+    Disconnect,
+    Malformed,
+    Packet,
+    Pingreq,
+    Puback,
+    Pubcomp,
+    Publish,
+    Pubrec,
+    Pubrel,
+    Subscribe,
+    Unsubscribe,
+)
+from actors.wire.mqtt.reader import PacketReader
+
+_RECEIVE_BYTES: Final = 32 * 1024
+# One read; an idle session holds no buffer.
+# Before it has logged in, a client gets to store no more than this here; no CONNECT that anybody needs is larger.
+_CONNECT_BYTES: Final = 64 * 1024
+# The first byte of the first packet (MQTT-3.1.0-1), flags included.
+_CONNECT: Final = 0x10
+# Answers that a client has not read; past that it is not read either.
+_REPLY_BYTES: Final = 16 * 1024
+# A client whose oldest report waits so long to be stored counts as held.
+_HELD_SECONDS: Final = 1.0
+
+
+class Session:
+    """One connection from its first byte to its end.
+
+    Two tasks: the owner reads, decides and hands over; the helper only writes. `run` ends when the client leaves, when
+    it breaks a rule, when its reports cannot be stored (then unacknowledged, so that it sends them again), when it is
+    silent for too long, or when somebody calls `close` or `drain`. It never raises for any of these.
+    """
+
+    __slots__ = (
+        "_broker",
+        "_drained",
+        "_ended",
+        "_heard",
+        "_holding",
+        "_inflight",
+        "_login",
+        "_publisher",
+        "_reader",
+        "_reason",
+        "_receiver",
+        "_replies",
+        "_resume",
+        "_scope",
+        "_sending_since",
+        "_silence",
+        "_status",
+        "_stream",
+        "_wakeup",
+        "address",
+    )
+
+    def __init__(self, stream: trio.abc.Stream, address: str, broker: Broker) -> None:
+        self.address = address
+        """Where the client comes from, as host:port."""
+        self._stream = stream
+        self._broker = broker
+        self._reader = PacketReader(broker.settings.max_packet_bytes)
+        self._inflight = Inflight()
+        self._wakeup = Signal()
+        self._resume = Signal()
+        self._replies = bytearray()
+        self._heard = trio.current_time()
+        self._silence = broker.settings.connect_timeout
+        self._sending_since = math.inf
+        self._holding = False
+        self._drained = False
+        self._reason = ""
+        # Made when they are first needed: most sessions need few of them.
+        self._scope: trio.CancelScope | None = None
+        self._login: Admission | None = None
+        self._status: DeviceStatus | None = None
+        self._publisher: Publisher | None = None
+        self._receiver: Receiver | None = None
+        self._ended: trio.Event | None = None
+
+    @property
+    def client_id(self) -> str:
+        """As the client chose it, or as it was generated; empty before it has logged in."""
+        return self._login.key.client_id if self._login is not None else ""
+
+    async def run(self) -> None:
+        """Serve the connection until it ends."""
+        self._broker.sessions.opened(self)
+        try:
+            async with trio.open_nursery() as nursery:
+                self._scope = nursery.cancel_scope
+                if self._reason:
+                    nursery.cancel_scope.cancel()
+                await self._serve(nursery)
+                nursery.cancel_scope.cancel()
+        except* Exception:  # noqa: BLE001 - whatever it is, it stays this session's: logged once, counted, not passed on
+            self._end("the server made a mistake; its log has the details")
+            self._broker.counters.crashes += 1
+            structlog.get_logger().exception("Session crashed", **self._facts())
+        finally:
+            await self._leave()
+
+    def close(self, reason: str) -> None:
+        """End at once; the first reason given is the one that is kept."""
+        if not self._reason:
+            self._broker.log.info("Session closed", reason=reason, **self._facts())
+        self._end(reason)
+
+    def drain(self) -> None:
+        """Take nothing new, acknowledge what gets stored, then end."""
+        if self._login is None:
+            self._end("shutdown")
+        self._drained = True
+        self._wakeup.set()
+
+    def check(self, now: float) -> None:
+        """End if the client has been silent, or has not taken what was sent to it, for too long."""
+        if now - self._heard > self._silence:
+            self._broker.counters.keep_alive_expired += 1
+            what = "no CONNECT" if self._login is None else "nothing (keep alive)"
+            self.close(f"{what} from the client for {self._silence:g} s")
+        elif now - self._sending_since > self._broker.settings.write_timeout:
+            self.close(f"the client has not read anything for {self._broker.settings.write_timeout:g} s")
+
+    def recheck(self) -> None:
+        """End, or give up subscriptions, where the client has no right to them any more."""
+        if self._login is None:
+            return
+        if not self._broker.directory.admits(self._login.identity):
+            self.close("it was deleted or disabled")
+        elif self._receiver is not None:
+            self._receiver.recheck()
+
+    async def wait_ended(self) -> None:
+        """Wait until nothing of the session is left."""
+        if self._ended is None:
+            self._ended = trio.Event()
+        await self._ended.wait()
+
+    # --- the owner: reads ---------------------------------------------------------------------------------------------
+
+    async def _serve(self, nursery: trio.Nursery) -> None:
+        try:
+            packets = await self._first_packets()
+            if not await self._log_in(packets[0]):
+                return
+            nursery.start_soon(self._write, name="mqtt session writer")
+            del packets[0]
+            while True:
+                self._take(packets)
+                if self._is_full():
+                    await self._hold()
+                packets = self._reader.feed(await self._receive())
+        except ClientLeftError as left:
+            self._gone(str(left))
+        except trio.BrokenResourceError as broken:
+            self._gone(f"connection lost: {broken}")
+        except ProtocolViolationError as error:
+            self._broker.counters.protocol_errors += 1
+            self.close(str(error))
+        except PenstockError as error:
+            self._not_stored(error)
+
+    async def _receive(self) -> bytes:
+        data = await self._stream.receive_some(_RECEIVE_BYTES)
+        if not data:
+            raise ClientLeftError("the client closed the connection without DISCONNECT")
+        while self._drained:
+            await trio.sleep_forever()
+        self._heard = trio.current_time()
+        self._holding = False
+        self._broker.counters.bytes_received += len(data)
+        return bytes(data)
+
+    async def _first_packets(self) -> list[Packet]:
+        began, received = self._heard, 0
+        while True:
+            data = await self._receive()
+            if not received and data[0] != _CONNECT:
+                raise ProtocolViolationError("the first packet is not CONNECT [MQTT-3.1.0-1]: another protocol?")
+            # One deadline for CONNECT, which dribbling does not move.
+            self._heard = began
+            packets = self._reader.feed(data)
+            if packets:
+                return packets
+            received += len(data)
+            if received > _CONNECT_BYTES:
+                raise ProtocolViolationError(f"no CONNECT within the first {_CONNECT_BYTES} bytes")
+
+    async def _log_in(self, packet: Packet) -> bool:
+        if isinstance(packet, Malformed):
+            raise ProtocolViolationError(violation(packet))
+        assert isinstance(packet, Connect)  # noqa: S101 - its first byte said so
+        broker = self._broker
+        answer = admit(packet, broker.directory, broker.settings.max_keep_alive)
+        if isinstance(answer, Refusal):
+            await self._refuse(answer, packet)
+            return False
+        self._login = answer
+        if not await broker.sessions.join(self, answer.key):
+            refusal = Refusal(encode.SERVER_UNAVAILABLE, "the session with this client id did not end in time")
+            await self._refuse(refusal, packet)
+            return False
+        if answer.key.account.kind == "device":
+            self._status = broker.statuses.of(answer.key.account.name)
+            self._status.joined(self)
+        broker.counters.connected += 1
+        self._silence = answer.silence
+        self._heard = trio.current_time()
+        await self._send(encode.connack(encode.ACCEPTED))
+        return True
+
+    async def _refuse(self, refusal: Refusal, connect: Connect) -> None:
+        self._broker.counters.refused_connects += 1
+        facts = {"code": refusal.code, "username": connect.username, "client_id": connect.client_id[:256]}
+        self._broker.log.warning("CONNECT refused", reason=refusal.reason, address=self.address, **facts)
+        self._end(refusal.reason, cancel=False)
+        await self._send(encode.connack(refusal.code))
+
+    def _take(self, packets: Sequence[Packet]) -> None:
+        """Everything of one read, in order; the PUBLISH packets that stand together are taken together."""
+        start = 0
+        for index, packet in enumerate(packets):
+            if isinstance(packet, Publish):
+                continue
+            if index > start:
+                self._publish(packets[start:index])  # type: ignore[arg-type]  # all between are Publish
+            start = index + 1
+            self._take_other(packet)
+        if start < len(packets):
+            self._publish(packets[start:] if start else packets)  # type: ignore[arg-type]  # likewise
+
+    def _publish(self, publishes: Sequence[Publish]) -> None:
+        if self._publisher is None:
+            assert self._login is not None  # noqa: S101 - nothing is published before the log-in
+            self._publisher = Publisher(self._broker, self._login.identity, self._status)
+        intake = self._publisher.take(publishes)
+        replies: list[Reply[int]] = []
+        for batch in intake.batches:
+            reply: Reply[int] = Reply(self._answered)
+            batch.partition.submit(Append(batch.records, batch.size, reply))
+            self._broker.counters.records += len(batch.records)
+            replies.append(reply)
+        if replies or intake.packet_ids:
+            self._inflight.add(intake.packet_ids, replies, intake.size, self._heard)
+            self._answered()
+        if intake.violation is not None:
+            raise ProtocolViolationError(intake.violation)
+
+    def _take_other(self, packet: Control) -> None:
+        match packet:
+            case Puback(packet_id):
+                if self._receiver is not None:
+                    self._receiver.acknowledge(packet_id)
+            case Pingreq():
+                self._reply(encode.PINGRESP)
+            case Subscribe(packet_id, filters):
+                self._reply(encode.suback(packet_id, self._receiving().subscribe(filters)))
+            case Unsubscribe(packet_id, filters):
+                self._receiving().unsubscribe(filters)
+                self._reply(encode.unsuback(packet_id))
+            case Disconnect():
+                raise ClientLeftError("the client disconnected")
+            case Connect() | Pubrec() | Pubrel() | Pubcomp() | Malformed():
+                raise ProtocolViolationError(violation(packet))
+            case _:
+                assert_never(packet)
+
+    def _receiving(self) -> Receiver:
+        if self._receiver is None:
+            assert self._login is not None  # noqa: S101 - nothing is subscribed to before the log-in
+            self._receiver = Receiver(self._broker, self._login.identity, self._login.level, self._wakeup.set)
+        return self._receiver
+
+    def _reply(self, packet: bytes) -> None:
+        self._replies += packet
+        self._wakeup.set()
+
+    def _is_full(self) -> bool:
+        return self._inflight.size >= self._broker.settings.inflight_bytes or len(self._replies) >= _REPLY_BYTES
+
+    async def _hold(self) -> None:
+        """Read nothing while too much is outstanding; the keep alive's clock stands still meanwhile."""
+        self._broker.counters.pauses += 1
+        self._holding = True
+        while self._is_full():
+            self._heard = math.inf
+            await self._resume.wait()
+        self._heard = trio.current_time()
+
+    # --- the helper: writes -------------------------------------------------------------------------------------------
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                data = self._collect()
+                if data:
+                    await self._send(data)
+                elif self._drained and not self._inflight:
+                    self._end("shutdown")
+                    return
+                else:
+                    await self._wakeup.wait()
+        except trio.BrokenResourceError as broken:
+            self._gone(f"connection lost: {broken}")
+        except PenstockError as error:
+            self._not_stored(error)
+
+    def _collect(self) -> bytes:
+        """Everything that may leave now: acknowledgements in order, answers, deliveries."""
+        acknowledgements = b""
+        if self._inflight.is_ready():
+            packet_ids = self._inflight.take()
+            self._broker.counters.acknowledged += len(packet_ids)
+            acknowledgements = encode.pubacks(packet_ids)
+        deliveries = self._receiver.collect() if self._receiver is not None else None
+        if self._replies or deliveries:
+            acknowledgements = b"".join((acknowledgements, self._replies, *(deliveries or ())))
+            self._replies.clear()
+        if self._holding and not self._is_full():
+            self._resume.set()
+        return acknowledgements
+
+    async def _send(self, data: bytes) -> None:
+        self._sending_since = trio.current_time()
+        await self._stream.send_all(data)
+        self._sending_since = math.inf
+        self._broker.counters.bytes_sent += len(data)
+
+    def _answered(self) -> None:
+        """An append has its answer; the writer is woken only if that lets something leave."""
+        if self._inflight.is_ready():
+            self._wakeup.set()
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def _gone(self, reason: str) -> None:
+        """The client left; one that was held may have lost its patience."""
+        if self._holding or trio.current_time() - self._inflight.oldest() >= _HELD_SECONDS:
+            self._broker.counters.held_disconnects += 1
+        self._end(reason)
+
+    def _not_stored(self, error: PenstockError) -> None:
+        """Close unacknowledged: the client keeps its reports and sends them again."""
+        self._broker.counters.failed_appends += 1
+        self.close(f"its reports could not be stored, and were not acknowledged: {error}")
+
+    def _end(self, reason: str, *, cancel: bool = True) -> None:
+        self._reason = self._reason or reason
+        if cancel and self._scope is not None:
+            self._scope.cancel()
+
+    async def _leave(self) -> None:
+        """Close the connection and take the session off every list."""
+        try:
+            await trio.aclose_forcefully(self._stream)
+        finally:
+            if self._receiver is not None:
+                self._receiver.close()
+            if self._status is not None:
+                self._status.left(self, self._reason or "shutdown")
+            if self._login is not None:
+                self._broker.sessions.leave(self, self._login.key)
+            self._broker.sessions.closed(self)
+            if self._ended is not None:
+                self._ended.set()
+
+    def _facts(self) -> dict[str, str]:
+        who = self._login.key if self._login is not None else None
+        return {
+            "client": who.account.name if who is not None else "",
+            "client_id": self.client_id,
+            "address": self.address,
+        }

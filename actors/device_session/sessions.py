@@ -1,0 +1,166 @@
+"""All living sessions: who they are, takeover, and the ends that are asked for from outside."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple, Protocol
+
+import trio
+
+from actors.device_session.counters import Counters
+
+# A device with a bad line leaves dead connections behind, and a tester connects beside it; more than so many
+# connections of one device are not needed by anybody but somebody who exhausts the listener with one stolen secret.
+SESSIONS_PER_DEVICE: Final = 8
+# How long a takeover waits for the old session's end: ending one takes a task switch, so this is never reached.
+TAKEOVER_SECONDS: Final = 5.0
+# Sessions that are looked at before other tasks get their turn.
+_SWEEP_SLICE: Final = 500
+
+
+class Account(NamedTuple):
+    """Who logged in: an app by its name, or a device as `<product>/<device>`."""
+
+    kind: Literal["app", "device"]
+    name: str
+
+
+class ClientKey(NamedTuple):
+    """A client id belongs to the account that uses it: nobody can throw out another account's session with it."""
+
+    account: Account
+    client_id: str
+
+
+class Member(Protocol):
+    """What the registry needs of a session."""
+
+    def close(self, reason: str) -> None:
+        """End at once."""
+
+    def drain(self) -> None:
+        """Take nothing new, acknowledge what gets stored, then end."""
+
+    def check(self, now: float) -> None:
+        """End if the client has been silent, or has not read, for too long."""
+
+    def recheck(self) -> None:
+        """End, or give up subscriptions, where the client has no right to them any more."""
+
+    async def wait_ended(self) -> None:
+        """Wait until nothing of the session is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsStatistics:
+    """How many connections there are, how many of them are logged in, and by how many accounts."""
+
+    connections: int
+    connected: int
+    accounts: int
+
+
+class Sessions:
+    """The registry of connections and sessions of one broker."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._connections: set[Member] = set()
+        self._clients: dict[ClientKey, Member] = {}
+        self._accounts: dict[Account, tuple[Member, ...]] = {}
+        self._empty: trio.Event | None = None
+        self._draining = False
+
+    def __len__(self) -> int:
+        """How many connections there are, logged in or not."""
+        return len(self._connections)
+
+    def opened(self, session: Member) -> None:
+        """A connection was accepted."""
+        self._connections.add(session)
+        if self._draining:
+            session.drain()
+
+    def closed(self, session: Member) -> None:
+        """A connection is gone."""
+        self._connections.discard(session)
+        if not self._connections and self._empty is not None:
+            self._empty.set()
+
+    async def join(self, session: Member, key: ClientKey) -> bool:
+        """Enter a session that has logged in; whoever has its client id is closed first (MQTT-3.1.4-2).
+
+        Returns False when the old session did not end in time.
+        """
+        with trio.move_on_after(TAKEOVER_SECONDS):
+            # In the list of its account from now on: whoever closes a device finds this session too.
+            self._accounts[key.account] = (*self._accounts.get(key.account, ()), session)
+            while (other := self._clients.get(key)) is not None:
+                self._counters.takeovers += 1
+                other.close("taken over by a new connection with the same client id")
+                await other.wait_ended()
+            self._clients[key] = session
+            self._bound(key.account)
+            return True
+        return False
+
+    def leave(self, session: Member, key: ClientKey) -> None:
+        """A session that had joined has ended."""
+        if self._clients.get(key) is session:
+            del self._clients[key]
+        others = tuple(other for other in self._accounts.get(key.account, ()) if other is not session)
+        if others:
+            self._accounts[key.account] = others
+        else:
+            self._accounts.pop(key.account, None)
+
+    def close_device(self, device: str, reason: str) -> bool:
+        """End every session of `<product>/<device>`; False where there was none."""
+        return self._close_account(Account("device", device), reason)
+
+    def close_app(self, app: str, reason: str) -> bool:
+        """End every session of an app; False where there was none."""
+        return self._close_account(Account("app", app), reason)
+
+    def recheck(self) -> None:
+        """Ask every session whether it still has the rights it logged in with: after each change of the directory."""
+        for session in tuple(self._connections):
+            session.recheck()
+
+    async def sweep(self) -> None:
+        """Look at every session once: the one clock of keep alive and of every other deadline."""
+        for number, session in enumerate(tuple(self._connections)):
+            if number % _SWEEP_SLICE == 0:
+                await trio.lowlevel.checkpoint()
+            session.check(trio.current_time())
+
+    async def drain(self, deadline: float = math.inf) -> None:
+        """End all: take nothing new, acknowledge what gets stored; what has not ended by the deadline is cut off."""
+        self._draining = True
+        if not self._connections:
+            return
+        self._empty = trio.Event()
+        for session in tuple(self._connections):
+            session.drain()
+        with trio.move_on_at(deadline):
+            await self._empty.wait()
+            return
+        for session in tuple(self._connections):
+            session.close("shutdown: its reports were not stored in time")
+        await self._empty.wait()
+
+    def statistics(self) -> SessionsStatistics:
+        """How many there are now."""
+        return SessionsStatistics(len(self._connections), len(self._clients), len(self._accounts))
+
+    def _bound(self, account: Account) -> None:
+        sessions = self._accounts[account]
+        if account.kind == "device" and len(sessions) > SESSIONS_PER_DEVICE:
+            sessions[0].close(f"the device has more than {SESSIONS_PER_DEVICE} connections, and this was the oldest")
+
+    def _close_account(self, account: Account, reason: str) -> bool:
+        sessions = self._accounts.get(account, ())
+        for session in sessions:
+            session.close(reason)
+        return bool(sessions)

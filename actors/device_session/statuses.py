@@ -1,0 +1,133 @@
+"""What is known of each device since the daemon started: online or not, its last report, what was rejected."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+
+# How many rejected reports are remembered for each device, and how much of each reason.
+REJECTED_KEPT: Final = 10
+REASON_CHARACTERS: Final = 300
+
+
+class RejectedReport(NamedTuple):
+    """A report that was acknowledged and not forwarded; `time` is in milliseconds since the epoch."""
+
+    time: int
+    topic: str
+    reason: str
+
+
+class LivingSession(Protocol):
+    """What a status shows of a session that lives."""
+
+    @property
+    def client_id(self) -> str:
+        """As the client chose it, or as it was generated."""
+
+    @property
+    def address(self) -> str:
+        """Where it comes from, as host:port."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """A device's status for display; times are in milliseconds since the epoch, None where it never happened."""
+
+    online: bool
+    since: int | None
+    reason: str
+    client_ids: tuple[str, ...]
+    addresses: tuple[str, ...]
+    last_report: int | None
+    reports: int
+    rejected: int
+    rejected_reports: tuple[RejectedReport, ...]
+
+
+class DeviceStatus:
+    """One device. It is online exactly while it has a living session; nothing else says so."""
+
+    __slots__ = ("_rejected_reports", "_sessions", "last_report", "reason", "rejected", "reports", "since")
+
+    def __init__(self) -> None:
+        self._sessions: tuple[LivingSession, ...] = ()
+        self._rejected_reports: deque[RejectedReport] | None = None
+        self.since: int | None = None
+        self.reason = "never connected since the daemon started"
+        self.last_report: int | None = None
+        self.reports = 0
+        self.rejected = 0
+
+    def joined(self, session: LivingSession) -> None:
+        """A session began; only the first of several changes the device from offline to online."""
+        if not self._sessions:
+            self.since = milliseconds()
+            self.reason = f"connected from {session.address}"
+        self._sessions = (*self._sessions, session)
+
+    def left(self, session: LivingSession, reason: str) -> None:
+        """A session ended; the last one to end says since when and why the device is offline."""
+        self._sessions = tuple(other for other in self._sessions if other is not session)
+        if not self._sessions:
+            self.since = milliseconds()
+            self.reason = reason
+
+    def reject(self, topic: str, reason: str) -> None:
+        """Note a report that is not as its product's thing model says; the oldest note goes for the newest."""
+        if self._rejected_reports is None:
+            self._rejected_reports = deque(maxlen=REJECTED_KEPT)
+        self.rejected += 1
+        self._rejected_reports.append(RejectedReport(milliseconds(), topic, reason[:REASON_CHARACTERS]))
+
+    def view(self) -> DeviceView:
+        """For display."""
+        return DeviceView(
+            online=bool(self._sessions),
+            since=self.since,
+            reason=self.reason,
+            client_ids=tuple(session.client_id for session in self._sessions),
+            addresses=tuple(session.address for session in self._sessions),
+            last_report=self.last_report,
+            reports=self.reports,
+            rejected=self.rejected,
+            rejected_reports=tuple(self._rejected_reports or ()),
+        )
+
+
+class Statuses:
+    """The status of every device that connected since the start; only authenticated devices get one.
+
+    So there are never more than there are devices, once `retain` is told of each change of them.
+    """
+
+    def __init__(self) -> None:
+        self._devices: dict[str, DeviceStatus] = {}
+
+    def of(self, device: str) -> DeviceStatus:
+        """The status of `<product>/<device>`, made where it is missing."""
+        status = self._devices.get(device)
+        if status is None:
+            status = self._devices[device] = DeviceStatus()
+        return status
+
+    def view(self, device: str) -> DeviceView:
+        """The status of `<product>/<device>` for display; one that never connected is offline."""
+        return (self._devices.get(device) or DeviceStatus()).view()
+
+    def forget(self, device: str) -> None:
+        """The device is deleted."""
+        self._devices.pop(device, None)
+
+    def retain(self, devices: Collection[str]) -> None:
+        """Forget all but these `<product>/<device>`."""
+        for device in self._devices.keys() - set(devices):
+            del self._devices[device]
+
+
+def milliseconds() -> int:
+    """The wall clock in milliseconds since the epoch, as records and statuses carry it."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,228 @@
+"""The MQTT listener: sockets in, sessions out."""
+
+from __future__ import annotations
+
+import errno
+import math
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+import trio
+
+from actors.device_session.actor import Session
+from actors.device_session.broker import Broker
+from actors.errors import ConfigurationError
+from config.settings import MqttSettings
+
+_RECEIVE_BYTES: Final = 65_536
+_SWEEP_SECONDS: Final = 1.0
+# As trio.serve_listeners does it: the process is out of file descriptors or memory; new connections wait in the
+# kernel's backlog until some of the present ones end.
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_EXHAUSTED_SLEEP: Final = 0.1
+# These say that one connection failed before it was accepted (accept(2), "Error handling").
+_ABORTED: Final = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.EPERM,
+        errno.EPROTO,
+        errno.ENETDOWN,
+        errno.ENOPROTOOPT,
+        errno.EHOSTDOWN,
+        errno.ENONET,
+        errno.EHOSTUNREACH,
+        errno.EOPNOTSUPP,
+        errno.ENETUNREACH,
+        errno.ETIMEDOUT,
+    }
+)
+
+
+class SocketBytes(trio.abc.Stream):
+    """A TCP connection as a stream, leaner than trio.SocketStream both in memory and per call.
+
+    It waits before it reads, as a client that was just answered has sent nothing yet; and sends without waiting first,
+    as there nearly always is room. One task may read and one may send.
+    """
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """What is there, at most `max_bytes`; empty at the end of the stream."""
+        while True:
+            await trio.lowlevel.wait_readable(self._socket)
+            try:
+                return self._socket.recv(max_bytes or _RECEIVE_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise trio.BrokenResourceError(error.strerror) from error
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send everything; not a checkpoint where the kernel takes it at once."""
+        left = memoryview(data)
+        while True:
+            try:
+                left = left[self._socket.send(left) :]
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                raise trio.BrokenResourceError(error.strerror) from error
+            if not left:
+                return
+            await trio.lowlevel.wait_writable(self._socket)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until the kernel takes something again."""
+        await trio.lowlevel.wait_writable(self._socket)
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        if self._socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+        await trio.lowlevel.checkpoint()
+
+
+class MqttListener:
+    """Accepts MQTT connections over TCP and runs a session for each of them.
+
+    Sessions are temporary: one that crashes is logged and counted, and nobody else notices. `stop` ends intake and
+    drains the sessions, for which they get `drain_seconds`.
+    """
+
+    def __init__(self, settings: MqttSettings, broker: Broker, *, drain_seconds: float = math.inf) -> None:
+        self._settings = settings
+        self._broker = broker
+        self._drain_seconds = drain_seconds
+        self._stopping = trio.Event()
+        self.address = ""
+        """host:port as bound, once started."""
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Serve until stopped.
+
+        Raises:
+            ConfigurationError: the address cannot be bound.
+        """
+        listeners = await self._bind()
+        try:
+            self.address = _name(listeners[0].getsockname())
+            structlog.get_logger().info("MQTT listener bound", address=self.address)
+            await self._serve(listeners, started)
+        finally:
+            _close(listeners)
+
+    def stop(self) -> None:
+        """Accept no more, acknowledge what gets stored, close the sessions, return from `run`."""
+        self._stopping.set()
+
+    async def _serve(self, listeners: Sequence[socket.socket], started: Callable[[], None]) -> None:
+        async with trio.open_nursery() as sessions:
+            sessions.start_soon(self._sweep)
+            async with trio.open_nursery() as accepting:
+                for listener in listeners:
+                    accepting.start_soon(self._accept, listener, sessions)
+                started()
+                await self._stopping.wait()
+                accepting.cancel_scope.cancel()
+            _close(listeners)
+            await self._broker.sessions.drain(trio.current_time() + self._drain_seconds)
+            sessions.cancel_scope.cancel()
+
+    async def _bind(self) -> list[socket.socket]:
+        host, port = self._settings.listen.host, self._settings.listen.port
+        try:
+            return [_plain(listener.socket) for listener in await trio.open_tcp_listeners(port, host=host)]
+        except OSError as error:
+            where = f"{host}:{port}"
+            if _is_in_use(error):
+                raise ConfigurationError(
+                    f"mqtt.listen: {where} is in use by another program; stop it (`ss -ltnp` shows who listens), "
+                    "or set mqtt.listen.port to another port (0 picks a free one)"
+                ) from error
+            raise ConfigurationError(
+                f"mqtt.listen: cannot listen on {where}: {error.strerror or error}; "
+                "set mqtt.listen.host to an address of this machine and mqtt.listen.port to a port it may use"
+            ) from error
+
+    async def _accept(self, listening: socket.socket, sessions: trio.Nursery) -> None:
+        counters, log = self._broker.counters, self._broker.log
+        while True:
+            try:
+                await trio.lowlevel.wait_readable(listening)
+                connection, peer = listening.accept()
+            except BlockingIOError:
+                continue  # it was gone again, or somebody else took it
+            except OSError as error:
+                if error.errno in _ABORTED:
+                    continue
+                if error.errno not in _EXHAUSTED:
+                    raise
+                counters.accept_failures += 1
+                log.warning("MQTT connections wait: the process is out of resources", reason=error.strerror)
+                await trio.sleep(_EXHAUSTED_SLEEP)
+                continue
+            if len(self._broker.sessions) >= self._settings.max_connections:
+                connection.close()
+                counters.refused_full += 1
+                log.warning("MQTT connection refused: mqtt.max_connections reached", peer=_name(peer))
+                continue
+            self._start(connection, peer, sessions)
+
+    def _start(self, connection: socket.socket, peer: object, sessions: trio.Nursery) -> None:
+        try:
+            connection.settimeout(0)
+            # Acknowledgements are small and waited for; a peer that vanished is found even without keep alive.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        except OSError:
+            connection.close()  # reset between accept and here
+            return
+        session = Session(SocketBytes(connection), _name(peer), self._broker)
+        self._broker.counters.accepted += 1
+        sessions.start_soon(session.run, name="mqtt session")
+
+    async def _sweep(self) -> None:
+        while True:
+            await trio.sleep(_SWEEP_SECONDS)
+            await self._broker.sessions.sweep()
+            self._broker.log.flush()
+
+
+def _plain(listening: trio.socket.SocketType) -> socket.socket:
+    """The same socket without trio's coat; sessions wait on the sockets themselves."""
+    kind = listening.family, listening.type, listening.proto
+    plain = socket.socket(*kind, fileno=listening.detach())
+    plain.settimeout(0)
+    return plain
+
+
+def _close(listeners: Sequence[socket.socket]) -> None:
+    for listening in listeners:
+        if listening.fileno() >= 0:
+            trio.lowlevel.notify_closing(listening)
+            listening.close()
+
+
+def _is_in_use(error: BaseException | None) -> bool:
+    """Whether the address is taken; trio wraps the errors of several addresses in a group."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(_is_in_use(one) for one in error.exceptions)
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return True
+    return error is not None and _is_in_use(error.__cause__)
+
+
+def _name(address: object) -> str:
+    """host:port of a socket address, IPv6 in brackets."""
+    match address:
+        case (str() as host, int() as port, *_):
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        case _:
+            return str(address)

@@ -1,0 +1,198 @@
+"""A broker on real directory and rules, with partitions that answer when the test says so."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import trio
+import trio.testing
+
+from actors.device_session.actor import Session
+from actors.device_session.broker import Broker, open_broker
+from actors.directory.directory import Directory
+from actors.directory.entries import AppEntry, DeviceEntry
+from actors.errors import ActorGone
+from actors.topic_partition.messages import Append
+from actors.wire.mqtt import encode
+from config.resources import Product, Property, Rule, RuleSource, RuleTarget, Service
+from config.settings import MqttSettings
+
+IN, OUT = "sensor/in/lot-1", "sensor/out/lot-1"
+GOOD = b'{"status":"0"}'
+BAD = b'{"status":"7"}'
+
+
+def digest(secret: bytes) -> bytes:
+    return hmac.digest(b"instance key", secret, hashlib.sha256)
+
+
+class FakePartition:
+    """Keeps what is appended; answers at once, or when told."""
+
+    def __init__(self) -> None:
+        self.appends: list[Append] = []
+        self.answers_at_once = True
+        self.gone = False
+
+    def submit(self, message: Append) -> None:
+        if self.gone:
+            raise ActorGone("topic-0")
+        self.appends.append(message)
+        if self.answers_at_once:
+            message.reply.set(0)
+
+    def answer(self) -> None:
+        for append in self.appends:
+            append.reply.set(0)
+
+    @property
+    def values(self) -> list[bytes | None]:
+        return [record.value for append in self.appends for record in append.records]
+
+
+@dataclass
+class FakeTopic:
+    partitions: list[FakePartition] = field(default_factory=lambda: [FakePartition()])
+    max_message_bytes: int = 1_000_000
+
+    def partition_for(self, key: bytes | None) -> int:
+        return (key or b"0")[-1] % len(self.partitions)
+
+
+class FakeTopics:
+    def __init__(self) -> None:
+        self.version = 0
+        self.topics: dict[str, FakeTopic] = {"reports": FakeTopic()}
+
+    def get(self, name: str) -> FakeTopic | None:
+        return self.topics.get(name)
+
+
+def status_product() -> Product:
+    status = Property(name="status", type="string", enum=("0", "1"))
+    return Product(app="city", name="sensor", services=(Service(name="s", properties=(status,)),))
+
+
+def forward_rule(name: str = "forward", *topics: str, key: str = "device") -> Rule:
+    targets = tuple(RuleTarget(topic=topic) for topic in topics or ("reports",))
+    return Rule(app="city", name=name, sources=RuleSource(product="sensor"), to=targets, key=key)
+
+
+def fill(directory: Directory) -> Directory:
+    directory.put_app(AppEntry(name="city", key="city-key", secret=digest(b"city-secret")))
+    directory.put_product(status_product())
+    directory.put_rule(forward_rule())
+    for number in (1, 2, 3):
+        name = f"lot-{number}"
+        directory.put_device(DeviceEntry("sensor", name, "city", digest(f"secret-{number}".encode())))
+    off = DeviceEntry("sensor", "lot-off", "city", digest(b"secret-off"), enabled=False)
+    directory.put_device(off)
+    return directory
+
+
+def make_broker(**settings: object) -> Broker:
+    return open_broker(MqttSettings(**settings), fill(Directory(digest)), FakeTopics())
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return make_broker()
+
+
+@pytest.fixture
+def reports(broker: Broker) -> FakePartition:
+    return partition(broker)
+
+
+def partition(broker: Broker, topic: str = "reports", number: int = 0) -> FakePartition:
+    topics = broker.topics
+    assert isinstance(topics, FakeTopics)
+    return topics.topics[topic].partitions[number]
+
+
+class Client:
+    """The other end of a session, byte by byte."""
+
+    def __init__(self, stream: trio.abc.Stream, session: Session) -> None:
+        self.stream = stream
+        self.session = session
+        self.buffer = bytearray()
+        self.ended = False
+
+    async def read(self) -> None:
+        """Take what comes until the end."""
+        try:
+            while data := await self.stream.receive_some(65_536):
+                self.buffer += data
+        except trio.ClosedResourceError:
+            return
+        self.ended = True
+
+    async def send(self, *packets: bytes) -> None:
+        await self.stream.send_all(b"".join(packets))
+
+    async def settle(self) -> None:
+        """Until the session has done all it can do now."""
+        await trio.testing.wait_all_tasks_blocked()
+
+    async def received(self) -> bytes:
+        """What has come by now and was not looked at yet."""
+        await self.settle()
+        data = bytes(self.buffer)
+        self.buffer.clear()
+        return data
+
+    async def ask(self, *packets: bytes) -> bytes:
+        await self.send(*packets)
+        return await self.received()
+
+    async def is_closed(self) -> bool:
+        """Whether the server has closed the connection."""
+        await self.settle()
+        return self.ended
+
+
+@dataclass
+class Clients:
+    """Opens connections in a nursery."""
+
+    nursery: trio.Nursery
+
+    def open(self, broker: Broker) -> Client:
+        ours, theirs = trio.testing.memory_stream_pair()
+        session = Session(theirs, "127.0.0.1:5000", broker)
+        client = Client(ours, session)
+        self.nursery.start_soon(session.run)
+        self.nursery.start_soon(client.read)
+        return client
+
+    async def device(self, broker: Broker, number: int = 1, client_id: str = "", **options: object) -> Client:
+        name, secret = f"sensor/lot-{number}", f"secret-{number}".encode()
+        return await self._login(broker, client_id or f"lot-{number}", name, secret, **options)
+
+    async def app(self, broker: Broker, client_id: str = "app") -> Client:
+        return await self._login(broker, client_id, "city-key", b"city-secret")
+
+    async def _login(self, broker: Broker, client_id: str, name: str, secret: bytes, **options: object) -> Client:
+        client = self.open(broker)
+        connect = encode.connect(client_id, username=name, password=secret, **options)
+        assert await client.ask(connect) == encode.connack(0)
+        return client
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Clients]:
+    async with trio.open_nursery() as nursery:
+        yield Clients(nursery)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def clients() -> AsyncIterator[Clients]:
+    async with opened() as made:
+        yield made
