@@ -1,0 +1,205 @@
+"""One runner of a task: a member of the task's group that moves the partitions it is assigned."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+import trio
+
+from actors.consumer_group.groups import GroupReference
+from actors.consumer_group.messages import Assignment
+from actors.errors import ActorGone, FencedError
+from actors.ports import ConnectionLookup
+from actors.runtime.child import describe
+from actors.runtime.reply import Reply
+from actors.task_runner.context import OnDamage, RunnerContext
+from actors.task_runner.core import rest_seconds
+from actors.task_runner.dead_letters import DeadLetters
+from actors.task_runner.mapping import Mapping
+from actors.task_runner.pipeline import Pipeline
+from actors.task_runner.progress import RunnerProgress
+from actors.topic_partition.topic import Topics
+from config.resources import Task
+from config.settings import TaskSettings
+
+log = structlog.get_logger()
+
+REJOIN_SECONDS = 1.0
+
+
+class TaskRunner:
+    """Joins the group, then moves one assigned partition after the other, a transaction at a time.
+
+    Nothing that its sink, its topic or its group does ends it: it holds and tries again. What ends it is a fault of
+    the program itself, which its supervisor deals with. `stop` lets the transaction in flight finish; then it leaves
+    the group. It has no mailbox: what it is told comes as the answer to its Join, or as `stop`.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        mapping: Mapping,
+        progress: RunnerProgress,
+        *,
+        topics: Topics,
+        connections: ConnectionLookup,
+        group: GroupReference,
+        settings: TaskSettings,
+        on_damage: OnDamage = "stop",
+    ) -> None:
+        self.name = progress.member
+        self._context = RunnerContext(
+            task=task,
+            mapping=mapping,
+            member=progress.member,
+            topics=topics,
+            connections=connections,
+            group=group,
+            settings=settings,
+            progress=progress,
+            dead_letters=DeadLetters(task.name, topics),
+            on_damage=on_damage,
+            interrupted=self._interrupted,
+        )
+        self._progress = progress
+        self._pipelines: dict[int, Pipeline] = {}
+        self._reply: Reply[Assignment] | None = None
+        self._rejoin_at = 0.0
+        self._fences: dict[int, int] = {}
+        self._stopping = False
+        self._wake = trio.Event()
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Move records until stopped. An unreachable sink is no reason not to have started."""
+        started()
+        try:
+            while not self._stopping:
+                self._wake = trio.Event()
+                self._follow_group()
+                await self._work()
+        except Exception as error:
+            self._progress.failure = describe(error)
+            raise
+        finally:
+            self._progress.assigned, self._progress.partitions, self._progress.holding = False, (), ""
+            with suppress(ActorGone):
+                self._context.group.leave(self.name)
+
+    def stop(self) -> None:
+        """Finish the transaction in flight, then leave."""
+        self._stopping = True
+        self._wake_up()
+
+    def _wake_up(self) -> None:
+        self._wake.set()
+
+    def _interrupted(self) -> bool:
+        return self._stopping or (self._reply is not None and self._reply.done)
+
+    # --- the group ---------------------------------------------------------------------------------------------------
+
+    def _follow_group(self) -> None:
+        """Take up what the group says, and say what is read now."""
+        if self._reply is not None and self._reply.done:
+            try:
+                self._take_up(self._reply.value())
+            except ActorGone:
+                # The group is being restarted. What is owned stays owned: the sink's epochs guard it.
+                self._rejoin_at = trio.current_time() + REJOIN_SECONDS
+            self._reply = None
+        if self._reply is None and trio.current_time() >= self._rejoin_at:
+            self._join()
+
+    def _join(self) -> None:
+        try:
+            self._reply = self._context.group.join(self.name, frozenset(self._pipelines), self._wake_up)
+        except ActorGone:
+            self._rejoin_at = trio.current_time() + REJOIN_SECONDS
+
+    def _take_up(self, assignment: Assignment) -> None:
+        for partition in set(self._pipelines) - assignment.partitions:
+            del self._pipelines[partition]
+        for partition in sorted(assignment.partitions - set(self._pipelines)):
+            fences = self._fences.get(partition, 0)
+            self._pipelines[partition] = Pipeline(
+                self._context,
+                partition,
+                appeared=partition in assignment.appeared,
+                delay=self._context.backoff.delay(fences) if fences else 0.0,
+            )
+        self._progress.assigned = True
+        self._progress.partitions = tuple(sorted(self._pipelines))
+
+    def _let_go(self, partition: int, error: FencedError) -> None:
+        """Another writer has claimed it: write nothing more there, and ask the group anew."""
+        log.warning("task lost a partition", task=self._context.task.name, partition=partition, reason=str(error))
+        del self._pipelines[partition]
+        self._fences[partition] = self._fences.get(partition, 0) + 1
+        self._progress.partitions = tuple(sorted(self._pipelines))
+        self._join()
+
+    # --- the work ----------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        """One round over the partitions; without anything to move, wait until there is."""
+        began = trio.current_time()
+        moved = False
+        for partition, pipeline in list(self._pipelines.items()):
+            if self._interrupted():
+                return
+            if pipeline.hold is None or pipeline.hold.until <= trio.current_time():
+                moved |= await self._advance(partition, pipeline)
+        self._show_holding()
+        if not moved:
+            await self._wait()
+        elif not any(pipeline.full for pipeline in self._pipelines.values()):
+            await self._rest(rest_seconds(trio.current_time() - began))
+
+    async def _advance(self, partition: int, pipeline: Pipeline) -> bool:
+        held = pipeline.hold is not None
+        try:
+            moved = await pipeline.advance()
+        except FencedError as error:
+            self._let_go(partition, error)
+            return False
+        if moved:
+            self._progress.failure = ""
+            self._fences.pop(partition, None)
+        if held and pipeline.hold is None:
+            for other in self._pipelines.values():
+                other.retry_now()
+        return moved
+
+    async def _wait(self) -> None:
+        """Until there are records, a hold has run its time, the group has something to say, or `stop`."""
+        ready = [pipeline for pipeline in self._pipelines.values() if pipeline.hold is None]
+        if len(ready) == len(self._pipelines) and self._pipelines:
+            # Everything was read without a fault.
+            self._progress.failure = ""
+        times = [pipeline.hold.until for pipeline in self._pipelines.values() if pipeline.hold is not None]
+        if self._reply is None:
+            times.append(self._rejoin_at)
+        with trio.move_on_at(min(times, default=float("inf"))):
+            await _wait_any(self._wake.wait, *(pipeline.wait_records for pipeline in ready))
+
+    async def _rest(self, seconds: float) -> None:
+        with trio.move_on_after(seconds):
+            await self._wake.wait()
+
+    def _show_holding(self) -> None:
+        holds = (pipeline.hold for pipeline in self._pipelines.values() if pipeline.hold is not None)
+        self._progress.holding = next((hold.reason for hold in holds), "")
+
+
+async def _wait_any(*waits: Callable[[], Awaitable[None]]) -> None:
+    """Return once one of them has; the others are cancelled."""
+    async with trio.open_nursery() as nursery:
+
+        async def end_with(wait: Callable[[], Awaitable[None]]) -> None:
+            await wait()
+            nursery.cancel_scope.cancel()
+
+        for wait in waits:
+            nursery.start_soon(end_with, wait)

@@ -1,0 +1,42 @@
+"""What all partitions of one runner share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from actors.consumer_group.groups import GroupReference
+from actors.ports import ConnectionLookup
+from actors.runtime.backoff import Backoff
+from actors.task_runner.dead_letters import DeadLetters
+from actors.task_runner.mapping import Mapping
+from actors.task_runner.progress import RunnerProgress
+from actors.topic_partition.topic import Topics
+from config.resources import Task
+from config.settings import TaskSettings
+
+OnDamage = Literal["stop", "skip"]
+"""What to do about records that are not what was written: wait for a person, or go on after them."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerContext:
+    """A runner's surroundings; `interrupted` says whether to come back after the transaction in flight."""
+
+    task: Task
+    mapping: Mapping
+    member: str
+    topics: Topics
+    connections: ConnectionLookup
+    group: GroupReference
+    settings: TaskSettings
+    progress: RunnerProgress
+    dead_letters: DeadLetters
+    on_damage: OnDamage
+    interrupted: Callable[[], bool]
+
+    @property
+    def backoff(self) -> Backoff:
+        """The waits of a hold."""
+        return Backoff(initial=self.settings.retry_initial, maximum=self.settings.retry_max)

@@ -1,0 +1,92 @@
+"""What is counted of a runner, over all its lives, and how a task is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+import trio
+
+Step = Literal["fetch", "decode", "map", "write", "commit"]
+STEPS: tuple[Step, ...] = ("fetch", "decode", "map", "write", "commit")
+
+
+class TaskState(Enum):
+    """Where a task is: `started` until its runners have their partitions; `succeeded` is for tasks that come to an end.
+
+    A task that holds because of its sink is `running`, and says what it waits for.
+    """
+
+    STOPPED = "stopped"
+    STARTED = "started"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class RunnerProgress:
+    """What one runner has done, over all its lives; only the runner writes it.
+
+    `rows` were written, `dead` went to the dead-letter topic, `lost` were deleted or damaged before they were read,
+    `retries` are attempts after a hold, `seconds` is the time spent by step. `failure` is what the last life died of,
+    until a later one has got further than that.
+    """
+
+    member: str
+    rows: int = 0
+    dead: int = 0
+    lost: int = 0
+    retries: int = 0
+    transactions: int = 0
+    batch_rows: int = 0
+    assigned: bool = False
+    partitions: tuple[int, ...] = ()
+    holding: str = ""
+    failure: str = ""
+    seconds: dict[Step, float] = field(default_factory=lambda: dict.fromkeys(STEPS, 0.0))
+
+    @contextmanager
+    def timed(self, step: Step) -> Iterator[None]:
+        """Add the block's time to a step; for batches, never for single records."""
+        began = trio.current_time()
+        try:
+            yield
+        finally:
+            self.seconds[step] += trio.current_time() - began
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerStatus:
+    """One runner for display."""
+
+    member: str
+    state: str
+    reason: str
+    restarts: int
+    partitions: tuple[int, ...]
+    batch_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """A task for display: counters are totals of all runners since the task was started.
+
+    `reason` says why it failed; `holding` says what it waits for while it runs: nothing is skipped meanwhile. `lag` is
+    in messages.
+    """
+
+    state: TaskState
+    reason: str = ""
+    holding: str = ""
+    rows: int = 0
+    dead: int = 0
+    lost: int = 0
+    retries: int = 0
+    transactions: int = 0
+    lag: int = 0
+    seconds: dict[Step, float] = field(default_factory=lambda: dict.fromkeys(STEPS, 0.0))
+    runners: tuple[RunnerStatus, ...] = ()

@@ -1,0 +1,132 @@
+"""One task: its runners under a supervisor of their own, and the task as people see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from actors.consumer_group.groups import GroupReference
+from actors.ports import ConnectionLookup
+from actors.runtime.child import ChildSpec, ChildState, ChildStatus
+from actors.runtime.supervisor import Supervisor
+from actors.task_runner.actor import TaskRunner
+from actors.task_runner.context import OnDamage
+from actors.task_runner.mapping import Mapping, compile_mapping
+from actors.task_runner.progress import STEPS, RunnerProgress, RunnerStatus, TaskState, TaskStatus
+from actors.topic_partition.topic import Topics
+from config.resources import Task
+from config.settings import TaskSettings
+
+
+class TaskSupervisor:
+    """What runs for one task resource; is a Child, and a resource's child of the supervisor `tasks`.
+
+    Each of its runners is a resource's child too: one that fails too often is parked as failed and tried again with
+    back-off, its partitions go to the others meanwhile.
+
+    Raises:
+        ConfigurationError: fields and columns do not fit together.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        topics: Topics,
+        connections: ConnectionLookup,
+        group: GroupReference,
+        settings: TaskSettings,
+        on_damage: OnDamage = "stop",
+        shutdown: float = 10.0,
+        mapping: Mapping | None = None,
+    ) -> None:
+        self.name = task.name
+        self._task = task
+        self._group = group
+        self._mapping = mapping or compile_mapping(task)
+        self._build = partial(
+            TaskRunner,
+            task,
+            self._mapping,
+            topics=topics,
+            connections=connections,
+            group=group,
+            settings=settings,
+            on_damage=on_damage,
+        )
+        self._progress = {name: RunnerProgress(name) for name in self._members()}
+        self._stopping = False
+        self._supervisor = Supervisor(
+            f"task {task.name}",
+            [
+                ChildSpec(name, partial(self._start_runner, progress), shutdown=shutdown, resource=True)
+                for name, progress in self._progress.items()
+            ],
+        )
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Keep the runners running until `stop`."""
+        await self._supervisor.run(started)
+
+    def stop(self) -> None:
+        """Let all runners finish their transactions at the same time, and leave the group."""
+        self._stopping = True
+        # The supervisor hears of it first, so that it takes no runner's end for a failure.
+        self._supervisor.stop()
+        for name in self._progress:
+            runner = self._supervisor.child(name)
+            if runner is not None:
+                runner.stop()
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """The runners' supervisor, for those who show the tree."""
+        return self._supervisor
+
+    def status(self) -> TaskStatus:
+        """The task as it stands."""
+        children = {child.name: child for child in self._supervisor.children()}
+        progress = self._progress.values()
+        failure = next((one.failure for one in progress if one.failure), "")
+        parked = next((child.reason for child in children.values() if child.state is ChildState.FAILED), "")
+        return TaskStatus(
+            state=self._state(failure or parked),
+            reason=failure or parked,
+            holding=next((one.holding for one in progress if one.holding), ""),
+            rows=sum(one.rows for one in progress),
+            dead=sum(one.dead for one in progress),
+            lost=sum(one.lost for one in progress),
+            retries=sum(one.retries for one in progress),
+            transactions=sum(one.transactions for one in progress),
+            lag=self._group.statistics().lag,
+            seconds={step: sum(one.seconds[step] for one in progress) for step in STEPS},
+            runners=tuple(_runner_status(one, children.get(one.member)) for one in progress),
+        )
+
+    def _state(self, failure: str) -> TaskState:
+        if self._stopping:
+            return TaskState.STOPPED
+        if failure:
+            return TaskState.FAILED
+        # A runner beyond the number of partitions has nothing to wait for.
+        return TaskState.RUNNING if any(one.assigned for one in self._progress.values()) else TaskState.STARTED
+
+    def _members(self) -> list[str]:
+        return [f"{self._task.name}-{number}" for number in range(self._task.runners)]
+
+    def _start_runner(self, progress: RunnerProgress) -> TaskRunner:
+        runner = self._build(progress)
+        if self._stopping:
+            runner.stop()
+        return runner
+
+
+def _runner_status(progress: RunnerProgress, child: ChildStatus | None) -> RunnerStatus:
+    return RunnerStatus(
+        member=progress.member,
+        state=child.state.value if child is not None else ChildState.STOPPED.value,
+        reason=progress.holding or progress.failure,
+        restarts=child.restarts if child is not None else 0,
+        partitions=progress.partitions,
+        batch_rows=progress.batch_rows,
+    )
