@@ -155,7 +155,8 @@ def parse(text: str | bytes) -> Iterator[ParsedDocument]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = ", ".join(part for part in (error.context, error.problem) if part)
-        raise YamlError(reason, line=mark.line + 1 if mark else 0, document=composer.number) from error
+        last = text.rstrip().count("\n") + 1
+        raise YamlError(reason, line=min(mark.line + 1, last) if mark else 0, document=composer.number) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise YamlError("a control character, which YAML does not take", line=line) from error

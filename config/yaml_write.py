@@ -12,6 +12,8 @@ import yaml
 from config.yaml import Scalar, resolve
 
 _FLOW_WIDTH = 100
+# YAML 1.1 folds these like a line end, 1.2 does not (except for the first).
+_FOREIGN_BREAKS = ("\r", "\x85", "\u2028", "\u2029")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -22,13 +24,13 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
-    if "\n" in value:
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|")
-    style = '"' if _needs_quotes(value) else None
+    style = '"' if _needs_quotes(value) else "|" if "\n" in value else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
 def _needs_quotes(value: str) -> bool:
+    if any(line_break in value for line_break in _FOREIGN_BREAKS):
+        return True
     try:
         return not isinstance(resolve(Scalar(value, 0, plain=True)), str)
     except ValueError:
