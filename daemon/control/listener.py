@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 
 import trio
-from hypercorn.config import Config
+from hypercorn.config import Config, Sockets
 from hypercorn.trio import serve
 from quart_trio import QuartTrio
 
@@ -15,6 +15,7 @@ from config.settings import ControlSettings
 
 BACKLOG = 128
 GRACE_SECONDS = 3.0
+KEEP_ALIVE_SECONDS = 75.0
 
 
 class ControlListener:
@@ -42,10 +43,10 @@ class ControlListener:
             ConfigurationError: the address cannot be bound.
         """
         bound = await self._bind()
-        self._port = bound.getsockname()[1]
-        config = _config(bound)
-        started()
-        await serve(self._app, config, shutdown_trigger=self._stopping.wait)
+        with bound:
+            self._port = bound.getsockname()[1]
+            started()
+            await serve(self._app, _BoundConfig(bound), shutdown_trigger=self._stopping.wait)
 
     def stop(self) -> None:
         """Take no new connections; requests under way have a few seconds to end."""
@@ -73,13 +74,22 @@ class ControlListener:
         return bound
 
 
-def _config(bound: socket.socket) -> Config:
-    config = Config()
-    config.bind = [f"fd://{bound.detach()}"]
-    config.accesslog = None
-    config.errorlog = None
-    config.include_server_header = False
-    config.backlog = BACKLOG
-    config.graceful_timeout = GRACE_SECONDS
-    config.keep_alive_timeout = 75.0
-    return config
+class _BoundConfig(Config):
+    """Hypercorn's configuration, with a socket that is bound already and stays ours to close.
+
+    Hypercorn itself never closes the sockets it makes, which would keep the port after a crash.
+    """
+
+    def __init__(self, bound: socket.socket) -> None:
+        super().__init__()
+        self._bound = bound
+        self.accesslog = None
+        self.errorlog = None
+        self.include_server_header = False
+        self.backlog = BACKLOG
+        self.graceful_timeout = GRACE_SECONDS
+        self.keep_alive_timeout = KEEP_ALIVE_SECONDS
+
+    def create_sockets(self) -> Sockets:
+        """The one socket there is."""
+        return Sockets(secure_sockets=[], insecure_sockets=[self._bound], quic_sockets=[])

@@ -1,0 +1,126 @@
+"""The control listener on a real socket."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+import trio
+
+from actors.errors import ConfigurationError
+from config.settings import ControlSettings, Listener
+from daemon.control.app import create_app
+from daemon.control.context import Control
+from daemon.control.listener import ControlListener
+from tests.daemon.conftest import Instance
+from tests.daemon.control.conftest import AUTHORIZED
+
+FREE = ControlSettings(listen=Listener(port=0))
+
+
+@asynccontextmanager
+async def running(listener: ControlListener) -> AsyncIterator[str]:
+    started = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.run, started.set)
+        await started.wait()
+        yield f"http://{listener.address}"
+        listener.stop()
+
+
+async def test_a_whole_conversation(control: Control, parking: bytes) -> None:
+    """Over a real socket: apply, get and an error; then stop ends it and the port is free again."""
+    listener = ControlListener(FREE, create_app(control))
+    async with running(listener) as url, httpx.AsyncClient(base_url=url, headers=AUTHORIZED) as client:
+        assert (await client.get("/healthz")).json() == {"status": "ok"}
+        applied = await client.post("/api/v1/apply", content=parking, headers={"Content-Type": "application/yaml"})
+        assert (applied.status_code, len(applied.json()["results"])) == (200, 11)
+        got = await client.get("/api/v1/devices/parking-sensor/lot-000001")
+        assert (got.json()["name"], got.headers["ETag"]) == ("lot-000001", '"1"')
+        assert (await client.get("/nowhere")).status_code == 404
+        huge = await client.post("/api/v1/apply", content=b"x" * (control.max_body_bytes + 1))
+        assert huge.status_code == 413
+        assert "server" not in got.headers
+    host, port = listener.address.rsplit(":", 1)
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind((host, int(port)))
+
+
+async def test_a_port_in_use_is_one_clear_line(control: Control) -> None:
+    """The error names setting, address and reason, and is no exception group."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        listener = ControlListener(ControlSettings(listen=Listener(port=port)), create_app(control))
+        with pytest.raises(ConfigurationError, match=rf"control\.listen: 127\.0\.0\.1:{port} .*Address already in use"):
+            await listener.run(lambda: None)
+
+
+async def test_a_host_that_is_not_of_this_machine_is_told(control: Control) -> None:
+    """An address that cannot be bound says so before anything is served."""
+    for host in ("192.0.2.1", "no-such-host.invalid"):
+        listener = ControlListener(ControlSettings(listen=Listener(host=host, port=0)), create_app(control))
+        with pytest.raises(ConfigurationError, match=rf"control\.listen: {host}:0 cannot be bound: \w+"):
+            await listener.run(lambda: None)
+
+
+async def test_a_second_run_keeps_the_port(control: Control) -> None:
+    """After a crash the listener comes back where it was, though port 0 picked the place."""
+    listener = ControlListener(FREE, create_app(control))
+    started = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.run, started.set)
+        await started.wait()
+        before = listener.address
+        nursery.cancel_scope.cancel()
+    async with running(listener) as url:
+        assert url == f"http://{before}"
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"{url}/healthz")).status_code == 200
+
+
+async def test_stop_lets_a_request_finish(control: Control, instance: Instance) -> None:
+    """A request that is being answered when the daemon stops gets its answer."""
+    asked, answers = trio.Event(), []
+
+    async def slow(name: str) -> list[str]:
+        asked.set()
+        await trio.sleep(0.2)
+        return [name]
+
+    instance.engine.tables = slow  # type: ignore[method-assign]
+    await instance.service.apply(
+        b"kind: app\nname: a\n---\nkind: connection\napp: a\nname: c\nconnector: sqlite\nsettings: {path: x}\n"
+    )
+    listener = ControlListener(FREE, create_app(control))
+
+    async def ask(url: str) -> None:
+        async with httpx.AsyncClient(headers=AUTHORIZED) as client:
+            answers.append((await client.get(f"{url}/api/v1/connections/c/tables")).json())
+
+    async with trio.open_nursery() as nursery, running(listener) as url:
+        nursery.start_soon(ask, url)
+        await asked.wait()
+    assert answers == [{"tables": ["c"]}]
+
+
+async def test_malformed_requests_do_not_disturb(control: Control) -> None:
+    """Bytes that are no HTTP, and callers that leave half way, cost nobody else anything."""
+    listener = ControlListener(FREE, create_app(control))
+    async with running(listener) as url:
+        host, port = listener.address.rsplit(":", 1)
+        for noise in (
+            b"\x10\x20\x00\x04MQTT",
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"POST /api/v1/apply HTTP/1.1\r\nHost: x\r\n",
+        ):
+            stream = await trio.open_tcp_stream(host, int(port))
+            await stream.send_all(noise)
+            await stream.aclose()
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"{url}/healthz")).status_code == 200
