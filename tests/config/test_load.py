@@ -67,8 +67,10 @@ def test_mistakes_name_line_or_variable(file: Path) -> None:
         "penstock.yaml:2: $.mqtt.listen: unknown field `prt`; did you mean `port`?",
         "penstock.yaml:3: $.log: expected a mapping, got 5",
         "PENSTOCK_GATEWAY__LISTEN__PORT: $.gateway.listen.port: expected a whole number, got 'abc'",
-        "PENSTOCK_LOGGING__LEVEL: $.logging.level: Invalid enum value 'DEBUG', expected one of debug, error, info, "
-        "warning",
+        (
+            "PENSTOCK_LOGGING__LEVEL: $.logging.level: Invalid enum value 'DEBUG', expected one of debug, error, info, "
+            "warning"
+        ),
         "PENSTOCK_MQT__X: $: unknown field `mqt`; did you mean `mqtt`?",
         "PENSTOCK_TASKS: $.tasks: expected a mapping, got 1",
     ]
@@ -78,8 +80,8 @@ def test_mistakes_name_line_or_variable(file: Path) -> None:
     ("text", "reason"),
     [
         ("a: [", "penstock.yaml:1: while parsing a flow node, did not find expected node content"),
-        ("drain_seconds: 1\n---\ndrain_seconds: 2\n", "penstock.yaml:3: settings are one document; a second one begins "
-         "here"),
+        ("drain_seconds: 1\n---\ndrain_seconds: 2\n", ("penstock.yaml:3: settings are one document; a second one begins "
+         "here")),
         ("- 1\n", "penstock.yaml:1: $: expected a mapping, got a list"),
     ],
 )  # fmt: skip

@@ -77,7 +77,7 @@ def test_the_parking_lot_means_what_it_says() -> None:
 
 
 def test_the_parking_lot_survives_being_written() -> None:
-    """dump and load are inverse, and what is written is what a person would write."""
+    """Writing and reading are inverse, and what is written is what a person would write."""
     resources = [document.resource for document in load(PARKING.read_bytes())]
     text = dump(resources)
     assert [document.resource for document in load(text)] == resources
@@ -105,57 +105,59 @@ def test_nothing_is_none_only_where_none_is_wanted(written: str) -> None:
 def test_a_text_left_empty_is_told_how_to_be_written() -> None:
     """`title:` with nothing after it is neither nothing nor text."""
     assert problems(f"{DEVICE}name: d\ntitle:\n") == [
-        'm.yaml:5: document 1 (device d): $.title: nothing is written here; write "" for empty text or leave the '
-        "field out"
+        (
+            'm.yaml:5: document 1 (device d): $.title: nothing is written here; write "" for empty text or leave the '
+            "field out"
+        )
     ]
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("kind: tsak\nname: x\n", "m.yaml:1: document 1 (tsak x): $.kind: unknown kind `tsak`; known kinds: app, "
-         "product, device, topic, rule, connection, task, route"),
-        ("kind: certificate\nname: x\n", "m.yaml:1: document 1 (certificate x): $.kind: unknown kind `certificate`; "
-         "known kinds: app, product, device, topic, rule, connection, task, route"),
-        ("name: x\n", "m.yaml:1: document 1 (x): $: the field `kind` is missing; known kinds: app, product, device, "
-         "topic, rule, connection, task, route"),
-        ("- kind: app\n", "m.yaml:1: document 1: $: a document is a mapping with a `kind`; known kinds: app, product, "
-         "device, topic, rule, connection, task, route"),
+        ("kind: tsak\nname: x\n", ("m.yaml:1: document 1 (tsak x): $.kind: unknown kind `tsak`; known kinds: app, "
+         "product, device, topic, rule, connection, task, route")),
+        ("kind: certificate\nname: x\n", ("m.yaml:1: document 1 (certificate x): $.kind: unknown kind `certificate`; "
+         "known kinds: app, product, device, topic, rule, connection, task, route")),
+        ("name: x\n", ("m.yaml:1: document 1 (x): $: the field `kind` is missing; known kinds: app, product, device, "
+         "topic, rule, connection, task, route")),
+        ("- kind: app\n", ("m.yaml:1: document 1: $: a document is a mapping with a `kind`; known kinds: app, product, "
+         "device, topic, rule, connection, task, route")),
         (TASK + "runers: 2\n", "m.yaml:6: document 1 (task t): $: unknown field `runers`; did you mean `runners`?"),
-        (TASK + "zzz: 2\n", "m.yaml:6: document 1 (task t): $: unknown field `zzz`; known here: name, title, "
-         "description, tags, app, shared_with, mode, source, target, runners, enabled"),
-        (TASK + 'runners: "1"\n', 'm.yaml:6: document 1 (task t): $.runners: expected a whole number, got "1" (quoted '
-         "text); write it without quotes"),
+        (TASK + "zzz: 2\n", ("m.yaml:6: document 1 (task t): $: unknown field `zzz`; known here: name, title, "
+         "description, tags, app, shared_with, mode, source, target, runners, enabled")),
+        (TASK + 'runners: "1"\n', ('m.yaml:6: document 1 (task t): $.runners: expected a whole number, got "1" (quoted '
+         "text); write it without quotes")),
         (TASK + "runners: 1.5\n", "m.yaml:6: document 1 (task t): $.runners: expected a whole number, got 1.5"),
         (TASK + "runners: 51\n", "m.yaml:6: document 1 (task t): $.runners: must be at most 50, got 51"),
         (TASK + "runners: [1]\n", "m.yaml:6: document 1 (task t): $.runners: expected a whole number, got a list"),
-        (TASK + "enabled: yes\n", "m.yaml:6: document 1 (task t): $.enabled: expected true or false, got 'yes'; YAML "
-         "1.2 knows only true and false"),
-        (TASK + "enabled: \"true\"\n", 'm.yaml:6: document 1 (task t): $.enabled: expected true or false, got "true" '
-         "(quoted text); write it without quotes"),
+        (TASK + "enabled: yes\n", ("m.yaml:6: document 1 (task t): $.enabled: expected true or false, got 'yes'; YAML "
+         "1.2 knows only true and false")),
+        (TASK + "enabled: \"true\"\n", ('m.yaml:6: document 1 (task t): $.enabled: expected true or false, got "true" '
+         "(quoted text); write it without quotes")),
         (TASK + "app: b\n", "m.yaml:6: document 1 (task t): $: `app` is written twice, first in line 2"),
-        (TASK.replace("path: id", "path: id, type: str"), "m.yaml:4: document 1 (task t): $.source.fields[0].type: "
-         "Invalid enum value 'str', expected one of boolean, integer, json, number, string"),
+        (TASK.replace("path: id", "path: id, type: str"), ("m.yaml:4: document 1 (task t): $.source.fields[0].type: "
+         "Invalid enum value 'str', expected one of boolean, integer, json, number, string")),
         (TASK.replace("topic: x, ", ""), "m.yaml:4: document 1 (task t): $.source: the field `topic` is missing"),
         (TASK.replace("{Id: id}", "{}"), "m.yaml:5: document 1 (task t): $.target.columns: must not be empty"),
-        (TASK.replace("app: a", "app: a/b"), "m.yaml:2: document 1 (task t): $.app: expected a name (letters, digits, "
-         "`.`, `_`, `-`; a letter or digit first), got 'a/b'"),
-        (DEVICE + "name: a+b\n", "m.yaml:4: document 1 (device a+b): $.name: expected a device's name (letters, "
-         "digits, `.`, `_`, `:`, `@`, `-`; a letter or digit first), got 'a+b'"),
-        (DEVICE + "name: d\nsecret: {env: A, file: B}\n", "m.yaml:5: document 1 (device d): $.secret: a secret is "
-         "written as text, as {env: NAME, default: ...} or as {file: PATH}"),
-        ("kind: rule\napp: a\nname: r\nto: [{topic: t}]\nfrom: {product: p, devices: lot}\n", "m.yaml:5: document 1 "
-         "(rule r): $.from.devices: expected `all` or a list, got 'lot'"),
-        ("kind: rule\napp: a\nname: r\nto: [{topic: t}]\nfrom: p\n", "m.yaml:5: document 1 (rule r): $.from: expected "
-         "a mapping or a list, got 'p'"),
-        ("kind: app\nname: a\napp_codes: [1, 2, 3, 4, 5, 6]\n", "m.yaml:3: document 1 (app a): $.app_codes: must have "
-         "at most 5 entries, has 6"),
-        ("kind: route\napp: a\nname: r\nrequest: {path: /x}\nbackend: {}\n", "m.yaml:5: document 1 (route r): "
-         "$.backend: a route has exactly one backend: `data` or `mock`"),
-        ("kind: topic\napp: a\nname: t\nretention: {hours: .inf}\n", "m.yaml:4: document 1 (topic t): "
-         "$.retention.hours: .inf is not a finite number"),
-        ("kind: app\nname: a\n---\nname: [\n", "m.yaml:4: document 2: while parsing a flow node, did not find expected "
-         "node content"),
+        (TASK.replace("app: a", "app: a/b"), ("m.yaml:2: document 1 (task t): $.app: expected a name (letters, digits, "
+         "`.`, `_`, `-`; a letter or digit first), got 'a/b'")),
+        (DEVICE + "name: a+b\n", ("m.yaml:4: document 1 (device a+b): $.name: expected a device's name (letters, "
+         "digits, `.`, `_`, `:`, `@`, `-`; a letter or digit first), got 'a+b'")),
+        (DEVICE + "name: d\nsecret: {env: A, file: B}\n", ("m.yaml:5: document 1 (device d): $.secret: a secret is "
+         "written as text, as {env: NAME, default: ...} or as {file: PATH}")),
+        ("kind: rule\napp: a\nname: r\nto: [{topic: t}]\nfrom: {product: p, devices: lot}\n", ("m.yaml:5: document 1 "
+         "(rule r): $.from.devices: expected `all` or a list, got 'lot'")),
+        ("kind: rule\napp: a\nname: r\nto: [{topic: t}]\nfrom: p\n", ("m.yaml:5: document 1 (rule r): $.from: expected "
+         "a mapping or a list, got 'p'")),
+        ("kind: app\nname: a\napp_codes: [1, 2, 3, 4, 5, 6]\n", ("m.yaml:3: document 1 (app a): $.app_codes: must have "
+         "at most 5 entries, has 6")),
+        ("kind: route\napp: a\nname: r\nrequest: {path: /x}\nbackend: {}\n", ("m.yaml:5: document 1 (route r): "
+         "$.backend: a route has exactly one backend: `data` or `mock`")),
+        ("kind: topic\napp: a\nname: t\nretention: {hours: .inf}\n", ("m.yaml:4: document 1 (topic t): "
+         "$.retention.hours: .inf is not a finite number")),
+        ("kind: app\nname: a\n---\nname: [\n", ("m.yaml:4: document 2: while parsing a flow node, did not find expected "
+         "node content")),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_place_and_reason(text: str, expected: str) -> None:

@@ -96,8 +96,8 @@ def test_the_parking_lot_is_sound() -> None:
         (task() + "runners: 5\n", "$.runners", "more runners (5) than topic t has partitions (4)"),
         ("{kind: topic, app: a, name: t, partitions: 3}", "$.partitions",
          "the topic has 4 partitions; they are never lowered, 3 is not taken"),
-        (task(columns="{Id: ids}"), "$.target.columns.Id", "there is no field ids in `source.fields`; a column takes "
-         "one of id, $topic, $partition, $offset, $timestamp, $key"),
+        (task(columns="{Id: ids}"), "$.target.columns.Id", ("there is no field ids in `source.fields`; a column takes "
+         "one of id, $topic, $partition, $offset, $timestamp, $key")),
         (task(", key: [Key]"), "$.target.key[0]", "Key is not one of the `columns`"),
         (task(", key: [Id, Id]"), "$.target.key[1]", "Id is in the key twice"),
         (task(fields="[{name: id, path: id}, {name: id, path: x}]"), "$.source.fields[1].name",
@@ -142,8 +142,8 @@ def test_the_parking_lot_is_sound() -> None:
          "3 is more than `max`, 2"),
         (product("{name: x, type: string}, {name: x, type: string}"), "$.services[0].properties[1].name",
          "another property of this service is called x too"),
-        ("{kind: product, app: a, name: q, services: [{name: s, properties: [{name: x, type: string}]}, {name: u, "
-         "properties: [{name: x, type: integer}]}]}", "$.services[1].properties[0].name",
+        (("{kind: product, app: a, name: q, services: [{name: s, properties: [{name: x, type: string}]}, {name: u, "
+         "properties: [{name: x, type: integer}]}]}"), "$.services[1].properties[0].name",
          "service s describes the property x differently"),
         ("{kind: product, app: a, name: q, services: [{name: s}, {name: s}]}", "$.services[1].name",
          "another service is called s too"),
@@ -183,8 +183,10 @@ def test_what_may_come_later_is_only_a_warning(text: str) -> None:
         "{kind: topic, app: a, name: t, partitions: 5}",
         "{kind: app, name: a, key: key-a}",
         product("{name: x, type: number, min: 1, max: 2, enum: [1, 1.5]}"),
-        "{kind: product, app: a, name: q, services: [{name: s, properties: [{name: x, type: string}]}, {name: u, "
-        "properties: [{name: x, type: string}]}, {name: v, enabled: false, properties: [{name: x, type: number}]}]}",
+        (
+            "{kind: product, app: a, name: q, services: [{name: s, properties: [{name: x, type: string}]}, {name: u, "
+            "properties: [{name: x, type: string}]}, {name: v, enabled: false, properties: [{name: x, type: number}]}]}"
+        ),
         rule("{product: p}", "[{topic: shared}]"),
     ],
 )
@@ -199,7 +201,7 @@ def test_a_change_is_checked_against_those_who_refer_to_it() -> None:
                      "{kind: product, app: b, name: q}")  # fmt: skip
     instance = [*resources(HOUSE), *user]
     unshared = load("{kind: topic, app: a, name: shared}")
-    with pytest.raises(ManifestError, match="rule r2, which is on the instance: .*does not share it with app b"):
+    with pytest.raises(ManifestError, match=r"rule r2, which is on the instance: .*does not share it with app b"):
         validate(unshared, instance)
 
 
