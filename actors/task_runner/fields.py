@@ -33,51 +33,58 @@ class Missing:
 MISSING = Missing()
 
 
-def read_fields(value: bytes | None, fields: tuple[Field, ...]) -> tuple[Any, ...]:
-    """The converted values of all fields, in their order; MISSING for an optional one that is not there.
+def compile_fields(fields: tuple[Field, ...]) -> Callable[[bytes | None], tuple[Any, ...]]:
+    """A function from a record's value to the converted values of all fields, in their order.
 
-    Raises:
-        UnmappableError: the record is not JSON, a required field is missing or null, or a value does not fit its type.
+    MISSING stands for an optional field that is not there. The function raises UnmappableError where the record is not
+    JSON, a required field is missing or null, or a value does not fit its field's type.
     """
-    if value is None:
-        raise UnmappableError("the record has no value")
-    try:
-        document = msgspec.json.decode(value)
-    except UNREADABLE as error:
-        # The position differs from record to record; the reason is what records are counted by.
-        reason = str(error).partition(" (byte")[0] if isinstance(error, msgspec.DecodeError) else type(error).__name__
-        raise UnmappableError(f"the value is not JSON: {reason}") from None
-    return tuple(_read(document, field) for field in fields)
+    readers = [_compile_field(field) for field in fields]
+
+    def read(value: bytes | None) -> tuple[Any, ...]:
+        if value is None:
+            raise UnmappableError("the record has no value")
+        try:
+            document = msgspec.json.decode(value)
+        except UNREADABLE as error:
+            raise UnmappableError(f"the value is not JSON: {_why_unreadable(error)}") from None
+        return tuple([reader(document) for reader in readers])
+
+    return read
 
 
-def look_up(document: Any, path: str) -> Any:
-    """The value at a dotted path, or MISSING.
+def _compile_field(field: Field) -> Callable[[Any], Any]:
+    """A step into an object is a member's name; a step into an array is a number from 0."""
+    steps = [(step, int(step) if step.isascii() and step.isdecimal() else None) for step in field.path.split(".")]
+    where = f"field {field.name}: {field.path} is"
+    convert = CONVERTERS[field.type]
 
-    A step into an object is a member's name; a step into an array is a number from 0.
-    """
-    for step in path.split("."):
-        if isinstance(document, dict):
-            document = document.get(step, MISSING)
-        elif isinstance(document, list) and step.isdecimal() and step.isascii() and int(step) < len(document):
-            document = document[int(step)]
-        else:
-            return MISSING
-    return document
+    def read(value: Any) -> Any:
+        for step, index in steps:
+            if isinstance(value, dict):
+                value = value.get(step, MISSING)
+            elif isinstance(value, list) and index is not None and index < len(value):
+                value = value[index]
+            else:
+                value = MISSING
+                break
+        if value is MISSING or value is None:
+            if field.required:
+                raise UnmappableError(f"{where} {'null' if value is None else 'missing'}, but required")
+            return value
+        try:
+            return convert(value)
+        except (ValueError, OverflowError):
+            raise UnmappableError(f"{where} {_kind(value)} that cannot be read as {field.type}") from None
+
+    return read
 
 
-def _read(document: Any, field: Field) -> Any:
-    value = look_up(document, field.path)
-    if value is MISSING or value is None:
-        if field.required:
-            what = "missing" if value is MISSING else "null"
-            raise UnmappableError(f"field {field.name}: {field.path} is {what}, but required")
-        return value
-    try:
-        return CONVERTERS[field.type](value)
-    except (ValueError, OverflowError):
-        raise UnmappableError(
-            f"field {field.name}: {field.path} is {_kind(value)} that cannot be read as {field.type}"
-        ) from None
+def _why_unreadable(error: Exception) -> str:
+    """Without the position: that differs from record to record, and the reason is what records are counted by."""
+    if isinstance(error, msgspec.DecodeError):
+        return str(error).partition(" (byte")[0]
+    return type(error).__name__
 
 
 def _to_string(value: Any) -> str:

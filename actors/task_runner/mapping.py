@@ -13,7 +13,7 @@ import msgspec
 from actors.errors import ConfigurationError
 from actors.ports import TargetTable
 from actors.records import StoredRecord, TopicPartition
-from actors.task_runner.fields import MISSING, UNREADABLE, Int64, UnmappableError, read_fields
+from actors.task_runner.fields import MISSING, UNREADABLE, Int64, UnmappableError, compile_fields
 from config.resources import Field, Task
 
 Row = tuple[Any, ...]
@@ -114,10 +114,11 @@ def _compile_reader(fields: tuple[Field, ...]) -> _Reader:
     if tree is None:
         return _plain_reader(fields)
     document, paths = _struct(tree, "Document")
+    read = compile_fields(fields)
+    ways = [field.path.split(".") for field in fields]
 
     def convert(value: bytes | None) -> Any:
-        values = dict(zip((field.path for field in fields), read_fields(value, fields), strict=True))
-        return msgspec.convert(_nested(values), document)
+        return msgspec.convert(_nested(ways, read(value)), document)
 
     getters = {field.name: attrgetter(paths[field.path]) for field in fields}
     return _Reader(msgspec.json.Decoder(document).decode, convert, getters)
@@ -125,9 +126,10 @@ def _compile_reader(fields: tuple[Field, ...]) -> _Reader:
 
 def _plain_reader(fields: tuple[Field, ...]) -> _Reader:
     """For paths into arrays, and for paths one of which leads through another: no Struct can be made of these."""
+    read = compile_fields(fields)
 
     def convert(value: bytes | None) -> Any:
-        return tuple(None if one is MISSING else one for one in read_fields(value, fields))
+        return [None if one is MISSING else one for one in read(value)]
 
     def decode(value: Any) -> Any:
         try:
@@ -203,16 +205,14 @@ def _optional(attribute: str, inner: type[msgspec.Struct]) -> tuple[str, Any, An
     return attribute, inner, msgspec.field(default_factory=inner)
 
 
-def _nested(values: dict[str, Any]) -> dict[str, Any]:
+def _nested(ways: Sequence[Sequence[str]], values: Sequence[Any]) -> dict[str, Any]:
     document: dict[str, Any] = {}
-    for path, value in values.items():
-        if value is MISSING:
-            continue
-        *way, last = path.split(".")
-        node = document
-        for step in way:
-            node = node.setdefault(step, {})
-        node[last] = value
+    for (*way, last), value in zip(ways, values, strict=True):
+        if value is not MISSING:
+            node = document
+            for step in way:
+                node = node.setdefault(step, {})
+            node[last] = value
     return document
 
 
