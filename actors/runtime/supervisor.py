@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -127,17 +127,15 @@ class Supervisor:
         """The children in the order of their start."""
         return [child.status() for child in self._children.values()]
 
+    def status(self, name: str) -> ChildStatus | None:
+        """One child; None where there is none of that name."""
+        child = self._children.get(name)
+        return child.status() if child is not None else None
+
     def child(self, name: str) -> Child | None:
         """The living instance of a child, for those who show its statistics."""
         child = self._children.get(name)
         return child.instance if child is not None else None
-
-    def tree(self, depth: int = 0) -> Iterator[tuple[int, ChildStatus]]:
-        """This supervisor's children and theirs, depth first, each with its depth."""
-        for child in list(self._children.values()):
-            yield depth, child.status()
-            if isinstance(child.instance, Supervisor):
-                yield from child.instance.tree(depth + 1)
 
     # --- the owner task --------------------------------------------------------------------------------------------
 

@@ -1,0 +1,152 @@
+"""The composition root: opens what lies beneath the tree, makes every part, and hands each what it needs."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import trio
+
+from actors.device_session.broker import open_broker
+from actors.directory.directory import Directory
+from actors.gateway_route.gateway import Gateway
+from actors.runtime.supervisor import Supervisor
+from actors.topic_partition.topic import Topics
+from config.load import differences, resolve_secret
+from config.resources.base import SecretReference
+from config.settings import Settings
+from daemon.catalog.catalog import Catalog
+from daemon.catalog.credentials import Credentials
+from daemon.catalog.service import CatalogService
+from daemon.control.context import About, Control
+from daemon.doors import Doors
+from daemon.island import Island
+from daemon.measures import Measures
+from daemon.running import RunningEngine
+from daemon.stages.access import Access
+from daemon.stages.connections import Connections
+from daemon.stages.routes import RouteStage
+from daemon.stages.tasks import TaskStage
+from daemon.stages.topics import TopicStage
+from daemon.store.model import Store
+from daemon.store.sqlite import SqliteStore
+from daemon.topology import Stages, penstock
+from daemon.vault import Vault, open_vault
+from plugins.api import Host
+from plugins.loader import Connectors, load_connectors
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """One instance, ready to run: its tree, the engine that works on it, and the token of its control API."""
+
+    root: Supervisor
+    engine: RunningEngine
+    token: str
+
+    def addresses(self) -> Mapping[str, str]:
+        """Bound addresses as host:port, by listener."""
+        return self.engine.addresses()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What lies beneath the tree."""
+
+    settings: Settings
+    data: Path
+    store: Store
+    vault: Vault
+    catalog: Catalog
+    connectors: Connectors
+    island: Island
+
+
+@asynccontextmanager
+async def opened(settings: Settings, data: Path) -> AsyncIterator[House]:
+    """Open store, key and island, build everything on them, and close them at the end.
+
+    Raises:
+        ConfigurationError: the key or the store cannot be used; says what to do.
+        StorageError: the store cannot be opened.
+    """
+    store = await SqliteStore.open(data)
+    try:
+        vault = await open_vault(store, settings.instance_key, data, os.environ)
+        catalog = Catalog(await store.load_all())
+        connectors = await trio.to_thread.run_sync(load_connectors)
+        instance = await store.instance()
+        async with Island() as island:
+            yield _build(_Ground(settings, data, store, vault, catalog, connectors, island), instance.id)
+    finally:
+        with trio.CancelScope(shield=True):
+            await store.close()
+
+
+def _build(ground: _Ground, instance: str) -> House:
+    settings, catalog, data = ground.settings, ground.catalog, ground.data
+    credentials = Credentials(catalog, ground.vault, _resolve)
+    topics = Topics()
+    broker = open_broker(settings.mqtt, Directory(credentials.digest), topics)
+    access = Access(broker, credentials)
+    connections = Connections(ground.connectors, credentials, Host(data, ground.island), catalog)
+    topic_stage = TopicStage(topics, catalog, settings.log, data)
+    tasks = TaskStage(catalog, topics, connections, ground.store, settings.tasks)
+    gateway = Gateway(broker.directory, connections, settings.gateway)
+    routes = RouteStage(gateway)
+    doors = Doors(settings, broker, gateway)
+    engine = RunningEngine(
+        data=data,
+        store=ground.store,
+        access=access,
+        connections=connections,
+        topics=topic_stage,
+        tasks=tasks,
+        routes=routes,
+        measures=Measures(broker, topics, tasks, gateway, doors),
+        addresses=doors.addresses,
+    )
+    for stage in (access, routes):
+        stage.load(catalog.resources())
+    token = secrets.token_urlsafe(32)
+    control = _control(ground, engine, instance, token)
+    stages = Stages(
+        connectors=connections.supervisor,
+        partitions=topic_stage.supervisor,
+        groups=tasks.groups,
+        tasks=tasks.tasks,
+        gateway=doors.gateway,
+        mqtt=doors.mqtt,
+    )
+    root = penstock(partial(doors.control, control), stages, settings.drain_seconds)
+    engine.attach(root)
+    return House(root, engine, token)
+
+
+def _control(ground: _Ground, engine: RunningEngine, instance: str, token: str) -> Control:
+    service = CatalogService(
+        catalog=ground.catalog,
+        store=ground.store,
+        vault=ground.vault,
+        engine=engine,
+        connectors=ground.connectors,
+        resolve=_resolve,
+    )
+    about = About(
+        instance=instance,
+        version=version("penstock"),
+        data=ground.data.resolve(),
+        settings={one.path: msgspec.to_builtins(one.value) for one in differences(ground.settings)},
+    )
+    return Control(engine, service, about, token, ground.settings.control.max_body_bytes)
+
+
+def _resolve(reference: SecretReference) -> str:
+    return resolve_secret(reference, os.environ) or ""

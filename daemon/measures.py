@@ -1,0 +1,121 @@
+"""The numbers of the metrics page: read from the counters that stand beside what they count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from itertools import accumulate
+
+from actors.device_session.broker import Broker
+from actors.gateway_route.counters import LATENCY_BOUNDS, RouteStatistics
+from actors.gateway_route.gateway import Gateway
+from actors.task_runner.progress import TaskStatus
+from actors.topic_partition.reference import PartitionStatistics
+from actors.topic_partition.topic import Topics
+from daemon.doors import Doors
+from daemon.metrics import Metric, MetricType, Sample
+from daemon.stages.tasks import TaskStage
+
+_PARTITION: tuple[tuple[str, MetricType, str, Callable[[PartitionStatistics], float]], ...] = (
+    ("appended_records_total", "counter", "Records appended.", lambda one: one.appended),
+    ("refused_records_total", "counter", "Records that were not taken.", lambda one: one.refused),
+    ("commits_total", "counter", "Group commits.", lambda one: one.commits),
+    ("sync_seconds_total", "counter", "Seconds spent in fdatasync.", lambda one: one.sync_total),
+    ("start_offset", "gauge", "First offset that is kept.", lambda one: one.start_offset),
+    ("high_watermark", "gauge", "Next offset to be acknowledged.", lambda one: one.high_watermark),
+    ("size_bytes", "gauge", "Bytes on disk.", lambda one: one.size),
+    ("mailbox_bytes", "gauge", "Bytes that wait to be appended.", lambda one: one.mailbox.depth),
+    ("waited_seconds_total", "counter", "Seconds that producers stood in line.", lambda one: one.mailbox.waited),
+    ("up", "gauge", "1 while the partition takes appends.", lambda one: float(one.alive and not one.fault)),
+)
+_TASK: tuple[tuple[str, MetricType, str, Callable[[TaskStatus], float]], ...] = (
+    ("rows_total", "counter", "Row writes.", lambda one: one.rows),
+    ("dead_records_total", "counter", "Records sent to the dead-letter topic.", lambda one: one.dead),
+    ("lost_records_total", "counter", "Records gone or damaged before they were read.", lambda one: one.lost),
+    ("transactions_total", "counter", "Transactions committed.", lambda one: one.transactions),
+    ("retries_total", "counter", "Attempts after a hold.", lambda one: one.retries),
+    ("lag_records", "gauge", "Records that wait.", lambda one: one.lag),
+    ("holding", "gauge", "1 while it waits for its sink.", lambda one: float(bool(one.holding))),
+)
+_ANSWER_CLASSES = ("2xx", "3xx", "4xx", "5xx")
+
+
+class Measures:
+    """Looks at everything that counts something; changes nothing."""
+
+    def __init__(self, broker: Broker, topics: Topics, tasks: TaskStage, gateway: Gateway, doors: Doors) -> None:
+        self._broker = broker
+        self._topics = topics
+        self._tasks = tasks
+        self._gateway = gateway
+        self._doors = doors
+
+    def metrics(self) -> Iterable[Metric]:
+        """All families, as of this moment."""
+        yield from self._mqtt()
+        yield from self._partitions()
+        yield from self._moved()
+        yield from self._http()
+        yield from self._routes()
+
+    def _mqtt(self) -> Iterator[Metric]:
+        for name, value in asdict(self._broker.counters).items():
+            yield _single(f"penstock_mqtt_{name}_total", "counter", f"MQTT: {name.replace('_', ' ')}.", value)
+        sessions = self._broker.sessions.statistics()
+        yield _single("penstock_mqtt_connections", "gauge", "Open MQTT connections.", sessions.connections)
+        yield _single("penstock_mqtt_sessions", "gauge", "MQTT sessions that are logged in.", sessions.connected)
+
+    def _partitions(self) -> Iterator[Metric]:
+        found = [
+            ({"topic": topic.name, "partition": str(number)}, partition.statistics())
+            for topic in self._topics
+            for number, partition in enumerate(topic.partitions)
+        ]
+        for name, kind, text, read in _PARTITION:
+            samples = tuple(Sample(read(statistics), labels) for labels, statistics in found)
+            yield Metric(f"penstock_partition_{name}", kind, text, samples)
+
+    def _moved(self) -> Iterator[Metric]:
+        found = [({"task": name}, status) for name, status in self._tasks.statistics().items()]
+        for name, kind, text, read in _TASK:
+            yield Metric(f"penstock_task_{name}", kind, text, tuple(Sample(read(one), labels) for labels, one in found))
+        steps = tuple(
+            Sample(seconds, labels | {"step": step}) for labels, one in found for step, seconds in one.seconds.items()
+        )
+        yield Metric("penstock_task_step_seconds_total", "counter", "Seconds spent by step.", steps)
+        states = tuple(Sample(1.0, labels | {"state": one.state.value}) for labels, one in found)
+        yield Metric("penstock_task_state", "gauge", "1 for the state that a task is in.", states)
+
+    def _http(self) -> Iterator[Metric]:
+        statistics = self._doors.http_statistics()
+        yield _single("penstock_gateway_connections", "gauge", "Open HTTP connections.", statistics.connections)
+        yield _single("penstock_gateway_accepted_total", "counter", "HTTP connections accepted.", statistics.accepted)
+        yield _single("penstock_gateway_refused_total", "counter", "Requests refused unread.", statistics.refused)
+        unrouted = self._gateway.statistics()
+        yield _single("penstock_gateway_not_found_total", "counter", "Requests for no route.", unrouted.not_found)
+
+    def _routes(self) -> Iterator[Metric]:
+        routes = self._gateway.statistics().routes
+        answers = tuple(
+            Sample(count, {"route": name, "status": label})
+            for name, one in routes.items()
+            for label, count in zip(_ANSWER_CLASSES, one.answers, strict=True)
+        )
+        yield Metric("penstock_route_answers_total", "counter", "Answers by class of status.", answers)
+        in_flight = tuple(Sample(one.in_flight, {"route": name}) for name, one in routes.items())
+        yield Metric("penstock_route_in_flight", "gauge", "Requests that are being answered.", in_flight)
+        latency = tuple(sample for name, one in routes.items() for sample in _latency(name, one))
+        yield Metric("penstock_route_latency_seconds", "histogram", "Time to answer.", latency)
+
+
+def _latency(route: str, statistics: RouteStatistics) -> Iterator[Sample]:
+    bounds = (*(str(bound) for bound in LATENCY_BOUNDS), "+Inf")
+    counts = list(accumulate(statistics.latency_buckets))
+    for bound, count in zip(bounds, counts, strict=True):
+        yield Sample(count, {"route": route, "le": bound}, "_bucket")
+    yield Sample(counts[-1], {"route": route}, "_count")
+    yield Sample(statistics.latency_sum, {"route": route}, "_sum")
+
+
+def _single(name: str, kind: MetricType, text: str, value: float) -> Metric:
+    return Metric(name, kind, text, (Sample(value),))

@@ -1,0 +1,121 @@
+"""Apps, products, devices and rules: the directory follows them, and sessions that lost their right end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, assert_never
+
+from actors.device_session.broker import Broker
+from actors.device_session.statuses import DeviceView
+from config.resources import AnyResource, App, Connection, Device, Product, Route, Rule, Task, Topic
+from config.resources.identity import Identity
+from daemon.catalog.credentials import Credentials
+from daemon.engine import Change
+
+
+class Access:
+    """The stage of those who log in, and of what they may say."""
+
+    kinds = ("app", "product", "device", "rule")
+
+    def __init__(self, broker: Broker, credentials: Credentials) -> None:
+        self._broker = broker
+        self._directory = broker.directory
+        self._credentials = credentials
+
+    def load(self, resources: Iterable[AnyResource]) -> None:
+        """Know everybody before the first one connects."""
+        for resource in resources:
+            self._put(resource)
+
+    async def follow(self, change: Change) -> None:
+        """Put or remove; whoever is gone, disabled or has another secret is disconnected."""
+        if change.after is None:
+            self._remove(change.identity)
+        else:
+            self._put(change.after)
+            self._disconnect_changed(change)
+
+    def status(self, identity: Identity) -> Mapping[str, Any]:
+        """A device's life; the other kinds do not run."""
+        if identity.kind != "device":
+            return {}
+        product, _, name = identity.name.partition("/")
+        return {
+            "mqtt": {
+                "username": identity.name,
+                "client_id": name,
+                "publish": f"{product}/out/{name}",
+                "subscribe": f"{product}/in/{name}",
+            },
+            **_shown(self._broker.statuses.view(identity.name)),
+        }
+
+    def disconnect_device(self, device: str, reason: str) -> bool:
+        """End the sessions of `<product>/<device>`."""
+        return self._broker.sessions.close_device(device, reason)
+
+    def _put(self, resource: AnyResource) -> None:
+        match resource:
+            case App():
+                self._directory.put_app(self._credentials.app_entry(resource))
+            case Product():
+                self._directory.put_product(resource)
+            case Device():
+                self._directory.put_device(self._credentials.device_entry(resource))
+            case Rule():
+                self._directory.put_rule(resource)
+            case Topic() | Connection() | Task() | Route():
+                pass
+            case _:
+                assert_never(resource)
+
+    def _remove(self, identity: Identity) -> None:
+        match identity.kind:
+            case "app" | "product" | "rule":
+                self._directory.remove(identity.kind, identity.name)
+            case "device":
+                self._directory.remove("device", identity.name)
+                self.disconnect_device(identity.name, "the device was deleted")
+                self._broker.statuses.forget(identity.name)
+        if identity.kind == "app":
+            self._broker.sessions.close_app(identity.name, "the app was deleted")
+
+    def _disconnect_changed(self, change: Change) -> None:
+        match change.after:
+            case Device(enabled=False):
+                self.disconnect_device(change.identity.name, "the device was disabled")
+            case Device() if "secret" in change.secrets:
+                self.disconnect_device(change.identity.name, "the device has a new secret")
+            case App(key=key) if "secret" in change.secrets or _key(change.before) != key:
+                self._broker.sessions.close_app(change.identity.name, "the app has a new key or secret")
+            case _:
+                pass
+
+
+def _key(resource: AnyResource | None) -> str | None:
+    return resource.key if isinstance(resource, App) else None
+
+
+def _shown(view: DeviceView) -> Mapping[str, Any]:
+    return {
+        "state": "online" if view.online else "offline",
+        "since": _time(view.since),
+        "reason": view.reason,
+        "client_ids": list(view.client_ids),
+        "addresses": list(view.addresses),
+        "last_report": _time(view.last_report),
+        "reports": view.reports,
+        "rejected": view.rejected,
+        "rejected_reports": [
+            {"time": _time(report.time), "topic": report.topic, "reason": report.reason}
+            for report in view.rejected_reports
+        ],
+    }
+
+
+def _time(milliseconds: int | None) -> str | None:
+    if milliseconds is None:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,154 @@
+"""Topics: one actor for each partition, which owns its files."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from actors.errors import ActorGone, PenstockError
+from actors.log.backup import copy_partition
+from actors.records import TopicPartition
+from actors.runtime.child import ChildSpec
+from actors.runtime.supervisor import Supervisor
+from actors.topic_partition.actor import PartitionActor
+from actors.topic_partition.messages import Configure
+from actors.topic_partition.reference import PartitionStatistics
+from actors.topic_partition.topic import TopicReference, Topics
+from config.resources import Topic
+from config.resources.identity import Identity
+from config.settings import LogSettings
+from daemon.catalog.catalog import Catalog
+from daemon.engine import Change
+
+FOLDER = "topics"
+# A partition that drains writes at most a mailbox and syncs it; a disk that takes longer than this has stopped.
+_DRAIN_SECONDS = 10.0
+
+
+class TopicStage:
+    """Makes partitions follow topics; their files lie in `topics/<topic>-<n>/` of the data folder."""
+
+    kinds = ("topic",)
+
+    def __init__(self, topics: Topics, catalog: Catalog, settings: LogSettings, data: Path) -> None:
+        self._topics = topics
+        self._catalog = catalog
+        self._settings = settings
+        self._folder = data / FOLDER
+        self._supervisor: Supervisor | None = None
+
+    def supervisor(self) -> Supervisor:
+        """A fresh supervisor of every partition that the catalog knows."""
+        specs = [spec for stored in self._catalog.of_kind("topic") for spec in self._adopt(stored.resource.name)]
+        self._supervisor = Supervisor("partitions", specs)
+        return self._supervisor
+
+    async def follow(self, change: Change) -> None:
+        """Add, reconfigure or remove partitions; those whose topic did not change run on."""
+        match change.before, change.after:
+            case _, None:
+                await self._remove(change.identity.name)
+            case None, Topic():
+                await self._add(change.identity.name)
+            case Topic(), Topic() as after:
+                await self._change(after)
+
+    def status(self, identity: Identity) -> Mapping[str, Any]:
+        """Offsets, bytes and pressure of each partition, and their sums."""
+        topic = self._topics.get(identity.name)
+        if topic is None:
+            return {}
+        partitions = [partition.statistics() for partition in topic.partitions]
+        return {
+            "state": "running" if all(one.alive and not one.fault for one in partitions) else "failed",
+            "reason": "; ".join(dict.fromkeys(self._reasons(identity.name, partitions))),
+            "messages": sum(one.high_watermark - one.start_offset for one in partitions),
+            "bytes": sum(one.size for one in partitions),
+            "partitions": [asdict(one) for one in partitions],
+        }
+
+    async def delete_data(self, name: str) -> bool:
+        """Delete the files of a topic that is no longer a resource; False where there were none."""
+        if self._topics.get(name) is not None:
+            raise PenstockError(f"topic {name} is in use: delete the topic first")
+        return await trio.to_thread.run_sync(_delete_folders, self._folder, name)
+
+    async def backup(self, folder: Path) -> int:
+        """Copy every partition up to its high watermark while appends go on; returns the bytes."""
+        copied = 0
+        for topic in self._topics:
+            for partition in topic.partitions:
+                name = str(partition.partition)
+                source, target = self._folder / name, folder / FOLDER / name
+                copied += await trio.to_thread.run_sync(copy_partition, source, target, partition.high_watermark)
+        return copied
+
+    async def _add(self, name: str) -> None:
+        for spec in self._adopt(name):
+            await self._living().add(spec)
+
+    async def _change(self, topic: Topic) -> None:
+        reference = self._topics.get(topic.name)
+        if reference is None:
+            await self._add(topic.name)
+            return
+        present = len(reference.partitions)
+        reference.max_message_bytes = topic.max_message_bytes
+        for partition in reference.partitions:
+            try:
+                await partition.put(Configure(topic))
+            except ActorGone:
+                continue  # its next life begins with the topic as it is now
+        reference.grow(topic.partitions)
+        for number in range(present, topic.partitions):
+            await self._living().add(self._spec(reference, number))
+        self._topics.changed()
+
+    async def _remove(self, name: str) -> None:
+        reference = self._topics.get(name)
+        # Forgotten first: sessions plan anew and leave a topic alone that is about to end.
+        self._topics.remove(name)
+        for partition in reference.partitions if reference is not None else ():
+            await self._living().remove(str(partition.partition))
+
+    def _adopt(self, name: str) -> list[ChildSpec]:
+        topic = self._config(name)
+        reference = TopicReference(topic.name, topic.partitions, topic.max_message_bytes)
+        self._topics.add(reference)
+        return [self._spec(reference, number) for number in range(topic.partitions)]
+
+    def _spec(self, reference: TopicReference, number: int) -> ChildSpec:
+        name = str(TopicPartition(reference.name, number))
+
+        def start() -> PartitionActor:
+            config = self._config(reference.name)
+            return PartitionActor(reference, number, folder=self._folder / name, config=config, settings=self._settings)
+
+        return ChildSpec(name, start, shutdown=_DRAIN_SECONDS, resource=True)
+
+    def _config(self, name: str) -> Topic:
+        stored = self._catalog.get(Identity("topic", name))
+        if stored is None or not isinstance(stored.resource, Topic):
+            raise PenstockError(f"there is no topic {name}")
+        return stored.resource
+
+    def _living(self) -> Supervisor:
+        assert self._supervisor is not None, "stages follow changes only while the tree runs"  # noqa: S101
+        return self._supervisor
+
+    def _reasons(self, name: str, partitions: list[PartitionStatistics]) -> list[str]:
+        failed = [child for child in self._living().children() if child.name.rpartition("-")[0] == name]
+        return [child.reason for child in failed if child.reason] + [one.fault for one in partitions if one.fault]
+
+
+def _delete_folders(folder: Path, topic: str) -> bool:
+    found = [path for path in folder.glob(f"{topic}-*") if path.name.rpartition("-")[2].isdigit()]
+    mine = [path for path in found if path.name.rpartition("-")[0] == topic]
+    for path in mine:
+        shutil.rmtree(path)
+    return bool(mine)

@@ -1,0 +1,76 @@
+"""The supervision tree: what runs, in which order it starts, and who sends to whom.
+
+    penstock                 one_for_one
+    |-- control              the control API; started first and stopped last, it may ask anyone, nobody waits on it
+    `-- chain                rest_for_one: whoever fails takes with it what was built on it
+        |-- connectors       one_for_one   a holder for each connection
+        |-- partitions       one_for_one   an actor for each topic partition
+        |-- groups           one_for_one   an actor for each consumer group
+        |-- tasks            one_for_one   a supervisor for each task, of its runners
+        `-- listeners        one_for_one
+            |-- gateway      a task for each HTTP connection: routes are admitted and answered there
+            `-- mqtt         a session for each MQTT connection
+
+The chain has three uses. It is the order of the start: no socket opens before what lies behind it lives. Reversed, it
+is the order of the stop: intake ends first, then tasks commit, then partitions sync. And a *waiting* send goes only to
+an earlier entry, so that no circle of mailboxes can wait for itself:
+
+    mqtt session  --Append-->  partition                 (stands in line, bounded by the session's inflight bytes)
+    runner        --fetch--->  partition's files         (pull, up to the high watermark)
+    runner        --write--->  connector                 (one transaction a batch)
+    runner        --Commit-->  group                     (how far it has come)
+    runner        --Append-->  partition of `<task>.dead`
+    route         --query--->  connector
+
+Answers come back in one-shot slots. Sessions hand messages to one another by `offer`, which never waits. The metadata
+store, the instance key and the asyncio island lie beneath the tree: `daemon/house.py` opens them before it starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from actors.runtime.actor import Child
+from actors.runtime.child import ChildSpec, Strategy
+from actors.runtime.supervisor import Supervisor
+
+# What drains has less time than the whole drain, so that those after it have some left.
+_STAGE_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What builds each entry of the chain, afresh for each of its lives."""
+
+    connectors: Callable[[], Child]
+    partitions: Callable[[], Child]
+    groups: Callable[[], Child]
+    tasks: Callable[[], Child]
+    gateway: Callable[[], Child]
+    mqtt: Callable[[], Child]
+
+
+def penstock(control: Callable[[], Child], stages: Stages, drain_seconds: float) -> Supervisor:
+    """The root of the tree."""
+    chain = ChildSpec("chain", lambda: _chain(stages), shutdown=drain_seconds)
+    return Supervisor("penstock", [ChildSpec("control", control), chain])
+
+
+def _chain(stages: Stages) -> Supervisor:
+    entries = [
+        ChildSpec("connectors", stages.connectors, shutdown=_STAGE_SECONDS),
+        ChildSpec("partitions", stages.partitions, shutdown=_STAGE_SECONDS),
+        ChildSpec("groups", stages.groups, shutdown=_STAGE_SECONDS),
+        ChildSpec("tasks", stages.tasks, shutdown=_STAGE_SECONDS),
+        ChildSpec("listeners", lambda: _listeners(stages), shutdown=_STAGE_SECONDS),
+    ]
+    return Supervisor("chain", entries, strategy=Strategy.REST_FOR_ONE)
+
+
+def _listeners(stages: Stages) -> Supervisor:
+    entries = [
+        ChildSpec("gateway", stages.gateway, shutdown=_STAGE_SECONDS),
+        ChildSpec("mqtt", stages.mqtt, shutdown=_STAGE_SECONDS),
+    ]
+    return Supervisor("listeners", entries)
