@@ -96,6 +96,9 @@ class Issuer:
             raise SecretError("a secret must not be empty; left out, it is generated")
         if len(plain) > MAX_CHARACTERS:
             raise SecretError(f"a secret has at most {MAX_CHARACTERS} characters, this one {len(plain)}")
+        if not plain.isascii() and plain != plain.encode(errors="replace").decode():
+            # A variable of the environment may hold any bytes.
+            raise SecretError("a secret must be UTF-8 text")
         return plain
 
     def _keep(self, identity: Identity, one: SecretField, plain: str) -> StoredSecret:

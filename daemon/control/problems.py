@@ -12,7 +12,7 @@ from quart import Response, g
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from actors.errors import ConnectorError, PenstockError, StatementError
+from actors.errors import ConfigurationError, ConnectorError, PenstockError, StatementError
 from config.errors import ManifestError, Problem
 from daemon.catalog.errors import InUseError, NotFoundError, UnreachableError, VersionConflictError
 
@@ -50,6 +50,7 @@ _STATUS: Sequence[tuple[type[PenstockError], HTTPStatus]] = (
     (InUseError, HTTPStatus.CONFLICT),
     (VersionConflictError, HTTPStatus.PRECONDITION_FAILED),
     (UnreachableError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (ConfigurationError, HTTPStatus.BAD_REQUEST),
     (StatementError, HTTPStatus.NOT_FOUND),
     (ConnectorError, HTTPStatus.BAD_GATEWAY),
 )

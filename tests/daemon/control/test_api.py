@@ -9,10 +9,13 @@ import pytest
 import structlog
 import trio
 
+from actors.errors import ConfigurationError, ConnectorError
+from config.manifest import KINDS
 from daemon.control.app import MAX_REQUESTS
 from tests.daemon.conftest import Instance
 from tests.daemon.control.conftest import AUTHORIZED, MAX_BODY_BYTES, Api
 
+REMOTE = b"kind: connection\napp: city-parking\nname: remote\nconnector: remote\nsettings: {host: h, password: word}\n"
 LOT = "/api/v1/devices/parking-sensor/lot-000001"
 
 
@@ -92,6 +95,19 @@ async def test_a_resource_is_its_manifest_with_meta_and_status(api: Api, parking
         "parking-sensor",
         ["north"],
     )
+
+
+async def test_what_get_shows_can_be_applied_again(api: Api, parking: bytes) -> None:
+    """Everything that is shown, stars and all, is a manifest of the same instance: applied, it changes nothing."""
+    await api.apply(parking + b"\n---\n" + REMOTE)
+    shown: list[dict[str, Any]] = []
+    for kind in KINDS:
+        _, listed, _ = await api.call("GET", f"/api/v1/{kind}s")
+        shown += ({k: v for k, v in item.items() if k not in {"meta", "status"}} for item in listed["items"])
+    manifest = "\n---\n".join(map(json.dumps, shown)).encode()
+    assert manifest.count(b'"***"') == 5
+    status, body, _ = await api.apply(manifest)
+    assert (status, len(body["results"]), {one["result"] for one in body["results"]}) == (200, 12, {"unchanged"})
 
 
 async def test_lists_are_filtered_and_paged(api: Api, parking: bytes) -> None:
@@ -336,6 +352,26 @@ async def test_status_tree_and_backup(api: Api, parking: bytes, tmp_path: object
     assert (body["addresses"], body["resources"]["device"]) == ({"mqtt": "127.0.0.1:1883"}, 2)
     assert (await api.call("GET", "/api/v1/tree"))[1]["name"] == "root"
     assert (await api.call("POST", "/api/v1/backup", json={"folder": "/x/y"}))[1] == {"folder": "/x/y"}
+
+
+async def test_what_the_engine_refuses_is_told(api: Api, instance: Instance) -> None:
+    """A backup into a folder that cannot take it is the caller's mistake; a database that fails is not."""
+
+    def refuse(error: Exception) -> Any:
+        async def refused(*_given: object) -> Any:
+            raise error
+
+        return refused
+
+    await api.apply(
+        b"kind: app\nname: a\n---\nkind: connection\napp: a\nname: c\nconnector: sqlite\nsettings: {path: x}\n"
+    )
+    instance.engine.backup = refuse(ConfigurationError("/x is not empty"))  # type: ignore[method-assign]
+    status, body, _ = await api.call("POST", "/api/v1/backup", json={"folder": "/x"})
+    assert (status, body["error_msg"]) == (400, "/x is not empty")
+    instance.engine.tables = refuse(ConnectorError("the server is gone"))  # type: ignore[method-assign]
+    status, body, _ = await api.call("GET", "/api/v1/connections/c/tables")
+    assert (status, body["error_code"], body["error_msg"]) == (502, "APIC.0202", "the server is gone")
 
 
 async def test_metrics(api: Api) -> None:
