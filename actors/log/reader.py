@@ -136,13 +136,12 @@ class _SegmentFetch:
         return Fetched(batches, offset, next_offset, self._view.end_offset)
 
     def _locate(self, offset: int) -> Placed:
-        """Hop by headers from the nearest index entry to the batch that holds an offset."""
+        """The batch that holds an offset: hop by headers from the nearest index entry."""
         position, expected = self._nearest(offset)
-        while True:
-            placed = self._hop(position, expected, offset)
-            if offset < placed.header.next_offset:
-                return placed
-            position, expected = placed.end, placed.header.next_offset
+        try:
+            return self._hop(position, expected, offset)
+        except BadBatchError:
+            return self._walk(position, expected, offset)
 
     def _nearest(self, offset: int) -> tuple[int, int]:
         """Where to begin hopping, and the offset there: what the index says, if it says right, or the beginning."""
@@ -154,16 +153,27 @@ class _SegmentFetch:
         return (position, found) if found <= offset else (0, self._segment.base_offset)
 
     def _hop(self, position: int, expected: int, offset: int) -> Placed:
-        """The batch at a position; where that is bad, the next good one, unless `offset` was in what is bad."""
-        try:
+        """Go from header to header, up to the batch that holds an offset."""
+        while True:
             placed = self._scanner.header(position)
             _continue_at(placed.header, expected)
-        except BadBatchError as bad:
-            behind = self._scanner.next_whole(position, expected)
-            if behind is None or behind.header.base_offset > offset:
-                self._damaged(position, expected, bad, behind)
-            return behind
-        return placed
+            if offset < placed.header.next_offset:
+                return placed
+            position, expected = placed.end, placed.header.next_offset
+
+    def _walk(self, position: int, expected: int, offset: int) -> Placed:
+        """Go from batch to batch, each checked whole: a header whose length is wrong leads astray."""
+        while True:
+            try:
+                placed = self._scanner.batch(position, expected)
+            except BadBatchError as bad:
+                behind = self._scanner.next_whole(position, expected)
+                if behind is None or behind.header.base_offset > offset:
+                    self._damaged(position, expected, bad, behind)
+                placed = behind
+            if offset < placed.header.next_offset:
+                return placed
+            position, expected = placed.end, placed.header.next_offset
 
     def _read(self, position: int, expected: int, max_bytes: int) -> tuple[list[memoryview], int, int]:
         """Whole, checked batches from a position on; where they end, and the offset after them."""

@@ -17,7 +17,8 @@ def expired(segments: Sequence[Segment], now: float, hours: int, max_bytes: int 
     total = sum(segment.size for segment in segments)
     count = 0
     for segment in segments[:-1]:
-        too_old = segment.max_timestamp is None or segment.max_timestamp < horizon
+        # A segment so damaged that nobody knows its age is not deleted for it.
+        too_old = not segment.size if segment.max_timestamp is None else segment.max_timestamp < horizon
         too_much = max_bytes is not None and total > max_bytes
         if not (too_old or too_much):
             break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from actors.log.batch import BadBatchError, Batch, BatchHeader
@@ -150,10 +151,12 @@ def rebuild_indexes(segment: Segment, disk: Disk, index_interval: int) -> Segmen
     file = segment.open()
     scanner = SegmentScanner(disk, file, segment.size)
     rebuilt = ActiveSegment(segment.folder, segment.base_offset, file, index_interval)
-    try:
+    # What lies behind damage is found by going on from the last entry before it.
+    with suppress(BadBatchError):
         while rebuilt.size < segment.size:
-            rebuilt.accept(scanner.header(rebuilt.size).header)
-    except BadBatchError:
-        # What lies behind it is found by going on from the last entry.
-        rebuilt.size = segment.size
+            header = scanner.header(rebuilt.size).header
+            if header.base_offset != rebuilt.next_offset:
+                break
+            rebuilt.accept(header)
+    rebuilt.size = segment.size
     return rebuilt.seal(disk)

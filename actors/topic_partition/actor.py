@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -119,7 +119,7 @@ class PartitionActor(Actor[PartitionMessage]):
             try:
                 await self._in_thread(partial(self._write, log, batches))
             except StorageError as error:
-                counters.refused += sum(len(append.records) for append in appends)
+                self._count_refused(appends)
                 self._reference.publish(log)
                 fail_replies(appends, error)
                 if not isinstance(error, AppendRefusedError):
@@ -141,7 +141,7 @@ class PartitionActor(Actor[PartitionMessage]):
             appends = self._sift(appends, partial(core.too_large, max_message_bytes=limit))
         try:
             return appends, core.build(appends, base_offset)
-        except (TypeError, ValueError, OverflowError):
+        except core.UNFIT:
             appends = self._sift(appends, core.unfit)
             return appends, core.build(appends, base_offset)
 
@@ -164,6 +164,10 @@ class PartitionActor(Actor[PartitionMessage]):
             log.roll()
         log.append(batches, sync=self._config.sync, now=now)
 
+    def _count_refused(self, messages: Iterable[PartitionMessage]) -> None:
+        refused = sum(len(message.records) for message in messages if isinstance(message, Append))
+        self._reference.counters.refused += refused
+
     async def _fail_waiting(self, error: StorageError) -> None:
         """Fail the appends that waited behind a failed sync: a later report must not overtake one sent again."""
         waiting = self.mailbox.statistics()
@@ -171,6 +175,7 @@ class PartitionActor(Actor[PartitionMessage]):
         while remaining > 0 and self.mailbox.statistics().messages:
             messages = await self.mailbox.get_all()
             remaining -= len(messages)
+            self._count_refused(messages)
             fail_replies(messages, error)
 
     # What happens from time to time.

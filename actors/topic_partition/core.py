@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from actors.errors import PenstockError, RecordTooLargeError
-from actors.log.batch import MAX_RELATIVE, Batch, build_batches
+from actors.log.batch import MAX_RELATIVE, BadBatchError, Batch, build_batches
 from actors.topic_partition.messages import Append, Configure, PartitionMessage, Retain, Roll
 
 # One commit writes at most about so many bytes of records; what waits beyond it goes into the next one.
@@ -60,11 +60,15 @@ def too_large(append: Append, max_message_bytes: int) -> RecordTooLargeError | N
     return None
 
 
+# What building raises over records that are not what their type says.
+UNFIT = (TypeError, ValueError, OverflowError, AttributeError, BadBatchError)
+
+
 def build(appends: Sequence[Append], base_offset: int) -> list[Batch]:
     """The batches of one commit.
 
     Raises:
-        TypeError, ValueError, OverflowError: one of the records is not what its type says.
+        One of UNFIT: one of the records is not what its type says.
     """
     return build_batches(chain.from_iterable(append.records for append in appends), base_offset)
 
@@ -73,7 +77,7 @@ def unfit(append: Append) -> PenstockError | None:
     """What to answer if the records of one append cannot be written at all."""
     try:
         build([append], 0)
-    except (TypeError, ValueError, OverflowError) as error:
+    except UNFIT as error:
         return PenstockError(f"a record cannot be written: {error!r}")
     return None
 

@@ -1,0 +1,148 @@
+"""Laws of the on-disk log that hold for any input."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.log.names import RECOVERY_POINT
+from actors.records import Record
+from tests.actors.log.parts import QuickDisk, append, flip, log_file, open_log, plain, read_all, records
+
+BYTES = st.none() | st.binary(max_size=40)
+HEADERS = st.lists(st.tuples(st.text(max_size=5), st.binary(max_size=5)), max_size=2).map(tuple)
+RECORDS = st.builds(Record, BYTES, BYTES, st.integers(0, 2**50), HEADERS)
+COMMITS = st.lists(st.lists(RECORDS, min_size=1, max_size=5), min_size=1, max_size=12)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name) / "t-0"
+
+
+def write(path: Path, batches: int) -> list[int]:
+    """Write batches of three records each; the positions at which they end."""
+    log = open_log(path, QuickDisk())
+    ends = []
+    for n in range(batches):
+        append(log, records(3, 3 * n))
+        ends.append(log.size)
+    return ends
+
+
+@settings(deadline=None, max_examples=60)
+@given(commits=COMMITS, rolls=st.sets(st.integers(0, 11)), max_bytes=st.integers(1, 2000), data=st.data())
+def test_what_is_appended_is_fetched(
+    commits: list[list[Record]], rolls: set[int], max_bytes: int, data: st.DataObject
+) -> None:
+    """Any records, over any rolls, come back in order from any offset by any fetch size, also after a restart."""
+    with folder() as path:
+        log = open_log(path, QuickDisk())
+        for number, commit in enumerate(commits):
+            append(log, commit)
+            if number in rolls:
+                log.roll()
+        everything = [record for commit in commits for record in commit]
+        start = data.draw(st.integers(0, len(everything)))
+        for each in (log, open_log(path, QuickDisk())):
+            found, damage = read_all(each, start, max_bytes)
+            assert plain(found) == everything[start:]
+            assert [record.offset for record in found] == list(range(start, len(everything)))
+            assert not damage
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_any_prefix_recovers_to_its_last_whole_batch(data: st.DataObject) -> None:
+    """Wherever the last segment is torn, exactly the whole batches before that are kept, and appends go on there."""
+    with folder() as path:
+        ends = write(path, 6)
+        size = data.draw(st.integers(0, ends[-1]))
+        (path / RECOVERY_POINT).unlink()
+        with log_file(path).open("r+b") as file:
+            file.truncate(size)
+        whole = 3 * sum(end <= size for end in ends)
+        log = open_log(path, QuickDisk())
+        assert log.next_offset == whole
+        append(log, records(2, whole))
+        assert plain(read_all(log)[0]) == records(whole + 2)
+
+
+@settings(deadline=None, max_examples=150)
+@given(data=st.data(), synced=st.booleans())
+def test_any_changed_byte_is_found(data: st.DataObject, *, synced: bool) -> None:
+    """Whichever byte of a log changes, only its batch is lost, that is told, and all others read as they were written.
+
+    Where nothing says that the last batch was ever synced it is a torn tail, and cut.
+    """
+    with folder() as path:
+        ends = write(path, 5)
+        position = data.draw(st.integers(0, ends[-1] - 1))
+        if not synced:
+            (path / RECOVERY_POINT).unlink()
+        flip(log_file(path), position, data.draw(st.integers(1, 255)))
+        bad = sum(end <= position for end in ends)
+        found, damage = read_all(open_log(path, QuickDisk()))
+        expected = [record for n in range(5) if n != bad for record in records(3, 3 * n)]
+        assert plain(found) == expected
+        torn = bad == 4 and not synced
+        assert [error.resume for error in damage] == ([] if torn else [3 * bad + 3])
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_a_changed_byte_is_found_while_the_log_is_open(data: st.DataObject) -> None:
+    """A reader of a living log meets damage as an error with the offset to go on at, never as wrong records."""
+    with folder() as path:
+        log = open_log(path, QuickDisk())
+        ends = []
+        for n in range(5):
+            append(log, records(3, 3 * n))
+            ends.append(log.size)
+        position = data.draw(st.integers(0, ends[-1] - 1))
+        flip(log_file(path), position, data.draw(st.integers(1, 255)))
+        bad = sum(end <= position for end in ends)
+        found, damage = read_all(log, max_bytes=data.draw(st.integers(1, 2000)))
+        assert plain(found) == [record for n in range(5) if n != bad for record in records(3, 3 * n)]
+        assert [error.resume for error in damage] == [3 * bad + 3]
+
+
+@settings(deadline=None, max_examples=40)
+@given(garbage=st.binary(min_size=1, max_size=400))
+def test_any_garbage_at_the_end_is_cut(garbage: bytes) -> None:
+    """Bytes behind the last batch that are no batch never become records and never stop a start."""
+    with folder() as path:
+        ends = write(path, 3)
+        with log_file(path).open("ab") as file:
+            file.write(garbage)
+        log = open_log(path, QuickDisk())
+        assert (log.next_offset, log.size) == (9, ends[-1])
+        assert log_file(path).stat().st_size == ends[-1]
+
+
+@settings(deadline=None, max_examples=40)
+@given(name=st.sampled_from([".index", ".timeindex"]), content=st.none() | st.binary(max_size=100))
+def test_no_index_can_make_records_wrong(name: str, content: bytes | None) -> None:
+    """Whatever an index file holds, every offset reads the same."""
+    with folder() as path:
+        log = open_log(path, QuickDisk())
+        for n in range(20):
+            append(log, records(1, n))
+        log.roll()
+        append(log, records(1, 20))
+        log.close()
+        shutil.copytree(path, path.parent / "copy")
+        index = log_file(path).with_suffix(name)
+        index.unlink()
+        if content is not None:
+            index.write_bytes(content)
+        log = open_log(path, QuickDisk())
+        for start in range(21):
+            assert plain(read_all(log, start)[0]) == records(21 - start, start)
