@@ -1,0 +1,156 @@
+"""A task's transaction in PostgreSQL: claim, position, and rows; runs on the island."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import asyncpg
+
+from plugins.api import FencedError, Position, RowRejectedError, TargetTable, WriteBatch
+from plugins.sql.postgres_errors import is_row_fault
+from plugins.sql.postgres_names import as_stored, find_table, folded_table, qualified
+from plugins.sql.postgres_pool import Session, Target
+from plugins.sql.postgres_values import REFUSED_VALUES, Convert, row_converter
+from plugins.sql.statements import POSITIONS, create, insert
+
+_TYPES = {
+    "string": "text",
+    "integer": "bigint",
+    "number": "double precision",
+    "boolean": "boolean",
+    "json": "jsonb",
+}
+_EXISTS = "SELECT to_regclass($1) IS NOT NULL"
+# Two runners of one task begin at the same time, and PostgreSQL's IF NOT EXISTS lets one of them fail.
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('penstock'), hashtext($1))"
+_CREATE_POSITIONS = (
+    f"CREATE TABLE IF NOT EXISTS {POSITIONS} (task text NOT NULL, topic text NOT NULL, partition integer NOT NULL, "
+    'epoch bigint NOT NULL, "offset" bigint, PRIMARY KEY (task, topic, partition))'
+)
+_CLAIM = (
+    f"INSERT INTO {POSITIONS} AS p (task, topic, partition, epoch) VALUES ($1, $2, $3, 1) "  # noqa: S608 - a constant
+    'ON CONFLICT (task, topic, partition) DO UPDATE SET epoch = p.epoch + 1 RETURNING epoch, "offset"'
+)
+_WHERE = "WHERE task = $1 AND topic = $2 AND partition = $3"
+_POSITION = f'SELECT epoch, "offset" FROM {POSITIONS} {_WHERE}'  # noqa: S608 - a constant
+_ADVANCE = (
+    f'UPDATE {POSITIONS} SET "offset" = $4 {_WHERE} AND epoch = $5 '  # noqa: S608 - a constant
+    'AND "offset" IS NOT DISTINCT FROM $6 RETURNING epoch'
+)
+
+Who = tuple[str, str, int]
+
+
+async def create_table(session: Session, where: str, table: TargetTable) -> None:
+    """Make the table where it is missing."""
+    if await find_table(session, table.name) is None:
+        name = qualified(table.name, fold=True)
+        await _create(session, where, name, create(folded_table(table), name, _TYPES.__getitem__))
+
+
+async def _create(session: Session, where: str, name: str, sql: str) -> None:
+    await session.begin()
+    try:
+        await session.connection.execute(_LOCK, name)
+        await session.connection.execute(sql)
+        await session.commit(where)
+    finally:
+        await session.roll_back()
+
+
+async def claim(session: Session, where: str, who: Who) -> Position:
+    """Raise the epoch; the first claim makes the position table."""
+    # Asked first: IF NOT EXISTS wants the right to create even where nothing is to be created.
+    if not await (await session.prepare(_EXISTS)).fetchval(POSITIONS):
+        await _create(session, where, POSITIONS, _CREATE_POSITIONS)
+    row = await (await session.prepare(_CLAIM)).fetchrow(*who)
+    assert row is not None, "INSERT ... RETURNING brings its row"  # noqa: S101 - what the statement says
+    return Position(row[0], row[1])
+
+
+async def position(session: Session, who: Who) -> Position:
+    """The position as it stands; epoch 0 where nobody has claimed yet."""
+    if not await (await session.prepare(_EXISTS)).fetchval(POSITIONS):
+        return Position(0, None)
+    row = await (await session.prepare(_POSITION)).fetchrow(*who)
+    return Position(row[0], row[1]) if row is not None else Position(0, None)
+
+
+async def try_to_write(session: Session) -> None:
+    """Do what a first claim does, and roll it back."""
+    await session.begin()
+    try:
+        if not await session.connection.fetchval(_EXISTS, POSITIONS):
+            await session.connection.execute(_CREATE_POSITIONS)
+        await session.connection.execute(_CLAIM, "penstock connection test", "", 0)
+    finally:
+        await session.roll_back()
+
+
+async def write(session: Session, where: str, batch: WriteBatch) -> None:
+    """One transaction: the position, then the rows."""
+    await session.begin()
+    try:
+        await _advance(session, batch)
+        if batch.rows:
+            await _insert(session, batch)
+        await session.commit(where)
+    except asyncpg.PostgresError as error:
+        if not is_row_fault(error):
+            # The table may have changed since its statement was made; to look again costs less than to guess.
+            session.forget_schema()
+        raise
+    finally:
+        await session.roll_back()
+
+
+async def _advance(session: Session, batch: WriteBatch) -> None:
+    try:
+        statement = await session.prepare(_ADVANCE)
+        moved = await statement.fetch(
+            batch.task, batch.source.topic, batch.source.partition, batch.next_offset, batch.epoch, batch.expected
+        )
+    except asyncpg.UndefinedTableError:
+        moved = []
+    if not moved:
+        raise FencedError(
+            f"task {batch.task} has lost {batch.source}: its position is no longer epoch {batch.epoch}, offset "
+            f"{batch.expected}; another writer has claimed it"
+        )
+
+
+async def _insert(session: Session, batch: WriteBatch) -> None:
+    target = await session.target(batch.table, partial(_learn, session, batch.table))
+    rows = batch.rows
+    if any(target.converters):
+        rows = [_converted(row, target.converters, batch.table) for row in rows]
+    statement = await session.prepare(target.sql)
+    try:
+        await statement.executemany(rows)
+    except REFUSED_VALUES as error:
+        raise RowRejectedError(f"table {batch.table.name}: a value cannot be stored: {error}") from error
+
+
+async def _learn(session: Session, table: TargetTable) -> Target:
+    name, stored = await as_stored(session, table)
+    places = ", ".join(f"${number}" for number in range(1, len(stored.columns) + 1))
+    sql = insert(stored, name, f"({places})")
+    types = (await session.prepare(sql)).get_parameters()
+    converters = [
+        row_converter(field_type, kind.name) for (_, field_type), kind in zip(stored.columns, types, strict=True)
+    ]
+    return Target(sql, tuple(converters))
+
+
+def _converted(row: tuple[object, ...], converters: Sequence[Convert | None], table: TargetTable) -> tuple[object, ...]:
+    values = list(row)
+    for index, convert in enumerate(converters):
+        if convert is not None:
+            try:
+                values[index] = convert(values[index])
+            except REFUSED_VALUES as error:
+                raise RowRejectedError(
+                    f"table {table.name}, column {table.columns[index][0]}: the value does not fit the column's type"
+                ) from error
+    return tuple(values)
