@@ -117,6 +117,9 @@ class TaskRunner:
             self._reply = self._context.group.join(self.name, frozenset(self._pipelines), self._wake_up)
         except ActorGone:
             self._rejoin_at = trio.current_time() + REJOIN_SECONDS
+            return
+        for pipeline in self._pipelines.values():
+            pipeline.tell_again()
 
     def _take_up(self, assignment: Assignment) -> None:
         for partition in set(self._pipelines) - assignment.partitions:

@@ -53,6 +53,7 @@ class Pipeline:
         self._cursor = 0
         self._attempts = 0
         self._full = False
+        self._told = True
         if delay:
             self.hold = Hold("claimed by another writer; claiming it again", trio.current_time() + delay, by_sink=True)
 
@@ -86,6 +87,10 @@ class Pipeline:
         except PenstockError as error:
             self._hold_on(error)
 
+    def tell_again(self) -> None:
+        """The group may have begun anew, and know less than it was told."""
+        self._told = False
+
     def retry_now(self) -> None:
         """The sink works for another partition: no need to wait longer for it."""
         if self.hold is not None and self.hold.by_sink:
@@ -99,8 +104,11 @@ class Pipeline:
             await self._claim(partition)
         elif await self._sink.ready():
             self._cursor = self._sink.offset or self._cursor
-            await self._tell_group()
+            self._told = False
+        before = self._cursor
         records, next_offset = await self._fetch(partition)
+        if not self._told or self._cursor != before:
+            await self._tell_group()
         if next_offset == self._cursor:
             return False
         await self._move(records, next_offset)
@@ -116,7 +124,7 @@ class Pipeline:
         await self._sink.claim(start)
         offset = self._sink.offset
         self._cursor = partition.start_offset if offset is None else offset
-        await self._tell_group()
+        self._told = False
 
     async def _fetch(self, partition: PartitionReference) -> tuple[list[StoredRecord], int]:
         """The records at the cursor, and the offset after them; none where there is nothing new."""
@@ -134,7 +142,7 @@ class Pipeline:
             self._reset(partition, error)
             return [], self._cursor
         except DamagedLogError as error:
-            if self._context.on_damage == "stop":
+            if self._context.on_damage == "stop" or error.resume <= self._cursor:
                 raise
             self._lose(error.resume, str(error))
             return [], self._cursor
@@ -209,9 +217,11 @@ class Pipeline:
         self._cursor = offset
 
     async def _tell_group(self) -> None:
+        self._told = False
+        # The sink has the truth: a group that is just being restarted is told later.
         with self._context.progress.timed("commit"), suppress(ActorGone):
-            # The sink has the truth; a group that is just being restarted learns of it with the next transaction.
             await self._context.group.commit(self._context.member, {self.source.partition: self._cursor})
+            self._told = True
 
     def _reference(self) -> PartitionReference:
         topic = self._context.topics.get(self.source.topic)
