@@ -19,11 +19,10 @@ from actors.device_session.core import (
     admit,
     violation,
 )
-from actors.device_session.inflight import Inflight
 from actors.device_session.publishing import Publisher
 from actors.device_session.receiving import Receiver
-from actors.device_session.signal import Signal
 from actors.device_session.statuses import DeviceStatus
+from actors.device_session.writer import Writer
 from actors.errors import PenstockError
 from actors.runtime.reply import Reply
 from actors.topic_partition.messages import Append
@@ -50,8 +49,6 @@ _RECEIVE_BYTES: Final = 32 * 1024
 _CONNECT_BYTES: Final = 64 * 1024
 # The first byte of the first packet (MQTT-3.1.0-1), flags included.
 _CONNECT: Final = 0x10
-# Answers that a client has not read; past that it is not read either.
-_REPLY_BYTES: Final = 16 * 1024
 # A client whose oldest report waits so long to be stored counts as held.
 _HELD_SECONDS: Final = 1.0
 
@@ -70,20 +67,15 @@ class Session:
         "_ended",
         "_heard",
         "_holding",
-        "_inflight",
         "_login",
         "_publisher",
         "_reader",
         "_reason",
-        "_receiver",
-        "_replies",
-        "_resume",
         "_scope",
-        "_sending_since",
         "_silence",
         "_status",
         "_stream",
-        "_wakeup",
+        "_writer",
         "address",
     )
 
@@ -93,13 +85,9 @@ class Session:
         self._stream = stream
         self._broker = broker
         self._reader = PacketReader(broker.settings.max_packet_bytes)
-        self._inflight = Inflight()
-        self._wakeup = Signal()
-        self._resume = Signal()
-        self._replies = bytearray()
+        self._writer = Writer(stream, broker)
         self._heard = trio.current_time()
         self._silence = broker.settings.connect_timeout
-        self._sending_since = math.inf
         self._holding = False
         self._drained = False
         self._reason = ""
@@ -108,7 +96,6 @@ class Session:
         self._login: Admission | None = None
         self._status: DeviceStatus | None = None
         self._publisher: Publisher | None = None
-        self._receiver: Receiver | None = None
         self._ended: trio.Event | None = None
 
     @property
@@ -144,7 +131,7 @@ class Session:
         if self._login is None:
             self._end("shutdown")
         self._drained = True
-        self._wakeup.set()
+        self._writer.drain()
 
     def check(self, now: float) -> None:
         """End if the client has been silent, or has not taken what was sent to it, for too long."""
@@ -152,7 +139,7 @@ class Session:
             self._broker.counters.keep_alive_expired += 1
             what = "no CONNECT" if self._login is None else "nothing (keep alive)"
             self.close(f"{what} from the client for {self._silence:g} s")
-        elif now - self._sending_since > self._broker.settings.write_timeout:
+        elif now - self._writer.stuck_since > self._broker.settings.write_timeout:
             self.close(f"the client has not read anything for {self._broker.settings.write_timeout:g} s")
 
     def recheck(self) -> None:
@@ -161,8 +148,8 @@ class Session:
             return
         if not self._broker.directory.admits(self._login.identity):
             self.close("it was deleted or disabled")
-        elif self._receiver is not None:
-            self._receiver.recheck()
+        elif self._writer.receiver is not None:
+            self._writer.receiver.recheck()
 
     async def wait_ended(self) -> None:
         """Wait until nothing of the session is left."""
@@ -181,7 +168,7 @@ class Session:
             del packets[0]
             while True:
                 self._take(packets)
-                if self._is_full():
+                if self._writer.is_full():
                     await self._hold()
                 packets = self._reader.feed(await self._receive())
         except ClientLeftError as left:
@@ -240,7 +227,7 @@ class Session:
         broker.counters.connected += 1
         self._silence = answer.silence
         self._heard = trio.current_time()
-        await self._send(encode.connack(encode.ACCEPTED))
+        await self._writer.send(encode.connack(encode.ACCEPTED))
         return True
 
     async def _refuse(self, refusal: Refusal, connect: Connect) -> None:
@@ -248,7 +235,7 @@ class Session:
         facts = {"code": refusal.code, "username": connect.username, "client_id": connect.client_id[:256]}
         self._broker.log.warning("CONNECT refused", reason=refusal.reason, address=self.address, **facts)
         self._end(refusal.reason, cancel=False)
-        await self._send(encode.connack(refusal.code))
+        await self._writer.send(encode.connack(refusal.code))
 
     def _take(self, packets: Sequence[Packet]) -> None:
         """Everything of one read, in order; the PUBLISH packets that stand together are taken together."""
@@ -270,28 +257,28 @@ class Session:
         intake = self._publisher.take(publishes)
         replies: list[Reply[int]] = []
         for batch in intake.batches:
-            reply: Reply[int] = Reply(self._answered)
+            reply: Reply[int] = Reply(self._writer.answered)
             batch.partition.submit(Append(batch.records, batch.size, reply))
             self._broker.counters.records += len(batch.records)
             replies.append(reply)
         if replies or intake.packet_ids:
-            self._inflight.add(intake.packet_ids, replies, intake.size, self._heard)
-            self._answered()
+            self._writer.inflight.add(intake.packet_ids, replies, intake.size, self._heard)
+            self._writer.answered()
         if intake.violation is not None:
             raise ProtocolViolationError(intake.violation)
 
     def _take_other(self, packet: Control) -> None:
         match packet:
             case Puback(packet_id):
-                if self._receiver is not None:
-                    self._receiver.acknowledge(packet_id)
+                if self._writer.receiver is not None:
+                    self._writer.receiver.acknowledge(packet_id)
             case Pingreq():
-                self._reply(encode.PINGRESP)
+                self._writer.reply(encode.PINGRESP)
             case Subscribe(packet_id, filters):
-                self._reply(encode.suback(packet_id, self._receiving().subscribe(filters)))
+                self._writer.reply(encode.suback(packet_id, self._receiving().subscribe(filters)))
             case Unsubscribe(packet_id, filters):
                 self._receiving().unsubscribe(filters)
-                self._reply(encode.unsuback(packet_id))
+                self._writer.reply(encode.unsuback(packet_id))
             case Disconnect():
                 raise ClientLeftError("the client disconnected")
             case Connect() | Pubrec() | Pubrel() | Pubcomp() | Malformed():
@@ -300,76 +287,34 @@ class Session:
                 assert_never(packet)
 
     def _receiving(self) -> Receiver:
-        if self._receiver is None:
+        writer = self._writer
+        if writer.receiver is None:
             assert self._login is not None  # noqa: S101 - nothing is subscribed to before the log-in
-            self._receiver = Receiver(self._broker, self._login.identity, self._login.level, self._wakeup.set)
-        return self._receiver
-
-    def _reply(self, packet: bytes) -> None:
-        self._replies += packet
-        self._wakeup.set()
-
-    def _is_full(self) -> bool:
-        return self._inflight.size >= self._broker.settings.inflight_bytes or len(self._replies) >= _REPLY_BYTES
+            writer.receiver = Receiver(self._broker, self._login.identity, self._login.level, writer.wake)
+        return writer.receiver
 
     async def _hold(self) -> None:
         """Read nothing while too much is outstanding; the keep alive's clock stands still meanwhile."""
         self._broker.counters.pauses += 1
         self._holding = True
-        while self._is_full():
-            self._heard = math.inf
-            await self._resume.wait()
+        self._heard = math.inf
+        await self._writer.wait_room()
         self._heard = trio.current_time()
-
-    # --- the helper: writes -------------------------------------------------------------------------------------------
 
     async def _write(self) -> None:
         try:
-            while True:
-                data = self._collect()
-                if data:
-                    await self._send(data)
-                elif self._drained and not self._inflight:
-                    self._end("shutdown")
-                    return
-                else:
-                    await self._wakeup.wait()
+            await self._writer.run()
+            self._end("shutdown")
         except trio.BrokenResourceError as broken:
             self._gone(f"connection lost: {broken}")
         except PenstockError as error:
             self._not_stored(error)
 
-    def _collect(self) -> bytes:
-        """Everything that may leave now: acknowledgements in order, answers, deliveries."""
-        acknowledgements = b""
-        if self._inflight.is_ready():
-            packet_ids = self._inflight.take()
-            self._broker.counters.acknowledged += len(packet_ids)
-            acknowledgements = encode.pubacks(packet_ids)
-        deliveries = self._receiver.collect() if self._receiver is not None else None
-        if self._replies or deliveries:
-            acknowledgements = b"".join((acknowledgements, self._replies, *(deliveries or ())))
-            self._replies.clear()
-        if self._holding and not self._is_full():
-            self._resume.set()
-        return acknowledgements
-
-    async def _send(self, data: bytes) -> None:
-        self._sending_since = trio.current_time()
-        await self._stream.send_all(data)
-        self._sending_since = math.inf
-        self._broker.counters.bytes_sent += len(data)
-
-    def _answered(self) -> None:
-        """An append has its answer; the writer is woken only if that lets something leave."""
-        if self._inflight.is_ready():
-            self._wakeup.set()
-
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _gone(self, reason: str) -> None:
         """The client left; one that was held may have lost its patience."""
-        if self._holding or trio.current_time() - self._inflight.oldest() >= _HELD_SECONDS:
+        if self._holding or trio.current_time() - self._writer.inflight.oldest() >= _HELD_SECONDS:
             self._broker.counters.held_disconnects += 1
         self._end(reason)
 
@@ -388,8 +333,8 @@ class Session:
         try:
             await trio.aclose_forcefully(self._stream)
         finally:
-            if self._receiver is not None:
-                self._receiver.close()
+            if self._writer.receiver is not None:
+                self._writer.receiver.close()
             if self._status is not None:
                 self._status.left(self, self._reason or "shutdown")
             if self._login is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from actors.device_session.outbox import OVERHEAD, Delivery
 from actors.device_session.statuses import DeviceStatus, milliseconds
@@ -12,12 +12,15 @@ from actors.device_session.targets import PartitionTarget, TopicTarget
 from actors.directory.identities import Identity
 from actors.directory.thing_model import Checker
 from actors.records import Record
-from actors.rules.plan import Plan, compile_plan, records_for
+from actors.rules.forward import Forward
+from actors.rules.plan import Plan, compile_plan
 from actors.wire.mqtt import encode
 from actors.wire.mqtt.packets import Publish
 
 if TYPE_CHECKING:
     from actors.device_session.broker import Broker
+
+T = TypeVar("T")
 
 # A device publishes to one topic, an app to some more; past this the paths are found anew.
 _PATHS: Final = 64
@@ -29,10 +32,10 @@ class PartitionBatch:
 
     __slots__ = ("partition", "records", "size")
 
-    def __init__(self, partition: PartitionTarget) -> None:
+    def __init__(self, partition: PartitionTarget, records: list[Record], size: int) -> None:
         self.partition = partition
-        self.records: list[Record] = []
-        self.size = 0
+        self.records = records
+        self.size = size
 
 
 Batches = dict[tuple[str, int], PartitionBatch]
@@ -52,8 +55,9 @@ class Intake(NamedTuple):
 
 
 class _Route(NamedTuple):
-    """The topic of a forward; `partition` is known once where all its records have the same key."""
+    """A forward with its topic; `partition` is known once where all its records have the same key."""
 
+    forward: Forward
     topic: TopicTarget | None
     partition: int | None
 
@@ -139,52 +143,64 @@ class Publisher:
     def _checked(self, topic: str, check: Checker, publishes: list[Publish]) -> list[Publish]:
         """The reports that keep their product's thing model; the others are noted with their reasons."""
         reasons = [check(publish[1]) for publish in publishes]
-        if not any(reasons):
-            return publishes
-        self._reject(topic, [reason for reason in reasons if reason is not None])
-        return [publish for publish, reason in zip(publishes, reasons, strict=True) if reason is None]
+        return publishes if not any(reasons) else self._without(topic, publishes, reasons)
 
     def _forward(self, topic: str, path: _Path, payloads: list[bytes], now: int, batches: Batches) -> None:
-        for route, made in zip(path.routes, records_for(path.plan, payloads, now), strict=True):
-            if made.refused:
-                self._reject(topic, made.refused)
+        for route in path.routes:
+            good = payloads if route.forward.check is None else self._readable(topic, route.forward.check, payloads)
             if route.topic is None:
-                self._broker.counters.dropped_no_topic += len(made.records)
-                self._warn(
-                    "Reports dropped: the rule's topic does not exist or takes no records",
-                    topic,
-                    rule=made.forward.rule,
-                    target=made.forward.topic,
-                    count=len(made.records),
-                )
+                self._drop(topic, route.forward, len(good))
                 continue
-            name = made.forward.topic
-            for number, records in self._partitioned(route.topic, route.partition, made.records):
-                batch = batches.get((name, number))
-                if batch is None:
-                    batch = batches[name, number] = PartitionBatch(route.topic.partitions[number])
-                self._add(batch, records, topic, route.topic.max_message_bytes)
+            records = route.forward.records(good, now)
+            if route.partition is not None:
+                self._add(batches, route, route.partition, records, topic)
+                continue
+            by_partition: dict[int, list[Record]] = {}
+            for record in records:
+                by_partition.setdefault(route.topic.partition_for(record.key), []).append(record)
+            for number, some in by_partition.items():
+                self._add(batches, route, number, some, topic)
 
-    def _partitioned(
-        self, target: TopicTarget, fixed: int | None, records: list[Record]
-    ) -> Sequence[tuple[int, list[Record]]]:
-        if fixed is not None:
-            return ((fixed, records),)
-        by_partition: dict[int, list[Record]] = {}
-        for record in records:
-            by_partition.setdefault(target.partition_for(record.key), []).append(record)
-        return tuple(by_partition.items())
+    def _add(self, batches: Batches, route: _Route, number: int, records: list[Record], topic: str) -> None:
+        """Put records into the batch of their partition; one that its topic does not take is rejected, not the read."""
+        target = route.topic
+        assert target is not None  # noqa: S101 - the caller asked
+        size = 0
+        for key, value, _, _ in records:
+            size += len(value or b"") + len(key or b"")
+        if size > target.max_message_bytes:
+            records, size = self._fitting(records, target.max_message_bytes, topic)
+        if not records:
+            return
+        batch = batches.get((route.forward.topic, number))
+        if batch is None:
+            batches[route.forward.topic, number] = PartitionBatch(target.partitions[number], records, size)
+        else:
+            batch.records += records  # the batch's own list: `records` of a forward are always made anew
+            batch.size += size
 
-    def _add(self, batch: PartitionBatch, records: list[Record], topic: str, most: int) -> None:
-        """Put records into a batch; one that is larger than its topic takes is rejected, not the whole read."""
-        sizes = [len(record[0] or b"") + len(record[1] or b"") for record in records]
-        if max(sizes, default=0) > most:
-            reasons = [f"a record of {size} bytes; its topic takes at most {most}" for size in sizes if size > most]
+    def _fitting(self, records: list[Record], most: int, topic: str) -> tuple[list[Record], int]:
+        sizes = [len(record.key or b"") + len(record.value or b"") for record in records]
+        reasons = [f"a record of {size} bytes; its topic takes at most {most}" for size in sizes if size > most]
+        if reasons:
             self._reject(topic, reasons)
-            records = [record for record, size in zip(records, sizes, strict=True) if size <= most]
-            sizes = [size for size in sizes if size <= most]
-        batch.records += records
-        batch.size += sum(sizes)
+        fitting = [record for record, size in zip(records, sizes, strict=True) if size <= most]
+        return fitting, sum(size for size in sizes if size <= most)
+
+    def _readable(self, topic: str, check: Checker, payloads: list[bytes]) -> list[bytes]:
+        """The payloads that this target can take (an envelope takes only JSON)."""
+        reasons = [check(payload) for payload in payloads]
+        return payloads if not any(reasons) else self._without(topic, payloads, reasons)
+
+    def _without(self, topic: str, items: list[T], reasons: list[str | None]) -> list[T]:
+        """Those items for which there is no reason against them; the reasons are noted."""
+        self._reject(topic, [reason for reason in reasons if reason is not None])
+        return [item for item, reason in zip(items, reasons, strict=True) if reason is None]
+
+    def _drop(self, topic: str, forward: Forward, count: int) -> None:
+        self._broker.counters.dropped_no_topic += count
+        facts = {"rule": forward.rule, "target": forward.topic, "count": count}
+        self._warn("Reports dropped: the rule's topic does not exist or takes no records", topic, **facts)
 
     def _find(self, topic: str) -> _Path:
         broker = self._broker
@@ -192,8 +208,9 @@ class Publisher:
         routes = []
         for forward in plan.forwards:
             target = broker.topics.get(forward.topic)
-            known = target is not None and forward.extract_key is None and forward.key is not None
-            routes.append(_Route(target, target.partition_for(forward.key) if target is not None and known else None))
+            fixed = forward.extract_key is None and forward.key is not None
+            number = target.partition_for(forward.key) if target is not None and fixed else None
+            routes.append(_Route(forward, target, number))
         if len(self._paths) >= _PATHS:
             self._paths.clear()
         path = self._paths[topic] = _Path(plan, tuple(routes))

@@ -6,8 +6,9 @@ import contextlib
 import errno
 import socket
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Self
 
 import paho.mqtt.client as paho
 import pytest
@@ -73,6 +74,14 @@ async def answer(stream: trio.SocketStream, size: int) -> bytes:
     return data
 
 
+async def eventually(condition: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        await trio.sleep(0.01)
+    pytest.fail("it did not happen")
+
+
 class Phone:
     """A paho client, driven from a thread of its own."""
 
@@ -91,7 +100,7 @@ class Phone:
         self.messages.append((message.topic, message.payload, message.qos))
         self.heard.set()
 
-    def __enter__(self) -> Phone:
+    def __enter__(self) -> Self:
         self.client.connect(self.host, self.port, keepalive=5)
         self.client.loop_start()
         assert self.connected.wait(5)
@@ -159,8 +168,7 @@ async def test_connections_beyond_the_bound_are_closed_at_once() -> None:
         assert await answer(third, 1) == b""
         assert broker.counters.refused_full == 1
         await second.aclose()
-        while len(broker.sessions) > 1:
-            await trio.sleep(0.01)
+        await eventually(lambda: len(broker.sessions) == 1)
         await site.device(3)
         await first.send_all(encode.PINGREQ)
         assert await answer(first, 2) == encode.PINGRESP
@@ -174,8 +182,7 @@ async def test_stop_acknowledges_what_is_stored_and_takes_no_more() -> None:
     async with listening(broker) as site:
         stream = await site.device()
         await stream.send_all(encode.publish(OUT, GOOD, qos=1, packet_id=1))
-        while not reports.appends:
-            await trio.sleep(0.01)
+        await eventually(lambda: bool(reports.appends))
         site.listener.stop()
         await trio.sleep(0.05)
         with pytest.raises(OSError, match="all attempts"):
@@ -214,8 +221,7 @@ async def test_a_reset_connection_is_no_error_of_the_server() -> None:
         stream, other = await site.device(1), await site.device(2)
         stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         await stream.aclose()
-        while broker.statuses.view("sensor/lot-1").online:
-            await trio.sleep(0.01)
+        await eventually(lambda: not broker.statuses.view("sensor/lot-1").online)
         await other.send_all(encode.PINGREQ)
         assert await answer(other, 2) == encode.PINGRESP
     assert "connection lost" in broker.statuses.view("sensor/lot-1").reason
