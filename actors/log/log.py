@@ -69,6 +69,7 @@ class Log:
         except OSError as error:
             raise StorageError(f"{folder}: the log cannot be opened: {error.strerror or error}") from error
         self._closed: tuple[Segment, ...] = recovered.segments
+        self._closed_bytes = sum(segment.size for segment in recovered.segments)
         self._active: ActiveSegment = recovered.active
         self._point = RecoveryPoint(folder, self._disk)
         self.next_offset = self._active.next_offset
@@ -93,7 +94,7 @@ class Log:
     @property
     def size(self) -> int:
         """Bytes of all segments."""
-        return sum(segment.size for segment in self.view.segments)
+        return self._closed_bytes + self._active.size
 
     @property
     def unsynced(self) -> bool:
@@ -171,6 +172,7 @@ class Log:
         count = expired(self.view.segments, now, hours, max_bytes)
         for _ in range(count):
             segment, self._closed = self._closed[0], self._closed[1:]
+            self._closed_bytes -= segment.size
             self.view = self._look()
             try:
                 segment.delete(self._disk)
@@ -200,6 +202,7 @@ class Log:
         active = ActiveSegment.create(self.folder, self.next_offset, self._disk, self._limits.index_interval)
         if sealed.size:
             self._closed = (*self._closed, sealed)
+            self._closed_bytes += sealed.size
         self._active = active
         self._synced = (0, self.next_offset)
         self.view = self._look()

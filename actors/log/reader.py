@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
@@ -98,7 +99,7 @@ class LogReader:
             raise _out_of_range(view, offset)
         if offset == view.end_offset:
             return Fetched((), offset, offset, view.end_offset)
-        number = next(n for n in range(len(view.segments) - 1, -1, -1) if view.segments[n].base_offset <= offset)
+        number = bisect_right(view.segments, offset, key=lambda segment: segment.base_offset) - 1
         segment = view.segments[number]
         try:
             return _SegmentFetch(self._disk, view, number).fetch(offset, max_bytes, self._hints)

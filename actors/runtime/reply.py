@@ -44,7 +44,8 @@ class Reply(Generic[T]):
         if not self.done:
             raise RuntimeError("there is no answer yet")
         if self._error is not None:
-            raise self._error
+            # One error may answer many askers: without this, each of them would lengthen its traceback.
+            raise self._error.with_traceback(None)
         return self._value  # type: ignore[return-value]  # set() took a T
 
     async def wait(self) -> T:
