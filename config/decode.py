@@ -1,8 +1,8 @@
 """YAML nodes -> typed values, guided by the msgspec type that is wanted.
 
 Where text is wanted, a plain scalar's source text is taken as it was written (`012345670`, `10:20:30:40:50:10`,
-`1.10`, `true`, `null`); only where text *or nothing* is wanted, the plain `null`, `~` and nothing at all are None.
-Everything that is wrong is collected, not only the first.
+`1.10`, `true`), except for `null`, `~` and nothing at all: those are None where text *or nothing* is wanted, and
+refused elsewhere, so that nobody's title becomes "null". Everything that is wrong is collected, not only the first.
 """
 
 from __future__ import annotations
@@ -175,8 +175,10 @@ class Decoder:
     def _text(self, node: Node, wanted: inspect.StrType, path: str, words: str = "") -> Any:
         if not isinstance(node, Scalar):
             return self._mismatch(node, path, wanted)
-        if node.plain and not node.text:
-            return self.refuse(node, path, 'nothing is written here; write "" for empty text or leave the field out')
+        if is_null(node):
+            reason = f'{node.text} means nothing at all; write "{node.text}" in quotes for that text'
+            empty = 'nothing is written here; write "" for empty text or leave the field out'
+            return self.refuse(node, path, reason if node.text else empty)
         if wanted.pattern and not re.search(wanted.pattern, node.text):
             expected = words or f"text that matches {wanted.pattern}"
             return self.refuse(node, path, f"expected {expected}, got {describe(node)}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from daemon.cli.failure import CommandError
+from daemon.cli.failure import CommandError, RefusedError
 from daemon.cli.options import DataOption, FilesOption, UrlOption, control_url, data_folder
+from daemon.cli.sources import Source, joined, located, read_sources
 
 _PLANNED = {"created": "would be created", "changed": "would change", "unchanged": "unchanged"}
 
@@ -27,7 +29,6 @@ def apply(
     from config.errors import ManifestError
     from config.manifest import load_all
     from daemon.cli.client import connect
-    from daemon.cli.sources import joined, read_sources
 
     sources = read_sources(files)
     try:
@@ -36,8 +37,24 @@ def apply(
         raise CommandError(f"nothing was applied\n{error}") from error
     whole = joined(sources)
     with connect(data_folder(context, data), control_url(context, url)) as client:
-        answer = client.post_manifest("apply", whole.text, whole.file, plan=plan, allow_unreachable=allow_unreachable)
+        try:
+            answer = client.post_manifest(
+                "apply", whole.text, whole.file, plan=plan, allow_unreachable=allow_unreachable
+            )
+        except RefusedError as error:
+            raise _in_its_file(error, sources) if len(sources) > 1 else error from None
     _show(answer, planned=plan)
+
+
+def _in_its_file(error: RefusedError, sources: Sequence[Source]) -> RefusedError:
+    """The same refusal, told of the files that were sent as one."""
+    details = []
+    for one in error.details:
+        places = (
+            [located(sources, one["line"]), one.get("subject"), one.get("field")] if one.get("line") else [one["path"]]
+        )
+        details.append({"path": ": ".join(filter(None, places)), "reason": one["reason"]})
+    return RefusedError(error.reason, details)
 
 
 def _show(answer: dict[str, Any], *, planned: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Self
 import httpx
 import msgspec
 
-from daemon.cli.failure import CommandError, ExitCode
+from daemon.cli.failure import CommandError, ExitCode, RefusedError
 from daemon.folder import DaemonNote
 
 _PAGE = 500
@@ -31,10 +31,12 @@ def connect(data: Path, url: str | None, environ: Mapping[str, str] = os.environ
     if url is not None:
         if not token:
             raise CommandError("--url needs a token: set PENSTOCK_TOKEN", ExitCode.USAGE)
-        return Client(url, token, where=url)
+        return Client(url, token, where=url, token_source="PENSTOCK_TOKEN")  # noqa: S106 - the name of a variable
     note = _read_note(data)
     where = f"{note.control} (process {note.pid}, data folder {data})"
-    return Client(f"http://{_reachable(note.control)}", token or note.token, where=where, data=data)
+    source = "PENSTOCK_TOKEN" if token else f"{data}/daemon.json"
+    url = f"http://{_reachable(note.control)}"
+    return Client(url, token or note.token, where=where, token_source=source, data=data)
 
 
 def _read_note(data: Path) -> DaemonNote:
@@ -69,11 +71,19 @@ def _reachable(address: str) -> str:
     return f"[{ip}]:{port}" if isinstance(ip, ipaddress.IPv6Address) else f"{ip}:{port}"
 
 
+class _Problem(msgspec.Struct):
+    """The control API's one shape of an error."""
+
+    error_msg: str
+    details: list[dict[str, Any]] = []
+
+
 class Client:
     """One connection to one control API. Each method raises CommandError with a text for a person."""
 
-    def __init__(self, url: str, token: str, *, where: str, data: Path | None = None) -> None:
+    def __init__(self, url: str, token: str, *, where: str, token_source: str, data: Path | None = None) -> None:
         self._where = where
+        self._token_source = token_source
         self._data = data
         try:
             self._http = httpx.Client(
@@ -137,7 +147,7 @@ class Client:
             raise self._unreachable(error) from error
         if answer.is_success:
             return self._decoded(answer)
-        raise CommandError(self._problem(answer))
+        raise self._refusal(answer)
 
     def _unreachable(self, error: httpx.TransportError) -> CommandError:
         reason = str(error) or type(error).__name__
@@ -153,18 +163,14 @@ class Client:
             reason = f"{self._where} does not answer as a control API does; is that the right address?"
             raise CommandError(reason, ExitCode.UNREACHABLE) from None
 
-    def _problem(self, answer: httpx.Response) -> str:
+    def _refusal(self, answer: httpx.Response) -> CommandError:
         if answer.status_code == httpx.codes.UNAUTHORIZED:
-            source = "PENSTOCK_TOKEN" if os.environ.get("PENSTOCK_TOKEN") else f"{self._data}/daemon.json"
-            return f"the daemon at {self._where} does not take the token of {source}"
+            return CommandError(f"the daemon at {self._where} does not take the token of {self._token_source}")
         try:
-            body = answer.json()
-            lines = [str(body["error_msg"])]
-        except (ValueError, KeyError, TypeError):
-            return f"{self._where} answers {answer.status_code} {answer.reason_phrase}"
-        details = body.get("details") or []
-        lines += [f"  {': '.join(str(one[key]) for key in ('path', 'reason') if one.get(key))}" for one in details]
-        return "\n".join(lines)
+            body = msgspec.json.decode(answer.content, type=_Problem)
+        except msgspec.DecodeError:
+            return CommandError(f"{self._where} answers {answer.status_code} {answer.reason_phrase}")
+        return RefusedError(body.error_msg, body.details)
 
 
 def _parameter(value: Any) -> str:

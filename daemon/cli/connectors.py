@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -13,8 +14,12 @@ from config.resources import Connection
 
 def settings_types() -> dict[str, type[msgspec.Struct]]:
     """Connector name -> the type of its settings, of all connectors that are installed."""
+    import structlog
+
     from plugins.loader import load_connectors
 
+    # What plugins that fail say must not mix with what the command answers.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     return {name: connector.settings for name, connector in load_connectors().items()}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -25,3 +27,19 @@ class CommandError(Exception):
     def __init__(self, message: str, code: ExitCode = ExitCode.REFUSED) -> None:
         super().__init__(message)
         self.code = code
+
+
+class RefusedError(CommandError):
+    """The daemon refused what it was asked.
+
+    Attributes:
+        reason: in one line.
+        details: each of what is wrong: `path`, `reason`, and for manifests `file`, `document`, `line`, `subject`,
+            `field`.
+    """
+
+    def __init__(self, reason: str, details: Sequence[Mapping[str, Any]] = ()) -> None:
+        lines = [": ".join(str(one[key]) for key in ("path", "reason") if one.get(key)) for one in details]
+        super().__init__("\n  ".join([reason, *lines]))
+        self.reason = reason
+        self.details = tuple(details)

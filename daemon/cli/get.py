@@ -62,10 +62,6 @@ def _many(client: Client, kind: str | None, output: Output) -> None:
 
 def _row(kind: str, item: dict[str, Any]) -> list[Any]:
     status = item.get("status") or {}
-    state = status.get("state")
-    if "online" in status:
-        state = "online" if status["online"] else "offline"
-    reason = status.get("reason") if state not in {None, "online", "running"} else None
-    if item.get("enabled") is False and state is None:
-        state = "disabled"
+    state = status.get("state") or ("disabled" if item.get("enabled") is False else None)
+    reason = status.get("reason") if state == "failed" else None
     return [kind, name_of(kind, item), item.get("app"), f"{state}: {reason}" if reason else state, item.get("title")]

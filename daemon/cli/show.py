@@ -22,6 +22,15 @@ def _console() -> Console:
     return Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
+def _print(table: Table) -> None:
+    """Print a table without the blanks that fill its last column."""
+    console = _console()
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        print(line.rstrip())
+
+
 def show_json(value: Any) -> None:
     """As JSON, for programs."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
@@ -50,7 +59,7 @@ def show_rows(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         table.add_column(header[i].upper(), overflow="fold")
     for row in rows:
         table.add_row(*(Text(_word(row[i])) for i in used))
-    _console().print(table)
+    _print(table)
 
 
 def show_fields(fields: Mapping[str, Any]) -> None:
@@ -60,7 +69,7 @@ def show_fields(fields: Mapping[str, Any]) -> None:
     table.add_column(overflow="fold")
     for name, value in _lines(fields, ""):
         table.add_row(Text(name), Text(value))
-    _console().print(table)
+    _print(table)
 
 
 def show_resource(kind: str, item: Mapping[str, Any], *, mqtt: str = "") -> None:
@@ -73,55 +82,70 @@ def show_resource(kind: str, item: Mapping[str, Any], *, mqtt: str = "") -> None
     show_fields({**written, "status": status})
 
 
-def _device(written: Mapping[str, Any], status: dict[str, Any], mqtt: str) -> dict[str, Any]:
+def _device(written: Mapping[str, Any], status: dict[str, Any], address: str) -> dict[str, Any]:
     """A device: how it connects, whether it is there, and what it reports."""
-    product, name = written["product"], written["name"]
-    online = status.pop("online", None)
+    mqtt = {
+        "address": address,
+        "client_id": written["name"],
+        "username": f"{written['product']}/{written['name']}",
+        "publish": f"{written['product']}/out/{written['name']}",
+        "subscribe": f"{written['product']}/in/{written['name']}",
+    } | (status.pop("mqtt", None) or {})
     since, reason = status.pop("since", None), status.pop("reason", None)
-    topics = status.pop("topics", None) or {}
-    state = "online" if online else "offline"
+    rejected = status.pop("rejected_reports", None) or ()
     shown = {
-        "device": f"{product}/{name}",
+        "device": f"{written['product']}/{written['name']}",
         "app": written.get("app"),
         "enabled": written.get("enabled", True),
-        "MQTT address": status.pop("address", None) or mqtt,
-        "client id": status.pop("client_id", None) or name,
-        "user name": status.pop("user_name", None) or f"{product}/{name}",
-        "publishes to": topics.get("publish") or f"{product}/out/{name}",
-        "subscribes to": topics.get("subscribe") or f"{product}/in/{name}",
-        "state": " ".join(filter(None, [state, since and f"since {since}", reason and f"({reason})"])),
+        "MQTT address": mqtt["address"],
+        "client id": mqtt["client_id"],
+        "user name": mqtt["username"],
+        "publishes to": mqtt["publish"],
+        "subscribes to": mqtt["subscribe"],
+        "state": " ".join(
+            filter(None, [status.pop("state", "?"), since and f"since {since}", reason and f"({reason})"])
+        ),
+        "connected as": status.pop("client_ids", None),
+        "connected from": status.pop("addresses", None),
         "last report": status.pop("last_report", None) or "none yet",
         "reports": status.pop("reports", None),
         "rejected": status.pop("rejected", None),
-        "rejected reports": [
-            f"{each.get('at', '')}  {each.get('reason', '')}" if isinstance(each, Mapping) else each
-            for each in status.pop("rejections", None) or ()
-        ],
+        "rejected reports": "\n".join("  ".join(map(str, each.values())) for each in rejected),
     }
-    rest = {name: value for name, value in written.items() if name not in {"kind", "app", "product", "name", "enabled"}}
-    return {**shown, **rest, **status}
+    return shown | {key: value for key, value in written.items() if key not in {*_FIRST, "enabled"}} | status
 
 
 def _lines(value: Any, indent: str, name: str = "") -> Iterator[tuple[str, str]]:
+    """Each name with its value; what is nested stands indented below its name, unless it fits on the name's line."""
+    if value in (None, "", {}, [], ()):
+        return
+    words = _on_one_line(value) if name else None
+    if words is not None:
+        yield indent + name, words
+    elif isinstance(value, Mapping):
+        if name:
+            yield indent + name, ""
+        for key, inner in value.items():
+            yield from _lines(inner, f"{indent}  " if name else indent, str(key))
+    else:
+        for i, inner in enumerate(value):
+            flat = isinstance(inner, Mapping) and all(_on_one_line(each) is not None for each in inner.values())
+            if flat:
+                yield f"{indent}{name}[{i}]", ", ".join(f"{key} {_on_one_line(each)}" for key, each in inner.items())
+            else:
+                yield from _lines(inner, indent, f"{name}[{i}]")
+
+
+def _on_one_line(value: Any) -> str | None:
+    """The value as words, where there is nothing nested in it; None where it needs lines of its own."""
     match value:
-        case None | "" | {} | [] | ():
-            return
         case Mapping():
-            if name:
-                yield indent + name, ""
-            below = f"{indent}  " if name else indent
-            for key, inner in value.items():
-                yield from _lines(inner, below, str(key))
+            return None
+        case list() | tuple() if any(isinstance(inner, Mapping | list | tuple) for inner in value):
+            return None
         case list() | tuple():
-            if not any(isinstance(each, Mapping | list) for each in value):
-                one_line = all(len(str(each)) <= len("parking-sensor/out/lot-000001") for each in value)
-                separator = ", " if one_line else "\n"
-                yield indent + name, separator.join(_word(each) for each in value)
-                return
-            for i, each in enumerate(value):
-                yield from _lines(each, indent, f"{name}[{i}]")
-        case _:
-            yield indent + name, _word(value)
+            return ", ".join(map(_word, value))
+    return _word(value)
 
 
 def _word(value: Any) -> str:
@@ -130,4 +154,6 @@ def _word(value: Any) -> str:
             return ""
         case bool():
             return "yes" if value else "no"
+        case float():
+            return f"{value:.6g}"
     return str(value)

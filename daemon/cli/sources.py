@@ -28,11 +28,24 @@ def read_sources(names: Sequence[str]) -> list[Source]:
     return [_read(name) for given in names for name in _expanded(given)]
 
 
+_BETWEEN = "\n---\n"
+
+
 def joined(sources: Sequence[Source]) -> Source:
     """Several files as one stream of documents, so that they are applied as one."""
     if len(sources) == 1:
         return sources[0]
-    return Source(" + ".join(source.file for source in sources), "\n---\n".join(source.text for source in sources))
+    return Source(" + ".join(source.file for source in sources), _BETWEEN.join(source.text for source in sources))
+
+
+def located(sources: Sequence[Source], line: int) -> str:
+    """File and line of a line of the joined stream."""
+    for source in sources:
+        lines = f"{source.text}{_BETWEEN}".count("\n")
+        if line <= lines:
+            return f"{source.file}:{line}"
+        line -= lines
+    return ""
 
 
 def _expanded(name: str) -> list[str]:

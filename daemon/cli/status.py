@@ -26,4 +26,4 @@ def status(
     elif output is Output.YAML:
         show_yaml([answer])
     else:
-        show_fields({"settings": "all at their defaults", **{name: value for name, value in answer.items() if value}})
+        show_fields(answer | {"settings": answer["settings"] or "all at their defaults"})

@@ -80,8 +80,8 @@ def test_mistakes_name_line_or_variable(file: Path) -> None:
     ("text", "reason"),
     [
         ("a: [", "penstock.yaml:1: while parsing a flow node, did not find expected node content"),
-        ("drain_seconds: 1\n---\ndrain_seconds: 2\n", ("penstock.yaml:3: settings are one document; a second one begins "
-         "here")),
+        ("drain_seconds: 1\n---\ndrain_seconds: 2\n", ("penstock.yaml:3: settings are one document; a second one "
+         "begins here")),
         ("- 1\n", "penstock.yaml:1: $: expected a mapping, got a list"),
     ],
 )  # fmt: skip

@@ -86,7 +86,7 @@ def test_the_parking_lot_survives_being_written() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["10:20:30:40:50:10", "490154203237518", "012345670", "1.10", "true", "null", "1e5", "0x10", "2024-01-01"]
+    "name", ["10:20:30:40:50:10", "490154203237518", "012345670", "1.10", "true", "No", "1e5", "0x10", "2024-01-01"]
 )
 def test_identifiers_are_taken_as_written(name: str) -> None:
     """Where text is wanted, a plain scalar's text is the value, whatever else it could be."""
@@ -97,9 +97,16 @@ def test_identifiers_are_taken_as_written(name: str) -> None:
 
 @pytest.mark.parametrize("written", ["", "~", "null"])
 def test_nothing_is_none_only_where_none_is_wanted(written: str) -> None:
-    """A secret may be nothing; a title may not."""
+    """A secret may be nothing; in quotes it is text."""
     assert device(f"name: d\nsecret: {written}\n").secret is None
-    assert device('name: d\nsecret: "null"\n').secret == "null"
+    assert device(f'name: d\nsecret: "{written}"\n').secret == written
+
+
+def test_nothing_is_refused_where_text_is_wanted() -> None:
+    """No title becomes "null"."""
+    assert problems(f"{DEVICE}name: d\ntitle: null\n") == [
+        'm.yaml:5: document 1 (device d): $.title: null means nothing at all; write "null" in quotes for that text'
+    ]
 
 
 def test_a_text_left_empty_is_told_how_to_be_written() -> None:
@@ -133,7 +140,7 @@ def test_a_text_left_empty_is_told_how_to_be_written() -> None:
         (TASK + "runners: [1]\n", "m.yaml:6: document 1 (task t): $.runners: expected a whole number, got a list"),
         (TASK + "enabled: yes\n", ("m.yaml:6: document 1 (task t): $.enabled: expected true or false, got 'yes'; YAML "
          "1.2 knows only true and false")),
-        (TASK + "enabled: \"true\"\n", ('m.yaml:6: document 1 (task t): $.enabled: expected true or false, got "true" '
+        (TASK + 'enabled: "true"\n', ('m.yaml:6: document 1 (task t): $.enabled: expected true or false, got "true" '
          "(quoted text); write it without quotes")),
         (TASK + "app: b\n", "m.yaml:6: document 1 (task t): $: `app` is written twice, first in line 2"),
         (TASK.replace("path: id", "path: id, type: str"), ("m.yaml:4: document 1 (task t): $.source.fields[0].type: "
@@ -156,8 +163,8 @@ def test_a_text_left_empty_is_told_how_to_be_written() -> None:
          "$.backend: a route has exactly one backend: `data` or `mock`")),
         ("kind: topic\napp: a\nname: t\nretention: {hours: .inf}\n", ("m.yaml:4: document 1 (topic t): "
          "$.retention.hours: .inf is not a finite number")),
-        ("kind: app\nname: a\n---\nname: [\n", ("m.yaml:4: document 2: while parsing a flow node, did not find expected "
-         "node content")),
+        ("kind: app\nname: a\n---\nname: [\n", ("m.yaml:4: document 2: while parsing a flow node, did not "
+                "find expected node content")),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_place_and_reason(text: str, expected: str) -> None:
