@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,21 +12,17 @@ import structlog
 from actors.errors import AppendRefusedError, StorageError
 from actors.log.batch import Batch
 from actors.log.disk import Disk, write_all
-from actors.log.names import PROBE
 from actors.log.reader import LogView
 from actors.log.recovery import recover
 from actors.log.recovery_point import RecoveryPoint
 from actors.log.retention import expired, wholly_expired
 from actors.log.segment import ActiveSegment, Segment, written
+from actors.log.space import SpaceReserve, probe
 
 log = structlog.get_logger()
 
 # How long a refusing log waits before it tries the disk again, in seconds.
 RETRY_SECONDS = 1.0
-_PROBE_BYTES = 64 * 1024
-# Free space is asked for again after so many bytes or seconds.
-_SPACE_BYTES = 1024 * 1024
-_SPACE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +72,13 @@ class Log:
         self._fault = ""
         self._retry_at = 0.0
         self._roll_due = False
-        self._space_checked = -_SPACE_SECONDS
-        self._space_bytes = 0
+        self._reserve = SpaceReserve(
+            folder,
+            reserve_bytes=limits.reserve_bytes,
+            reserve_percent=limits.reserve_percent,
+            disk=self._disk,
+            clock=clock,
+        )
         self.view = self._look()
 
     @property
@@ -234,24 +234,7 @@ class Log:
             if self._clock() < self._retry_at:
                 raise AppendRefusedError(self._fault)
             self._repair()
-        now = self._clock()
-        self._space_bytes += size
-        if self._space_bytes < _SPACE_BYTES and now - self._space_checked < _SPACE_SECONDS:
-            return
-        try:
-            free, whole = self._disk.space(self.folder)
-        except OSError as error:
-            raise AppendRefusedError(f"{self.folder}: free space cannot be told: {error.strerror}") from error
-        reserve = max(self._limits.reserve_bytes, int(whole * self._limits.reserve_percent / 100))
-        if free - size < reserve:
-            # Asked for again at the next append.
-            self._space_checked = -_SPACE_SECONDS
-            raise AppendRefusedError(
-                f"{self.folder}: {free} bytes are free, {reserve} are kept in reserve: free some space, or lower "
-                f"retention, log.reserve_bytes or log.reserve_percent"
-            )
-        self._space_checked = now
-        self._space_bytes = 0
+        self._reserve.admit(size)
 
     def _write_failed(self, error: OSError) -> AppendRefusedError:
         self._refuse(f"{self._active.path}: writing failed: {error.strerror}; appends are refused until it works again")
@@ -296,7 +279,7 @@ class Log:
         self._retry_at = self._clock() + RETRY_SECONDS
         try:
             self._cut()
-            self._probe()
+            probe(self._disk, self.folder)
             if self._roll_due:
                 self._begin_after_lost_sync()
         except OSError as error:
@@ -306,17 +289,6 @@ class Log:
 
     def _cut(self) -> None:
         self._disk.truncate(self._active.file.descriptor, self._active.size)
-
-    def _probe(self) -> None:
-        path = self.folder / PROBE
-        path.unlink(missing_ok=True)
-        descriptor = self._disk.create(path)
-        try:
-            write_all(self._disk, descriptor, bytes(_PROBE_BYTES), 0)
-            self._disk.sync(descriptor)
-        finally:
-            os.close(descriptor)
-            path.unlink(missing_ok=True)
 
     def _begin_after_lost_sync(self) -> None:
         lost = self._active
