@@ -176,7 +176,7 @@ class Pipeline:
         if by_sink:
             self._sink.doubt()
         reason = str(error)
-        if self._attempts == 1:
+        if self.hold is None or self.hold.reason != reason:
             log.warning("task holds", task=self._context.task.name, source=str(self.source), reason=reason)
         until = trio.current_time() + self._context.backoff.delay(self._attempts)
         self.hold = Hold(reason, until, by_sink)

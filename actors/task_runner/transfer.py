@@ -85,6 +85,9 @@ class Transfer:
             try:
                 await self._commit(load, low, high)
                 self._probing = ""
+                if spans and self._context.interrupted():
+                    # All that was put aside lies behind the position: a good place to leave off.
+                    return
             except RowRejectedError as error:
                 if high - low > 1:
                     middle = (low + high) // 2

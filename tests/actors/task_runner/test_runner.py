@@ -1,5 +1,6 @@
 """A task against a sink, a topic and a group that misbehave. In virtual time, in memory."""
 
+import random
 from typing import Any
 
 import pytest
@@ -530,3 +531,50 @@ async def test_the_end_of_the_group_does_not_stop_the_work(autojump_clock: MockC
         assert world.sink.claims == 1
         anew.stop()
     assert world.sink.offsets() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_the_sink_does_each_record_ends_once(autojump_clock: MockClock, seed: int) -> None:
+    """Outages, lost commits, fencing and refused rows in any order: every offset is a row once, or a dead letter."""
+    dice = random.Random(seed)
+    world = World(partitions=3)
+    world.tune(batch_rows=40, fetch_bytes=600)
+    world.sink.seconds = 0.002
+    world.sink.refused = {f"v{at}": f"reason {at % 3}" for at in range(0, 400, 7)}
+    bad = {at for at in range(400) if at % 7 == 0 or at % 11 == 0}
+    faults = [
+        lambda: ConnectorError("connection reset"),
+        lambda: CommitUnknownError("connection lost in COMMIT"),
+        lambda: FencedError("claimed by another"),
+    ]
+    async with world.running(make_task(runners=2)) as task:
+        for at in range(400):
+            for partition in world.reports:
+                partition.report(b"{}" if at % 11 == 0 else f"v{at}")
+            if dice.random() < 0.1:
+                world.sink.lose_commit = dice.choice(["before", "after"])
+                world.sink.faults.append(dice.choice(faults)())
+            await trio.sleep(dice.random() * 0.02)
+        await world.until(lambda: task.status().lag == 0, seconds=1000)
+        assert task.status().rows == len(world.sink.rows)
+    for number in range(3):
+        assert world.sink.offsets(number) == [at for at in range(400) if at not in bad]
+        letters = [one for one in world.letters() if one["source_partition"] == str(number)]
+        assert {int(one["source_offset"]) for one in letters} == bad
+
+
+async def test_a_stop_in_the_middle_of_halving_loses_nothing(autojump_clock: MockClock) -> None:
+    """A stop leaves off after a transaction; the next life goes on there, and no letter comes twice."""
+    world = World()
+    world.tune(batch_rows=100)
+    world.sink.seconds = 1.0
+    world.sink.refused = {f"v{at}": "bad" for at in range(5, 100, 20)}
+    world.reports[0].report(*(f"v{at}" for at in range(100)))
+    for _ in range(200):
+        async with world.running() as task:
+            await trio.sleep(0.5)
+            if task.status().lag == 0:
+                break
+            await world.until(lambda task=task: task.status().transactions > 0)  # type: ignore[misc]
+    assert world.sink.offsets() == [at for at in range(100) if at % 20 != 5]
+    assert [letter["source_offset"] for letter in world.letters()] == ["5", "25", "45", "65", "85"]
