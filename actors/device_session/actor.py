@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Final, assert_never
 
-import structlog
 import trio
 
 from actors.device_session.broker import Broker
 from actors.device_session.core import (
+    CLIENT_ID_CHARACTERS,
     Admission,
     ClientLeftError,
     Control,
@@ -116,7 +116,7 @@ class Session:
         except* Exception:  # noqa: BLE001 - whatever it is, it stays this session's: logged once, counted, not passed on
             self._end("the server made a mistake; its log has the details")
             self._broker.counters.crashes += 1
-            structlog.get_logger().exception("Session crashed", **self._facts())
+            self._broker.log.exception("Session crashed", **self._facts())
         finally:
             await self._leave()
 
@@ -232,7 +232,8 @@ class Session:
 
     async def _refuse(self, refusal: Refusal, connect: Connect) -> None:
         self._broker.counters.refused_connects += 1
-        facts = {"code": refusal.code, "username": connect.username, "client_id": connect.client_id[:256]}
+        username = (connect.username or "")[:CLIENT_ID_CHARACTERS]
+        facts = {"code": refusal.code, "username": username, "client_id": connect.client_id[:CLIENT_ID_CHARACTERS]}
         self._broker.log.warning("CONNECT refused", reason=refusal.reason, address=self.address, **facts)
         self._end(refusal.reason, cancel=False)
         await self._writer.send(encode.connack(refusal.code))

@@ -63,7 +63,8 @@ class Inflight:
             failure = _failure(read)
             if failure is not None:
                 if not taken:
-                    raise failure
+                    # One error may answer many sessions: without this, each of them would lengthen its traceback.
+                    raise failure.with_traceback(None)
                 break
             if not _is_answered(read):
                 break

@@ -138,17 +138,22 @@ class Sessions:
     async def drain(self, deadline: float = math.inf) -> None:
         """End all: take nothing new, acknowledge what gets stored; what has not ended by the deadline is cut off."""
         self._draining = True
-        if not self._connections:
-            return
-        self._empty = trio.Event()
-        for session in tuple(self._connections):
-            session.drain()
-        with trio.move_on_at(deadline):
+        try:
+            for session in tuple(self._connections):
+                session.drain()
+            with trio.move_on_at(deadline):
+                await self._wait_empty()
+                return
+            for session in tuple(self._connections):
+                session.close("shutdown: its reports were not stored in time")
+            await self._wait_empty()
+        finally:
+            self._draining = False
+
+    async def _wait_empty(self) -> None:
+        if self._connections:
+            self._empty = trio.Event()
             await self._empty.wait()
-            return
-        for session in tuple(self._connections):
-            session.close("shutdown: its reports were not stored in time")
-        await self._empty.wait()
 
     def statistics(self) -> SessionsStatistics:
         """How many there are now."""

@@ -31,6 +31,11 @@ class LogLimiter:
         if self._admit():
             self._log.warning(event, **self._tell(facts))
 
+    def exception(self, event: str, **facts: Any) -> None:
+        """A mistake of this program that a client can provoke; to be called while its exception is handled."""
+        if self._admit():
+            self._log.exception(event, **self._tell(facts))
+
     def flush(self) -> None:
         """Say how many lines were left out, where no later line has said so; to be called now and then."""
         if self._left_out and self._has_room():

@@ -519,6 +519,8 @@ async def test_drain_acknowledges_what_is_stored_and_ends(
     assert await client.is_closed()
     assert len(reports.values) == 1
     assert len(broker.sessions) == 0
+    again = await clients.device(broker)
+    assert await again.ask(encode.PINGREQ) == encode.PINGRESP
 
 
 async def test_drain_cuts_off_what_is_not_stored_by_the_deadline(

@@ -27,3 +27,15 @@ async def test_flush_says_what_no_later_line_said(mock_clock: trio.testing.MockC
         limiter.flush()
         limiter.flush()
     assert [line.get("left_out") for line in lines] == [None, 1]
+
+
+async def test_a_mistake_of_the_program_comes_with_its_traceback(mock_clock: trio.testing.MockClock) -> None:
+    """Also a crash that a client can repeat fills no disk."""
+    with structlog.testing.capture_logs() as lines:
+        limiter = LogLimiter(per_second=1)
+        for _ in range(3):
+            try:
+                raise ZeroDivisionError
+            except ZeroDivisionError:
+                limiter.exception("Crashed", who="x")
+    assert [(line["event"], line["log_level"], line["exc_info"]) for line in lines] == [("Crashed", "error", True)]
