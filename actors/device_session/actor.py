@@ -113,7 +113,8 @@ class Session:
                     nursery.cancel_scope.cancel()
                 await self._serve(nursery)
                 nursery.cancel_scope.cancel()
-        except* Exception:  # noqa: BLE001 - whatever it is, it stays this session's: logged once, counted, not passed on
+        except* Exception:
+            # Whatever it is, it stays this session's: logged once, counted, not passed on.
             self._end("the server made a mistake; its log has the details")
             self._broker.counters.crashes += 1
             self._broker.log.exception("Session crashed", **self._facts())

@@ -35,7 +35,7 @@ async def test_a_mistake_of_the_program_comes_with_its_traceback(mock_clock: tri
         limiter = LogLimiter(per_second=1)
         for _ in range(3):
             try:
-                raise ZeroDivisionError
+                _ = 1 / 0
             except ZeroDivisionError:
                 limiter.exception("Crashed", who="x")
     assert [(line["event"], line["log_level"], line["exc_info"]) for line in lines] == [("Crashed", "error", True)]
