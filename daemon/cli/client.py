@@ -105,6 +105,11 @@ class Client:
         """Close the connection."""
         self._http.close()
 
+    @property
+    def url(self) -> str:
+        """Where it connects to."""
+        return str(self._http.base_url).rstrip("/")
+
     def get(self, path: str, **parameters: Any) -> Any:
         """GET below /api/v1."""
         return self._ask("GET", path, params=parameters)

@@ -44,7 +44,7 @@ def _one(client: Client, kind: str, name: str, output: Output) -> None:
     elif output is Output.YAML:
         show_manifest([item])
     else:
-        show_resource(kind, item, mqtt=client.get("status")["addresses"].get("mqtt", "") if kind == "device" else "")
+        show_resource(kind, item)
 
 
 def _many(client: Client, kind: str | None, output: Output) -> None:

@@ -72,36 +72,30 @@ def show_fields(fields: Mapping[str, Any]) -> None:
     _print(table)
 
 
-def show_resource(kind: str, item: Mapping[str, Any], *, mqtt: str = "") -> None:
+def show_resource(kind: str, item: Mapping[str, Any]) -> None:
     """One resource: what was written, and how it fares."""
     written = _manifest(item)
     status = dict(item.get("status") or {})
     if kind == "device":
-        show_fields(_device(written, status, mqtt))
-        return
-    show_fields({**written, "status": status})
+        show_fields(_device(written, status))
+    else:
+        show_fields(written | {"status": status})
 
 
-def _device(written: Mapping[str, Any], status: dict[str, Any], address: str) -> dict[str, Any]:
+def _device(written: Mapping[str, Any], status: dict[str, Any]) -> dict[str, Any]:
     """A device: how it connects, whether it is there, and what it reports."""
-    mqtt = {
-        "address": address,
-        "client_id": written["name"],
-        "username": f"{written['product']}/{written['name']}",
-        "publish": f"{written['product']}/out/{written['name']}",
-        "subscribe": f"{written['product']}/in/{written['name']}",
-    } | (status.pop("mqtt", None) or {})
+    mqtt = status.pop("mqtt", None) or {}
     since, reason = status.pop("since", None), status.pop("reason", None)
     rejected = status.pop("rejected_reports", None) or ()
     shown = {
         "device": f"{written['product']}/{written['name']}",
         "app": written.get("app"),
         "enabled": written.get("enabled", True),
-        "MQTT address": mqtt["address"],
-        "client id": mqtt["client_id"],
-        "user name": mqtt["username"],
-        "publishes to": mqtt["publish"],
-        "subscribes to": mqtt["subscribe"],
+        "MQTT address": mqtt.get("address"),
+        "client id": mqtt.get("client_id"),
+        "user name": mqtt.get("username"),
+        "publishes to": mqtt.get("publish"),
+        "subscribes to": mqtt.get("subscribe"),
         "state": " ".join(
             filter(None, [status.pop("state", "?"), since and f"since {since}", reason and f"({reason})"])
         ),
