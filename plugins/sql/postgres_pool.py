@@ -91,7 +91,7 @@ class Session:
 
     async def roll_back(self) -> None:
         """Leave the transaction, if there is one; a connection that cannot is closed, which does the same."""
-        if not self.connection.is_in_transaction():
+        if self.connection.is_closed() or not self.connection.is_in_transaction():
             return
         try:
             async with asyncio.timeout(_ROLLBACK_SECONDS):

@@ -96,16 +96,19 @@ def _integer(value: Any, *, bits: int) -> int:
 
 
 def _float(value: Any) -> float:
-    if isinstance(value, bool):
-        raise TypeError("a boolean is no number")
-    return float(value)
+    return float(_number(value))
 
 
 def _numeric(value: Any) -> Decimal:
-    if isinstance(value, bool):
-        raise TypeError("a boolean is no number")
     # By way of its text: 0.1 is 0.1 there, and not the 55 digits of the nearest binary fraction.
-    return value if isinstance(value, Decimal) else Decimal(str(value))
+    return value if isinstance(value, Decimal) else Decimal(str(_number(value)))
+
+
+def _number(value: Any) -> Any:
+    """Python takes `True` and `1_000` for numbers; nobody else does."""
+    if isinstance(value, bool) or (isinstance(value, str) and "_" in value):
+        raise ValueError("no number")
+    return value
 
 
 def _boolean(value: Any) -> bool:
@@ -142,7 +145,7 @@ def _interval(value: Any) -> timedelta:
 
 
 def _uuid(value: Any) -> UUID:
-    return value if isinstance(value, UUID) else UUID(value)
+    return value if isinstance(value, UUID) else UUID(str(value))
 
 
 def _bytes(value: Any) -> bytes:

@@ -33,7 +33,8 @@ _CLAIM = (
     'ON CONFLICT (task, topic, partition) DO UPDATE SET epoch = p.epoch + 1 RETURNING epoch, "offset"'
 )
 _WHERE = "WHERE task = $1 AND topic = $2 AND partition = $3"
-_POSITION = f'SELECT epoch, "offset" FROM {POSITIONS} {_WHERE}'  # noqa: S608 - a constant
+# The lock waits for a COMMIT whose answer was lost and which the server has not ended yet.
+_POSITION = f'SELECT epoch, "offset" FROM {POSITIONS} {_WHERE} FOR SHARE'  # noqa: S608 - a constant
 _ADVANCE = (
     f'UPDATE {POSITIONS} SET "offset" = $4 {_WHERE} AND epoch = $5 '  # noqa: S608 - a constant
     'AND "offset" IS NOT DISTINCT FROM $6 RETURNING epoch'
