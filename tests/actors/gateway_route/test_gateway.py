@@ -1,0 +1,354 @@
+"""All routes behind one handler: matching, authentication, admission, time-out, crashes, replacement."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+import structlog
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from actors.directory.directory import Directory
+from actors.directory.entries import AppEntry, DeviceEntry
+from actors.errors import ConfigurationError
+from actors.gateway_route.gateway import Gateway
+from actors.ports import QueryResult, ResultLimits
+from actors.wire.http.errors import RequestRefusedError
+from actors.wire.http.messages import Request, Response
+from config.resources import Backend, DataBackend, MockBackend, Route, RouteRequest
+from config.settings import GatewaySettings
+
+
+def digest(secret: bytes) -> bytes:
+    return hmac.digest(b"key", secret, hashlib.sha256)
+
+
+class FakeConnector:
+    """Answers queries with whatever `answer` does."""
+
+    def __init__(self) -> None:
+        self.asked = []
+        self.cancelled = 0
+
+    async def query(self, sql: str, parameters: Mapping[str, Any], limits: ResultLimits) -> QueryResult:
+        self.asked.append((sql, dict(parameters), limits))
+        try:
+            return await self.answer()
+        except trio.Cancelled:
+            self.cancelled += 1
+            raise
+
+    async def answer(self) -> QueryResult:
+        return QueryResult(("n",), [(1,)])
+
+
+@pytest.fixture
+def connector() -> FakeConnector:
+    return FakeConnector()
+
+
+@pytest.fixture
+def gateway(connector: FakeConnector) -> Gateway:
+    directory = Directory(digest)
+    directory.put_app(AppEntry("owner", "owner-key", digest(b"owner-secret"), (digest(b"owner-code"),)))
+    directory.put_app(AppEntry("friend", "friend-key", digest(b"friend-secret"), (digest(b"friend-code"),)))
+    directory.put_app(AppEntry("stranger", "stranger-key", digest(b"x"), (digest(b"stranger-code"),)))
+    directory.put_device(DeviceEntry("product", "device", "owner", digest(b"owner-secret")))
+    return Gateway(directory, {"db": connector}, GatewaySettings(max_rows=5, max_result_bytes=500))
+
+
+def mock(name: str = "m", path: str = "/m", method: str = "GET", body: object = "hello", **more: Any) -> Route:
+    more = {"auth": "none", "app": "owner", **more}
+    return Route(
+        name=name, request=RouteRequest(path=path, method=method), backend=Backend(mock=MockBackend(body=body)), **more
+    )
+
+
+def data(name: str = "d", path: str = "/d", method: str = "GET", **more: Any) -> Route:
+    backend = Backend(data=DataBackend(connection="db", sql="SELECT 1 AS n"))
+    more = {"auth": "none", "app": "owner", **more}
+    return Route(name=name, request=RouteRequest(path=path, method=method), backend=backend, **more)
+
+
+def get(path: str, method: str = "GET", **headers: str) -> Request:
+    return Request(method, path, headers=[(name.replace("_", "-"), value) for name, value in headers.items()])
+
+
+def error(response: Response) -> tuple[int, str]:
+    body = msgspec.json.decode(response.body)
+    assert set(body) == {"error_code", "error_msg", "request_id"}
+    assert body["request_id"] == dict(response.headers)["X-Request-Id"]
+    return response.status, body["error_code"]
+
+
+async def test_every_answer_carries_a_request_id(gateway: Gateway) -> None:
+    """The caller's own where it is sane, else one that nobody else has."""
+    gateway.put_route(mock())
+    given = await gateway.handle(get("/m", x_request_id="abc-1"))
+    assert dict(given.headers)["X-Request-Id"] == "abc-1"
+    ids = set()
+    for bad in ("", "a b", "x" * 129, "ä"):
+        ids.add(dict((await gateway.handle(get("/m", x_request_id=bad))).headers)["X-Request-Id"])
+    ids.add(dict((await gateway.handle(get("/nowhere"))).headers)["X-Request-Id"])
+    ids.add(dict(gateway.refuse(400, "no").headers)["X-Request-Id"])
+    assert len(ids) == 6
+    assert not ids & {"", "a b", "x" * 129, "ä"}
+
+
+async def test_what_no_route_takes_has_its_error(gateway: Gateway) -> None:
+    """404 for no path, 405 with Allow for another method, 400 for a path that cannot be read, Allow for OPTIONS."""
+    gateway.put_route(mock())
+    assert error(await gateway.handle(get("/nowhere"))) == (404, "APIC.0101")
+    refused = await gateway.handle(get("/m", "POST"))
+    assert error(refused) == (405, "APIC.0201")
+    assert dict(refused.headers)["Allow"] == "GET, HEAD, OPTIONS"
+    assert error(await gateway.handle(get("/m/%2e%2e"))) == (400, "APIC.0201")
+    options = await gateway.handle(get("/m", "OPTIONS"))
+    assert (options.status, options.body, dict(options.headers)["Allow"]) == (204, b"", "GET, HEAD, OPTIONS")
+    assert (await gateway.handle(get("*", "OPTIONS"))).status == 204
+    assert error(await gateway.handle(get("/nowhere", "OPTIONS"))) == (404, "APIC.0101")
+    seen = gateway.statistics()
+    assert (seen.not_found, seen.method_not_allowed, seen.malformed) == (2, 1, 1)
+
+
+async def test_head_is_served_by_get(gateway: Gateway) -> None:
+    """HEAD has GET's answer; the server leaves the body out."""
+    gateway.put_route(mock())
+    assert (await gateway.handle(get("/m", "HEAD"))).body == b"hello"
+
+
+def basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, (401, "APIC.0303")),
+        ({"x_apig_appcode": "wrong"}, (401, "APIC.0303")),
+        ({"x_apig_appcode": ""}, (401, "APIC.0303")),
+        ({"x_apig_appcode": "ä"}, (401, "APIC.0303")),
+        ({"x_apig_appcode": "stranger-code"}, (403, "APIC.0304")),
+        ({"x_apig_appcode": "owner-code"}, None),
+        ({"x_apig_appcode": "friend-code"}, None),
+        ({"authorization": basic("owner-key:owner-secret")}, None),
+        ({"authorization": basic("friend-key:friend-secret").replace("Basic", "basic")}, None),
+        ({"authorization": basic("owner-key:wrong")}, (401, "APIC.0303")),
+        ({"authorization": basic("nobody:owner-secret")}, (401, "APIC.0303")),
+        ({"authorization": basic("owner-key")}, (401, "APIC.0303")),
+        ({"authorization": basic("product/device:owner-secret")}, (401, "APIC.0303")),
+        ({"authorization": "Basic !!!"}, (401, "APIC.0303")),
+        ({"authorization": "Basic " + base64.b64encode(b"\xff:x").decode()}, (401, "APIC.0303")),
+        ({"authorization": "Bearer owner-code"}, (401, "APIC.0303")),
+    ],
+)
+async def test_auth_app_asks_who_calls(
+    gateway: Gateway, headers: dict[str, str], expected: tuple[int, str] | None
+) -> None:
+    """The owner and those it shares with pass, by AppCode or key and secret; other apps get 403, all else 401."""
+    gateway.put_route(mock(auth="app", shared_with=("friend",)))
+    response = await gateway.handle(get("/m", **headers))
+    if expected is None:
+        assert response.status == 200
+    else:
+        assert error(response) == expected
+        assert ("WWW-Authenticate" in dict(response.headers)) == (expected[0] == 401)
+
+
+async def test_two_app_codes_are_none(gateway: Gateway) -> None:
+    """Of two AppCodes it is not guessed which one is meant."""
+    gateway.put_route(mock(auth="app"))
+    both = Request("GET", "/m", headers=[("x-apig-appcode", "owner-code"), ("x-apig-appcode", "owner-code")])
+    assert error(await gateway.handle(both)) == (401, "APIC.0303")
+
+
+async def test_a_mock_answers_as_written(gateway: Gateway) -> None:
+    """Text as text, anything else as JSON, headers and status as they stand."""
+    gateway.put_route(mock(body={"a": [1, None]}))
+    response = await gateway.handle(get("/m"))
+    assert (response.body, dict(response.headers)["Content-Type"]) == (b'{"a":[1,null]}', "application/json")
+    settings = MockBackend(status=201, headers={"content-type": "text/html", "X-A": "ä"}, body="<p>")
+    gateway.put_route(msgspec.structs.replace(mock(), backend=Backend(mock=settings)))
+    response = await gateway.handle(get("/m"))
+    assert response.status == 201
+    assert response.headers[:2] == (("content-type", "text/html"), ("X-A", "ä"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        MockBackend(headers={"X": "a\r\nY: b"}),
+        MockBackend(headers={"Content-Length": "3"}),
+        MockBackend(headers={"X-Request-Id": "mine"}),
+        MockBackend(headers={"a b": "c"}),
+        MockBackend(status=204, body="x"),
+    ],
+)
+def test_a_mock_that_could_not_be_sent_is_refused(gateway: Gateway, settings: MockBackend) -> None:
+    """Headers that break out of their line or are the server's own, and bodies where there are none, are refused."""
+    with pytest.raises(ConfigurationError, match=r"backend\.mock"):
+        gateway.put_route(msgspec.structs.replace(mock(), backend=Backend(mock=settings)))
+
+
+async def test_a_query_ends_at_the_time_out(
+    gateway: Gateway, connector: FakeConnector, autojump_clock: MockClock
+) -> None:
+    """504 after `timeout_ms`; the query is cancelled and the place is free again."""
+    connector.answer = trio.sleep_forever
+    gateway.put_route(data(timeout_ms=1_500, concurrency=1))
+    assert error(await gateway.handle(get("/d"))) == (504, "APIC.0203")
+    assert trio.current_time() == pytest.approx(1.5)
+    assert connector.cancelled == 1
+    seen = gateway.statistics().routes["d"]
+    assert (seen.answers, seen.in_flight, seen.admission.running) == ((0, 0, 0, 1), 0, 0)
+
+
+async def test_a_full_route_refuses_and_others_do_not_notice(
+    gateway: Gateway, connector: FakeConnector, autojump_clock: MockClock
+) -> None:
+    """503 with Retry-After once as many run and wait as may; waiting counts towards the time-out."""
+    connector.answer = trio.sleep_forever
+    gateway.put_route(data(concurrency=1, timeout_ms=1_000))
+    gateway.put_route(mock())
+    answers = []
+
+    async def call() -> None:
+        answers.append((error(await gateway.handle(get("/d"))), trio.current_time()))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(call)
+        await wait_all_tasks_blocked()
+        refused = await gateway.handle(get("/d"))
+        assert dict(refused.headers)["Retry-After"] == "1"
+        assert (await gateway.handle(get("/m"))).status == 200
+    assert [answer for answer, _ in answers] == [(503, "APIC.0201"), (504, "APIC.0203"), (504, "APIC.0203")]
+    assert answers[-1][1] == pytest.approx(1.0)
+    assert gateway.statistics().routes["d"].admission.refused == 2
+
+
+async def test_a_crash_is_one_calls_own(gateway: Gateway, connector: FakeConnector) -> None:
+    """A backend that crashes answers 500, says nothing of itself, is counted, and logged with the route's name."""
+
+    async def crash() -> QueryResult:
+        raise ZeroDivisionError("secret detail")
+
+    connector.answer = crash
+    with structlog.testing.capture_logs() as logs:
+        gateway.put_route(data())
+        response = await gateway.handle(get("/d"))
+        await gateway.handle(get("/d"))
+    assert error(response) == (500, "APIC.0201")
+    assert b"secret" not in response.body
+    seen = gateway.statistics().routes["d"]
+    assert (seen.crashed, seen.in_flight, seen.admission.running) == (2, 0, 0)
+    assert [(line["event"], line["route"]) for line in logs] == [("Route crashed", "d")]
+
+
+async def test_a_body_that_cannot_be_read_is_the_callers_error(gateway: Gateway, connector: FakeConnector) -> None:
+    """What reading the body raises becomes the answer, with the call's own id, and takes no place."""
+
+    class Broken:
+        async def read(self) -> bytes:
+            raise RequestRefusedError(413, "too large")
+
+    gateway.put_route(data(method="POST"))
+    response = await gateway.handle(Request("POST", "/d", headers=[("x-request-id", "mine")], body=Broken()))
+    assert error(response) == (413, "APIC.0201")
+    assert dict(response.headers)["X-Request-Id"] == "mine"
+    assert connector.asked == []
+
+
+async def test_routes_change_under_calls_in_flight(
+    gateway: Gateway, connector: FakeConnector, autojump_clock: MockClock
+) -> None:
+    """A call keeps the route it began with; counters outlive the replacement; a removed route is forgotten."""
+
+    async def slow() -> QueryResult:
+        await trio.sleep(1)
+        return QueryResult(("n",), [(1,)])
+
+    connector.answer = slow
+    gateway.put_route(data())
+    answers = []
+
+    async def call() -> None:
+        answers.append(await gateway.handle(get("/d")))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call)
+        await wait_all_tasks_blocked()
+        gateway.put_route(data(path="/e"))
+        assert error(await gateway.handle(get("/d"))) == (404, "APIC.0101")
+        nursery.start_soon(lambda: gateway.handle(get("/e")))
+        await wait_all_tasks_blocked()
+        gateway.put_route(data(path="/f"))
+        assert gateway.statistics().routes["d"].in_flight == 2
+    assert answers[0].status == 200
+    assert gateway.statistics().routes["d"].answers == (2, 0, 0, 0)
+    gateway.remove_route("d")
+    gateway.remove_route("never there")
+    assert error(await gateway.handle(get("/f"))) == (404, "APIC.0101")
+    assert gateway.statistics().routes == {}
+
+
+@pytest.mark.parametrize("hidden", [{"enabled": False}, {"publish": False}])
+async def test_a_route_that_is_not_published_does_not_exist(gateway: Gateway, hidden: dict[str, bool]) -> None:
+    """A disabled or unpublished route is 404, keeps nobody from its path, and comes back when it is put so."""
+    gateway.put_route(mock(**hidden))
+    assert error(await gateway.handle(get("/m"))) == (404, "APIC.0101")
+    assert not gateway.statistics().routes["m"].published
+    gateway.put_route(mock(name="other", body="other"))
+    assert (await gateway.handle(get("/m"))).body == b"other"
+    gateway.put_route(mock(name="m", path="/n"))
+    gateway.put_route(mock(name="m", path="/n", **hidden))
+    assert error(await gateway.handle(get("/n"))) == (404, "APIC.0101")
+
+
+async def test_a_route_that_collides_changes_nothing(gateway: Gateway) -> None:
+    """Two routes for one method and path are refused with both names, and both stay as they were."""
+    gateway.put_route(mock(name="one", path="/{a}"))
+    gateway.put_route(mock(name="two", path="/two/x", body="two"))
+    with pytest.raises(ConfigurationError, match=r"route two: GET /\{b\} is served by route one already"):
+        gateway.put_route(mock(name="two", path="/{b}", body="changed"))
+    with pytest.raises(ConfigurationError):
+        gateway.put_route(mock(name="three", path="/{b}"))
+    assert (await gateway.handle(get("/two/x"))).body == b"two"
+    assert set(gateway.statistics().routes) == {"one", "two"}
+
+
+async def test_what_a_route_did_is_counted(gateway: Gateway) -> None:
+    """Answers by class of status, and their time in buckets and in sum."""
+    gateway.put_route(mock(auth="app"))
+    await gateway.handle(get("/m"))
+    await gateway.handle(get("/m", x_apig_appcode="owner-code"))
+    seen = gateway.statistics().routes["m"]
+    assert (seen.requests, seen.answers, seen.in_flight) == (2, (1, 0, 1, 0), 0)
+    assert sum(seen.latency_buckets) == 2
+    assert 0 < seen.latency_sum < 1
+
+
+async def test_a_call_that_is_cut_off_is_counted_as_such(gateway: Gateway, connector: FakeConnector) -> None:
+    """Cancellation passes through and leaves no place taken."""
+    connector.answer = trio.sleep_forever
+    gateway.put_route(data())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gateway.handle, get("/d"))
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    seen = gateway.statistics().routes["d"]
+    assert (seen.abandoned, seen.requests, seen.in_flight, seen.admission.running) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize(("status", "said"), [(400, 1), (408, 1), (413, 0), (414, 0), (494, 0)])
+async def test_refusals_say_why(gateway: Gateway, status: int, said: int) -> None:
+    """What never became a request has the gateway's shape too, and a reason where the message alone says too little."""
+    response = gateway.refuse(status, "because of this")
+    assert error(response) == (status, "APIC.0201")
+    assert response.body.count(b"because of this") == said
