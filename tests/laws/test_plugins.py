@@ -1,0 +1,74 @@
+"""Laws of what SQL connectors share."""
+
+import sqlite3
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugins.api import StatementError, TargetTable
+from plugins.connectors.sqlite import Inserts
+from plugins.sql.named_parameters import translate
+from plugins.sql.statements import create, quoted
+
+SQL_PIECES = st.sampled_from(
+    [
+        ":a",
+        "::",
+        ":",
+        "'",
+        '"',
+        "$$",
+        "$x$",
+        "$1",
+        "/*",
+        "*/",
+        "--",
+        "\n",
+        ";",
+        "E'",
+        "\\",
+        "SELECT",
+        "a",
+        "1",
+        " ",
+        "[",
+        "é",
+    ]
+)
+
+
+@given(st.lists(SQL_PIECES, max_size=30).map("".join))
+def test_any_text_is_translated_or_refused(sql: str) -> None:
+    """The scanner ends on every input, with a statement that has no bare name left, or with a StatementError."""
+    try:
+        translated = translate(sql)
+    except StatementError:
+        return
+    assert translated.names in {(), ("a",)}
+    assert translated.verb
+
+
+@given(st.text())
+def test_whatever_is_quoted_is_left_alone(text: str) -> None:
+    """A literal and an identifier pass unchanged, and the parameter behind them is found."""
+    literal = "'" + text.replace("'", "''") + "'"
+    sql = f"SELECT {literal}, {quoted(text)}, "
+    assert translate(sql + ":p") == (sql + "$1", ("p",), "SELECT")
+
+
+@given(
+    st.lists(st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1), min_size=1)
+    .map(lambda names: list({name.casefold(): name for name in names}.values()))
+    .filter(lambda names: len(names) < 20),
+    st.integers(min_value=0, max_value=70),
+)
+def test_every_row_arrives_once_and_in_order(names: list[str], count: int) -> None:
+    """However columns are named and however many rows there are, the statements bring exactly these rows."""
+    table = TargetTable("t", tuple((name, "integer") for name in names))
+    rows = [tuple(range(n, n + len(names))) for n in range(count)]
+    connection = sqlite3.connect(":memory:")
+    connection.execute(create(table, "t", lambda _: "INTEGER"))
+    for sql, values in Inserts(table).of(rows):
+        connection.execute(sql, values)
+    assert connection.execute("SELECT * FROM t ORDER BY rowid").fetchall() == rows
+    connection.close()
