@@ -125,7 +125,10 @@ def _lines(value: Any, indent: str, name: str = "") -> Iterator[tuple[str, str]]
         for i, inner in enumerate(value):
             flat = isinstance(inner, Mapping) and all(_on_one_line(each) is not None for each in inner.values())
             if flat:
-                yield f"{indent}{name}[{i}]", ", ".join(f"{key} {_on_one_line(each)}" for key, each in inner.items())
+                yield (
+                    f"{indent}{name}[{i}]",
+                    ", ".join(f"{key} {_on_one_line(each)}" for key, each in inner.items() if each != ""),
+                )
             else:
                 yield from _lines(inner, indent, f"{name}[{i}]")
 

@@ -118,7 +118,7 @@ STRATEGIES: Mapping[type, Callable[[Any], st.SearchStrategy[Any]]] = {
 RESOURCES = st.one_of(*(structs(inspect.type_info(kind)) for kind in get_args(AnyResource)))
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(RESOURCES, max_size=3, unique_by=identity))
 def test_a_dumped_manifest_loads_as_the_same_resources(resources: list[AnyResource]) -> None:
     """load(dump(resources)) == resources, for every kind and any text in it."""

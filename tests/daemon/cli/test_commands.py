@@ -71,7 +71,7 @@ def test_check_tells_everything_that_is_wrong(penstock: Penstock, tmp_path: Path
         (
             "penstock: 1 problem\n"
             "wrong.yaml:69: document 8 (task status-to-table): $.source.fields[1].type: Invalid enum value "
-            " 'str', expected one of boolean, integer, json, number, string\n"
+            "'str', expected one of boolean, integer, json, number, string\n"
         ),
     )
     dangling = PARKING.read_text().replace("topic: parking-status\n  start", "topic: parking\n  start")
