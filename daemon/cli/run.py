@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daemon.cli.failure import CommandError, ExitCode
 from daemon.cli.options import DataOption, data_folder
+
+if TYPE_CHECKING:  # `--help` needs no settings
+    from config.settings import Settings
 
 
 def run(
@@ -24,14 +27,30 @@ def run(
     data: DataOption = None,
 ) -> None:
     """Run the daemon until SIGTERM or Ctrl-C drains it."""
-    from config.errors import SettingsError
-    from config.load import load_settings
+    from actors.errors import ConfigurationError
 
-    reload = partial(load_settings, config, os.environ)
+    reload = partial(_settings, config)
     try:
         settings = reload()
-    except SettingsError as error:
-        raise CommandError(f"the settings cannot be used\n{error}", ExitCode.CONFIGURATION) from error
+    except ConfigurationError as error:
+        raise CommandError(str(error), ExitCode.CONFIGURATION) from error
+    # The whole daemon: imported once it is clear that it can run.
     from daemon import lifecycle
 
     raise typer.Exit(lifecycle.run(settings, data_folder(context, data), reload))
+
+
+def _settings(config: Path | None) -> Settings:
+    """The settings as they are written now; at SIGHUP too.
+
+    Raises:
+        ConfigurationError: with all that is wrong.
+    """
+    from actors.errors import ConfigurationError
+    from config.errors import SettingsError
+    from config.load import load_settings
+
+    try:
+        return load_settings(config, os.environ)
+    except SettingsError as error:
+        raise ConfigurationError(f"the settings cannot be used\n{error}") from error

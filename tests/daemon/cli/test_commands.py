@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
 import config
+from actors.errors import ConfigurationError
 from config.manifest import load
+from config.settings import Settings
+from daemon import lifecycle
 from tests.daemon.cli.conftest import Penstock
 from tests.daemon.cli.fake import FakeControl
 
@@ -388,3 +392,24 @@ def test_a_refusal_and_an_absent_daemon_reach_the_shell(tmp_path: Path) -> None:
         for arguments in (["check", "-f", "m.yaml"], ["status", "--data", str(tmp_path)])
     ]  # fmt: skip
     assert codes == [1, 3]
+
+
+def test_settings_that_went_wrong_are_told_to_the_running_daemon_as_a_configuration_error(
+    penstock: Penstock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `run` hands over to be called at SIGHUP raises what the daemon is prepared for."""
+    handed_over: list[Callable[[], Settings]] = []
+
+    def serve(settings: Settings, data: Path, reload: Callable[[], Settings]) -> int:
+        assert (settings.drain_seconds, data) == (5.0, Path("elsewhere"))
+        handed_over.append(reload)
+        return 0
+
+    monkeypatch.setattr(lifecycle, "run", serve)
+    Path("penstock.yaml").write_text("drain_seconds: 5\n")
+    assert penstock("run", "--config", "penstock.yaml", "--data", "elsewhere").code == 0
+    Path("penstock.yaml").write_text("drain_seconds: 6\n")
+    assert handed_over[0]().drain_seconds == 6.0
+    Path("penstock.yaml").write_text("drain_seconds: soon\n")
+    with pytest.raises(ConfigurationError, match=r"penstock.yaml:1: \$.drain_seconds: expected a number, got 'soon'"):
+        handed_over[0]()
