@@ -46,7 +46,7 @@ class GatewaySettings(_Section, frozen=True, kw_only=True):
     header_bytes: Positive = 128 * 1024
     uri_bytes: Positive = 32 * 1024
     body_bytes: Positive = 12 * 1024 * 1024
-    # All request bodies that are in memory at a time; a request that would pass it is refused with 503.
+    # All request bodies that are in memory at a time, and likewise all long answers; what would pass it gets 503.
     bodies_bytes: Positive = 256 * 1024 * 1024
     header_timeout: Seconds = 15.0
     body_timeout: Seconds = 60.0

@@ -131,7 +131,9 @@ class CallRefusedError(PenstockError):
 
 
 def error_response(error: GatewayError, request_id: str, detail: str = "", headers: HeaderFields = ()) -> Response:
-    """`{"error_code": ..., "error_msg": ..., "request_id": ...}` with the error's status."""
+    """`{"error_code": ..., "error_msg": ..., "request_id": ...}` with the error's status; 503 says when to retry."""
+    if error.status == BUSY.status:
+        headers = (*headers, ("Retry-After", "1"))
     message = f"{error.message.removesuffix('.')}: {detail}" if detail else error.message
     body = {"error_code": error.code, "error_msg": message, "request_id": request_id}
     return Response(error.status, (("Content-Type", "application/json"), *headers), msgspec.json.encode(body))

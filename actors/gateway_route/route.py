@@ -24,8 +24,6 @@ from actors.wire.http.errors import RequestRefusedError
 from actors.wire.http.messages import Request, Response
 from config.resources import Route
 
-_RETRY_AFTER = (("Retry-After", "1"),)
-
 
 class GatewayRoute:
     """Answers the calls of one route; whatever happens in it becomes an answer of its own calls and nobody else's.
@@ -55,7 +53,7 @@ class GatewayRoute:
         except CallRefusedError as refused:
             response = error_response(refused.error, request_id, refused.detail, refused.headers)
         except AdmissionFullError:
-            response = error_response(BUSY, request_id, headers=_RETRY_AFTER)
+            response = error_response(BUSY, request_id)
         except RequestRefusedError as refused:
             response = error_response(error_of_status(refused.status), request_id, refused.reason)
         except Exception as error:  # noqa: BLE001 - a crash is this call's alone

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 import trio
@@ -83,8 +84,7 @@ class HttpListener:
 
     def statistics(self) -> HttpStatistics:
         """Counters of all connections so far, and how many there are."""
-        self._service.statistics.connections = len(self._connections)
-        return self._service.statistics
+        return replace(self._service.statistics, connections=len(self._connections))
 
     async def serve(self, stream: HttpStream, peer: str) -> None:
         """Serve one connection; whatever happens in it, nobody else notices."""

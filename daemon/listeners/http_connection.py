@@ -78,8 +78,11 @@ class HttpConnection:
                 service.statistics.requests += 1
                 if not await self._answer(head):
                     return
-                self.idle = True
                 self.deadline.allow(service.limits.keep_alive_timeout)
+                if self._parser.buffered:
+                    await trio.lowlevel.checkpoint()  # a client with many requests in the pipe takes turns with others
+                else:
+                    self.idle = True
         except RequestRefusedError as error:
             service.statistics.refused += 1
             await self._writer.write_refusal(service.refuse(error.status, error.reason))
@@ -88,17 +91,19 @@ class HttpConnection:
     async def _next_head(self) -> Head | None:
         """The next request, or None where the client or the listener wants no more."""
         parser = self._parser
+        begun = False
         while True:
             if parser.buffered:
                 head = parser.next_head()
                 if head is not None:
                     self.idle = False
                     return head
-                if self.idle and parser.buffered:
+                if parser.buffered and not begun:
+                    begun = True
                     self.idle = False
                     seconds = self._service.limits.header_timeout
                     self.deadline.allow(seconds, "the head of the request did not come in time")
-            if self._draining and self.idle:
+            if self._draining and not begun:
                 return None
             data = await self._stream.receive_some(READ_BYTES)
             if not data:

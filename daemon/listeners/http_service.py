@@ -50,7 +50,7 @@ class HttpLimits(Protocol):
 
     @property
     def bodies_bytes(self) -> int:
-        """All bodies that are in memory at a time."""
+        """All request bodies that are in memory at a time, and likewise all long answers."""
 
     @property
     def header_timeout(self) -> float:
@@ -87,7 +87,7 @@ class HttpStream(Protocol):
 
 @dataclass(slots=True)
 class HttpStatistics:
-    """What the connections of one listener have seen; `connections` and `bodies_bytes` are those of this moment."""
+    """What the connections of one listener have seen; `connections` and the bytes are those of this moment."""
 
     connections: int = 0
     accepted: int = 0
@@ -96,6 +96,7 @@ class HttpStatistics:
     timed_out: int = 0
     crashed: int = 0
     bodies_bytes: int = 0
+    answers_bytes: int = 0
 
 
 def plain_refusal(status: int, reason: str) -> Response:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import trio
 
 from actors.wire.http.chunked import LAST_CHUNK, chunk
+from actors.wire.http.errors import SERVICE_UNAVAILABLE
 from actors.wire.http.messages import Head, Response
 from actors.wire.http.responses import has_body, response_head
 from daemon.listeners.http_service import Deadline, HttpService, HttpStream
@@ -38,14 +39,35 @@ class ResponseWriter:
         except ValueError as error:
             await self.write_refusal(self._service.crashed("HTTP response cannot be sent", error, head, self._peer))
             return False
-        silent = head.method == "HEAD" or not has_body(response.status)
-        await self._send(start, b"" if silent else response.body)
+        if head.method == "HEAD" or not has_body(response.status):
+            await self._send(start)
+        elif len(response.body) <= _WRITE_BYTES:
+            await self._send(start + response.body)
+        else:
+            return await self._write_long(start, response.body) and keep_alive
         return keep_alive
 
     async def write_refusal(self, response: Response) -> None:
         """Send the last answer of a connection; its body must be bytes."""
         body = response.body if isinstance(response.body, bytes) else b""
-        await self._send(self._head(response, len(body), keep_alive=False, http_1_0=False), body)
+        await self._send(self._head(response, len(body), keep_alive=False, http_1_0=False) + body)
+
+    async def _write_long(self, start: bytes, body: bytes) -> bool:
+        """Send an answer piece by piece; its memory is held for as long as its client takes, so all are bounded."""
+        statistics = self._service.statistics
+        if statistics.answers_bytes + len(body) > self._service.limits.bodies_bytes:
+            reason = "there is no room for more long answers now; try again later"
+            await self.write_refusal(self._service.refuse(SERVICE_UNAVAILABLE, reason))
+            return False
+        statistics.answers_bytes += len(body)
+        try:
+            await self._send(start)
+            with memoryview(body) as view:
+                for at in range(0, len(view), _WRITE_BYTES):
+                    await self._send(view[at : at + _WRITE_BYTES])
+        finally:
+            statistics.answers_bytes -= len(body)
+        return True
 
     async def _write_stream(
         self, head: Head, response: Response, pieces: AsyncIterator[bytes], *, keep_alive: bool
@@ -54,7 +76,7 @@ class ResponseWriter:
         keep_alive = keep_alive and not head.http_1_0
         try:
             start = self._head(response, None, keep_alive=keep_alive, http_1_0=head.http_1_0)
-            await self._send(start, b"")
+            await self._send(start)
             if head.method != "HEAD" and has_body(response.status):
                 await self._send_pieces(pieces, chunked=not head.http_1_0)
         except STREAM_ERRORS:
@@ -72,22 +94,14 @@ class ResponseWriter:
         self._deadline.lift()
         async for piece in pieces:
             if piece:
-                await self._send(chunk(piece) if chunked else piece, b"")
+                await self._send(chunk(piece) if chunked else piece)
             self._deadline.lift()
         if chunked:
-            await self._send(LAST_CHUNK, b"")
+            await self._send(LAST_CHUNK)
 
-    async def _send(self, start: bytes, body: bytes) -> None:
-        seconds = self._service.limits.write_timeout
-        self._deadline.allow(seconds)
-        if len(body) <= _WRITE_BYTES:
-            await self._stream.send_all(start + body if body else start)
-            return
-        await self._stream.send_all(start)
-        with memoryview(body) as view:
-            for at in range(0, len(view), _WRITE_BYTES):
-                self._deadline.allow(seconds)
-                await self._stream.send_all(view[at : at + _WRITE_BYTES])
+    async def _send(self, data: bytes | memoryview) -> None:
+        self._deadline.allow(self._service.limits.write_timeout)
+        await self._stream.send_all(data)
 
     def _head(self, response: Response, length: int | None, *, keep_alive: bool, http_1_0: bool) -> bytes:
         return response_head(

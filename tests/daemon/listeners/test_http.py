@@ -129,6 +129,42 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
     assert answers == [(200, b"/0:"), (200, b"/1:" + inner), (200, b"/2:"), (200, b"/3:")]
 
 
+async def test_a_client_with_many_requests_takes_turns() -> None:
+    """However many requests one client has in the pipe, another is served meanwhile."""
+    order = []
+
+    async def note(request: Request) -> Response:
+        order.append(request.path)
+        return Response(200)
+
+    async with listening(note) as listener, connected(listener) as many, connected(listener) as one:
+        await many.send_all(GET % b"/many" * 500)
+        await one.send_all(GET % b"/one")
+        while len(order) < 501:
+            await trio.lowlevel.checkpoint()
+    assert order.index("/one") < 10
+
+
+async def test_long_answers_are_bounded_together(autojump_clock: MockClock) -> None:
+    """While clients take their time over long answers, one more that would pass the bound gets 503 instead."""
+    limits = msgspec.structs.replace(LIMITS, bodies_bytes=1_000_000)
+
+    async def long(_request: Request) -> Response:
+        return Response(200, (), b"x" * 600_000)
+
+    slow, server = memory_stream_pair()
+    server.send_stream.send_all_hook = trio.sleep_forever
+    async with listening(long, limits) as listener, trio.open_nursery() as nursery:
+        nursery.start_soon(listener.serve, server, "slow")
+        await slow.send_all(GET % b"/")
+        await wait_all_tasks_blocked()
+        assert listener.statistics().answers_bytes == 600_000
+        assert [status for status, _ in parse(await talk(listener, GET % b"/"))] == [503]
+        await trio.sleep(10)
+        assert listener.statistics().answers_bytes == 0
+        assert [status for status, _ in parse(await talk(listener, GET % b"/"))] == [200]
+
+
 async def test_a_large_answer_arrives_whole() -> None:
     """What the socket does not take at once follows as it can."""
     body = os.urandom(4 * 1024 * 1024)
@@ -356,6 +392,14 @@ async def test_a_slow_head_is_given_up(autojump_clock: MockClock) -> None:
         assert [status for status, _ in parse(answer)] == [408]
         assert 4.5 <= took <= 6
         assert listener.statistics().timed_out == 1
+
+
+async def test_a_slow_head_behind_another_request_is_given_up(autojump_clock: MockClock) -> None:
+    """The beginning of a request that came with the one before has `header_timeout` too."""
+    async with listening() as listener, connected(listener) as client:
+        await client.send_all(GET % b"/" + b"GET / HT")
+        assert [status for status, _ in parse(await everything(client))] == [200, 408]
+        assert 4.5 <= trio.current_time() <= 6
 
 
 async def test_a_slow_body_is_given_up(autojump_clock: MockClock) -> None:
