@@ -68,14 +68,15 @@ def check_head(line: RequestLine, headers: list[tuple[str, str]]) -> Head:
     for name, value in headers:
         if name in _FRAMING:
             found.setdefault(name, []).append(value)
-    _check_host(found.get("host", ()), http_1_0=line.http_1_0)
-    length = 0
-    if "content-length" in found or "transfer-encoding" in found:
-        length = _body_length(found, http_1_0=line.http_1_0)
-    keep_alive = not line.http_1_0
-    if "connection" in found:
-        keep_alive = _keeps_alive(found["connection"], http_1_0=line.http_1_0)
-    expects = "expect" in found and _expects_continue(found["expect"], http_1_0=line.http_1_0)
+    http_1_0 = line.http_1_0
+    _check_host(found.pop("host", ()), http_1_0=http_1_0)
+    length, keep_alive, expects = 0, not http_1_0, False
+    if found:
+        if "content-length" in found or "transfer-encoding" in found:
+            length = _body_length(found, http_1_0=http_1_0)
+        if "connection" in found:
+            keep_alive = _keeps_alive(found["connection"], http_1_0=http_1_0)
+        expects = "expect" in found and _expects_continue(found["expect"], http_1_0=http_1_0)
     return Head(line.method, line.path, line.query, headers, length, keep_alive, line.http_1_0, expects and length != 0)
 
 

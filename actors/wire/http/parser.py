@@ -87,9 +87,11 @@ class RequestParser:
         Raises:
             RequestRefusedError: 400, 413, 414, 417, 494 or 501, always with a reason.
         """
-        if not self._fed and not self._skip_blank_lines():
-            return None
         buffer, start = self._buffer, self._start
+        if not self._fed and buffer[start : start + 1] <= b"\r":
+            if not self._skip_blank_lines():
+                return None
+            start = self._start
         end = buffer.find(_END_OF_HEAD, start + max(self._fed - 3, 0))
         stop = end + len(_END_OF_HEAD) if end >= 0 else len(buffer)
         self._feed(stop)
@@ -97,7 +99,8 @@ class RequestParser:
             return None
         line = check_request_line(buffer[start : buffer.find(b"\r\n", start)], self._limits.uri_bytes)
         head = check_head(line, self._take_headers())
-        self._start, self._fed, self._line = stop, 0, 0
+        self._start = stop
+        self._fed = self._line = 0
         if head.length:
             self._expect_body(head.length)
         elif not head.keep_alive:
