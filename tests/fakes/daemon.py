@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import msgspec
@@ -27,7 +28,7 @@ class ChildDaemon:
         self._process: subprocess.Popen[bytes] | None = None
         self.note: DaemonNote | None = None
 
-    def __enter__(self) -> ChildDaemon:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -46,19 +47,23 @@ class ChildDaemon:
 
     def start(self, timeout: float = 30.0) -> DaemonNote:
         """Start and wait until it serves."""
-        self.data.mkdir(parents=True, exist_ok=True)
+        process = self._spawn()
         note = self.data / "daemon.json"
-        note.unlink(missing_ok=True)
-        with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "daemon.cli.main", "run", "--data", str(self.data)]
-            self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
         deadline = time.monotonic() + timeout
         while not note.exists():
-            assert self._process.poll() is None, f"the daemon ended at its start:\n{self.log.read_text()}"
+            assert process.poll() is None, f"the daemon ended at its start:\n{self.log.read_text()}"
             assert time.monotonic() < deadline, f"the daemon did not start:\n{self.log.read_text()}"
             time.sleep(0.02)
         self.note = msgspec.json.decode(note.read_bytes(), type=DaemonNote)
         return self.note
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        self.data.mkdir(parents=True, exist_ok=True)
+        (self.data / "daemon.json").unlink(missing_ok=True)
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "daemon.cli.main", "run", "--data", str(self.data)]
+            self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
+        return self._process
 
     def kill(self) -> None:
         """End it as a power cut would."""
@@ -66,11 +71,29 @@ class ChildDaemon:
         self._process.kill()
         self._process.wait()
 
+    def kill_while_starting(self, seconds: float) -> None:
+        """Start it, and kill it after so long, wherever it is then."""
+        self._spawn()
+        time.sleep(seconds)
+        self.kill()
+
     def stop(self, timeout: float = 40.0) -> int:
         """Let it drain; returns its exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(timeout)
+
+    def penstock(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The command line beside the daemon, as a person calls it."""
+        command = [sys.executable, "-m", "daemon.cli.main", *arguments]
+        environment = self._environment | {"PENSTOCK_DATA": str(self.data)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    def memory(self) -> int:
+        """RssAnon in bytes: what the daemon itself holds, without the files that it has mapped."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("RssAnon:"))
+        return int(line.split()[1]) * 1024
 
     def control(self) -> httpx.Client:
         """A client of its control API."""
@@ -97,18 +120,34 @@ class ChildDaemon:
         result: dict[str, Any] = answer.json()
         return result
 
-    def status(self, path: str) -> dict[str, Any]:
-        """The status of one resource: `tasks/NAME`, `devices/PRODUCT/NAME`."""
+    def ask(self, path: str) -> dict[str, Any]:
+        """What the control API answers to GET: `status`, `tree`, `tasks/NAME`, `devices/PRODUCT/NAME`."""
         with self.control() as client:
             answer = client.get(f"/api/v1/{path}")
         assert answer.status_code == 200, answer.text
-        status: dict[str, Any] = answer.json()["status"]
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def status(self, path: str) -> dict[str, Any]:
+        """The status of one resource."""
+        status: dict[str, Any] = self.ask(path)["status"]
+        return status
+
+    def wait_status(
+        self, path: str, reached: Callable[[dict[str, Any]], bool], *, timeout: float = 30.0
+    ) -> dict[str, Any]:
+        """Wait until a status is as wanted; returns it. Past the deadline the test fails with the last one."""
+        deadline = time.monotonic() + timeout
+        while not reached(status := self.status(path)):
+            assert time.monotonic() < deadline, f"{path} stays {status}\n{self.log.read_text()[-4000:]}"
+            time.sleep(0.05)
         return status
 
     def wait_lag_zero(self, *tasks: str, timeout: float = 30.0) -> None:
         """Wait until tasks have caught up with their topics."""
-        deadline = time.monotonic() + timeout
         for task in tasks:
-            while (status := self.status(f"tasks/{task}")).get("lag") != 0 or status.get("state") != "running":
-                assert time.monotonic() < deadline, f"{task} did not catch up: {status}\n{self.log.read_text()[-4000:]}"
-                time.sleep(0.05)
+            self.wait_status(f"tasks/{task}", _caught_up, timeout=timeout)
+
+
+def _caught_up(status: dict[str, Any]) -> bool:
+    return status.get("lag") == 0 and status.get("state") == "running"
