@@ -8,6 +8,7 @@ from enum import Enum
 
 import trio
 
+from actors.errors import PenstockError
 from actors.runtime.actor import Child
 
 
@@ -34,6 +35,7 @@ class ChildState(Enum):
     RUNNING = "running"
     RESTARTING = "restarting"
     FAILED = "failed"
+    STOPPING = "stopping"
     STOPPED = "stopped"
 
 
@@ -54,13 +56,14 @@ class ChildSpec:
 
 @dataclass(frozen=True, slots=True)
 class ChildStatus:
-    """What a supervisor knows of a child; `since` is in seconds of trio's clock."""
+    """What a supervisor knows of a child; `since` is in seconds of trio's clock, `resource` as its spec says."""
 
     name: str
     state: ChildState
     reason: str
     restarts: int
     since: float
+    resource: bool = False
 
 
 class Supervised:
@@ -87,6 +90,7 @@ class Supervised:
         self.run += 1
         self.state = ChildState.STARTING
         self.running = True
+        self.instance = None
         if self.run == 1:
             return  # whoever asked for the child waits on the events of its first life already
         self.scope = trio.CancelScope()
@@ -96,7 +100,8 @@ class Supervised:
 
     def is_up(self) -> None:
         """The child says that others may rely on it."""
-        self.state = ChildState.RUNNING
+        if self.state is not ChildState.STOPPING:
+            self.state = ChildState.RUNNING
         self.error = None
         self.since = trio.current_time()
         self.settled.set()
@@ -118,7 +123,7 @@ class Supervised:
     def status(self) -> ChildStatus:
         """For display."""
         reason = describe(self.error) if self.error is not None else ""
-        return ChildStatus(self.spec.name, self.state, reason, self.restarts, self.since)
+        return ChildStatus(self.spec.name, self.state, reason, self.restarts, self.since, self.spec.resource)
 
 
 def describe(error: BaseException) -> str:
@@ -128,4 +133,4 @@ def describe(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(describe(one) for one in error.exceptions)
     text = str(error)
-    return text if type(error).__module__.startswith("actors.") and text else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, PenstockError) and text else f"{type(error).__name__}: {text}"

@@ -9,7 +9,7 @@ from typing import assert_never
 import structlog
 import trio
 
-from actors.errors import PenstockError
+from actors.errors import ActorGone, PenstockError
 from actors.runtime.actor import Child
 from actors.runtime.backoff import Backoff
 from actors.runtime.child import ChildSpec, ChildState, ChildStatus, Restart, Strategy, Supervised, describe
@@ -73,6 +73,8 @@ class Supervisor:
         # Each child has at most one end outstanding and each caller waits, so what stands in line is bounded by both.
         self._events: Mailbox[_Event] = Mailbox(name, capacity=1024)
         self._nursery: trio.Nursery | None = None
+        self._stopping = False
+        self._given_up_at_stop = trio.CancelScope()
 
     async def run(self, started: Callable[[], None]) -> None:
         """Start the children in order, then keep them until `stop`.
@@ -85,31 +87,48 @@ class Supervisor:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 try:
-                    for spec in self._specs:
-                        await self._start_first(spec)
-                    started()
-                    await self._serve()
+                    await self._start_all()
+                    if not self._stopping:
+                        started()
+                        await self._serve()
                 except SupervisorFailedError as error:
                     # Raised again outside of the nursery, which would wrap it into a group.
                     failure = error
+                self._stopping = True
                 await self._drain_all(list(self._children.values()))
                 nursery.cancel_scope.cancel()
         finally:
+            self._stopping = True
             self._nursery = None
             self._events.close()
+            for child in self._children.values():
+                child.settled.set()
         if failure is not None:
             raise failure
 
     def stop(self) -> None:
-        """Drain the children in reverse order, each within its own deadline, then return from `run`."""
-        self._events.submit(_Stop())
+        """Drain the children in reverse order, each within its own deadline, then return from `run`.
+
+        What is being started, or started again, is not waited for.
+        """
+        self._stopping = True
+        self._given_up_at_stop.cancel()
+        if not self._events.sealed:
+            self._events.submit(_Stop())
 
     async def add(self, spec: ChildSpec) -> None:
-        """Start one more child and wait until it is up, or, where it belongs to a resource, until it first failed.
+        """Start one more child and wait until it is up, or has failed for the first time, or is to stop.
+
+        A failure is dealt with as that of any other child.
 
         Raises:
-            SupervisorFailedError: it failed before it was up, and does not belong to a resource.
+            ActorGone: the supervisor stops, or has ended.
         """
+        if self._stopping:
+            raise ActorGone(self.name)
+        earlier = self._children.get(spec.name)
+        if earlier is not None and not earlier.wanted:
+            await self.remove(spec.name)  # again: whoever removed it did not wait for its end
         child = self._adopt(spec)
         self._events.submit(_Start(child))
         await child.settled.wait()
@@ -119,9 +138,9 @@ class Supervisor:
         child = self._children.get(name)
         if child is not None:
             child.wanted = False
+            child.settled.set()
             await self._drain(child)
-            if self._children.get(name) is child:
-                del self._children[name]
+            self._forget(child)
 
     def children(self) -> list[ChildStatus]:
         """The children in the order of their start."""
@@ -146,12 +165,26 @@ class Supervisor:
                 case _Start(child):
                     self._launch(child)
                 case _Ended(child, run, error):
-                    if child.wanted and run == child.run:
+                    if not child.wanted:
+                        self._forget(child)
+                    elif run == child.run:
                         await self._ended(child, error)
                 case _Stop():
                     return
                 case _:
                     assert_never(event)
+
+    async def _start_all(self) -> None:
+        with self._until_stop():
+            for spec in self._specs:
+                await self._start_first(spec)
+
+    def _until_stop(self) -> trio.CancelScope:
+        """A scope that a stop cancels: for waits that make no sense any more then."""
+        self._given_up_at_stop = trio.CancelScope()
+        if self._stopping:
+            self._given_up_at_stop.cancel()
+        return self._given_up_at_stop
 
     async def _start_first(self, spec: ChildSpec) -> None:
         child = self._adopt(spec)
@@ -166,6 +199,10 @@ class Supervisor:
         child = self._children[spec.name] = Supervised(spec)
         return child
 
+    def _forget(self, child: Supervised) -> None:
+        if self._children.get(child.spec.name) is child and not child.running:
+            del self._children[child.spec.name]
+
     def _launch(self, child: Supervised) -> None:
         if child.wanted and not child.running and self._nursery is not None:
             child.begin()
@@ -175,6 +212,7 @@ class Supervisor:
         error: BaseException | None = None
         try:
             with child.scope:
+                await trio.lowlevel.checkpoint_if_cancelled()
                 child.instance = child.spec.start()
                 await child.instance.run(child.is_up)
         except BaseExceptionGroup as group:
@@ -192,26 +230,26 @@ class Supervisor:
     async def _ended(self, child: Supervised, error: BaseException | None) -> None:
         spec = child.spec
         if spec.restart is Restart.TEMPORARY or (spec.restart is Restart.TRANSIENT and error is None):
-            self._children.pop(spec.name, None)
-            self._log_failure(child, error)
+            self._forget(child)
+            if error is not None:
+                self._log_failure(child, error)
             return
         now = trio.current_time()
         child.failed(now, healthy_after=self._intensity.window)
-        self._log_failure(child, error)
+        reason = child.error = error or PenstockError("it ended although it should run on")
+        self._log_failure(child, reason)
         if spec.resource:
             self._launch_later(child, parked=child.attempts > self._intensity.limit)
             return
-        reason = error or PenstockError("it ended although it should run on")
         if self._intensity.record(now):
             raise SupervisorFailedError(self.name, spec.name, reason)
         await self._restart(child)
 
-    def _log_failure(self, child: Supervised, error: BaseException | None) -> None:
-        if error is not None:
-            # The traceback once: a child that fails again and again says one line each time.
-            traceback = error if child.attempts <= 1 else None
-            actor = f"{self.name}/{child.spec.name}"
-            log.error("actor failed", actor=actor, reason=describe(error), failures=child.attempts, exc_info=traceback)
+    def _log_failure(self, child: Supervised, error: BaseException) -> None:
+        # The traceback once: a child that fails again and again says one line each time.
+        traceback = error if child.attempts <= 1 else None
+        actor = f"{self.name}/{child.spec.name}"
+        log.error("actor failed", actor=actor, reason=describe(error), failures=child.attempts, exc_info=traceback)
 
     async def _restart(self, child: Supervised) -> None:
         match self._strategy:
@@ -222,17 +260,20 @@ class Supervisor:
                 if self._strategy is Strategy.REST_FOR_ONE:
                     affected = affected[affected.index(child) :]
                 await self._drain_all(affected)
-                await trio.sleep(self._backoff.delay(child.attempts))
-                for one in affected:
-                    await self._start_again(one)
+                with self._until_stop():
+                    await trio.sleep(self._backoff.delay(child.attempts))
+                    await self._start_again(affected)
             case _:
                 assert_never(self._strategy)
 
-    async def _start_again(self, child: Supervised) -> None:
-        child.restarts += 1
-        self._launch(child)
-        await child.settled.wait()
-        # Its end, if it failed again, is an event of its own that counts towards the intensity.
+    async def _start_again(self, children: Sequence[Supervised]) -> None:
+        """In order, up to one that fails again: its end is an event of its own, which brings it and the rest back."""
+        for child in children:
+            child.restarts += 1
+            self._launch(child)
+            await child.settled.wait()
+            if child.error is not None and not child.running:
+                return
 
     def _launch_later(self, child: Supervised, *, parked: bool) -> None:
         child.state = ChildState.FAILED if parked else ChildState.RESTARTING
@@ -255,8 +296,9 @@ class Supervisor:
     async def _drain(self, child: Supervised) -> None:
         """Ask a child to end, wait for its deadline, then cancel it and wait for its end."""
         child.waiting.cancel()
-        if child.running and child.instance is not None:
-            child.instance.stop()
+        if child.running:
+            child.state = ChildState.STOPPING
+            self._ask_to_stop(child)
             with trio.move_on_after(child.spec.shutdown):
                 await child.gone.wait()
             if not child.gone.is_set():
@@ -264,3 +306,15 @@ class Supervisor:
                 child.scope.cancel()
                 await child.gone.wait()
         child.state = ChildState.STOPPED
+        if child.run:
+            child.run += 1  # the event that tells of the end of this life means nothing any more
+
+    def _ask_to_stop(self, child: Supervised) -> None:
+        if child.instance is None:
+            child.scope.cancel()  # launched, but not yet at its first step
+            return
+        try:
+            child.instance.stop()
+        except Exception:
+            log.exception("actor cannot be asked to stop, and is cancelled", actor=f"{self.name}/{child.spec.name}")
+            child.scope.cancel()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import trio
 
-from actors.errors import ConfigurationError
+from actors.errors import ActorGone, ConfigurationError
 from actors.runtime.backoff import Backoff
 from actors.runtime.child import ChildSpec, ChildState, Restart, Strategy
 from actors.runtime.intensity import Intensity
@@ -212,3 +212,158 @@ async def test_a_nested_supervisor_escalates_to_its_parent(autojump_clock: objec
     await run_for(lives_spec, 60)
     assert "+a" in journal
     assert journal[-1] == "-a"
+
+
+class Mute:
+    """A child that is never up, until it is asked to end."""
+
+    def __init__(self) -> None:
+        self.asked = trio.Event()
+
+    async def run(self, _started: Callable[[], None]) -> None:
+        await self.asked.wait()
+
+    def stop(self) -> None:
+        self.asked.set()
+
+
+class Brief:
+    """A child that is up, and ends at once without an error."""
+
+    async def run(self, started: Callable[[], None]) -> None:
+        started()
+
+    def stop(self) -> None:
+        pass
+
+
+async def test_a_stop_during_the_start_is_heard_at_once(autojump_clock: object) -> None:
+    """A supervisor that is asked to stop while it starts its children starts no more of them, and drains."""
+    journal: list[str] = []
+    supervisor = Supervisor("root", [spec("a", journal), ChildSpec("mute", Mute), spec("c", journal)])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(supervisor.run, lambda: journal.append("started"))
+        await trio.sleep(1)
+        supervisor.stop()
+    assert journal == ["+a", "-a"]
+    assert trio.current_time() < 2
+
+
+async def test_a_child_that_ends_without_an_error_has_failed_to_run_on(autojump_clock: object) -> None:
+    """A permanent child that just ends is restarted, says why, and is parked or escalates like any other failure."""
+    supervisor = Supervisor("root", [ChildSpec("brief", Brief, resource=True)], backoff=STEADY)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(supervisor.run, lambda: None)
+        await trio.sleep(1000)
+        status = supervisor.children()[0]
+        assert (status.state, status.reason) == (ChildState.FAILED, "it ended although it should run on")
+        supervisor.stop()
+    with pytest.raises(SupervisorFailedError, match="ended although"):
+        await Supervisor("root", [ChildSpec("brief", Brief)]).run(lambda: None)
+
+
+async def test_add_while_stopping_is_refused_and_never_hangs(autojump_clock: object) -> None:
+    """Whoever adds a child to a supervisor that stops, or has ended, is told so; nothing is left behind."""
+    journal: list[str] = []
+    supervisor = Supervisor("root", [spec("a", journal, drain=3.0)])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(supervisor.run, lambda: None)
+        await trio.sleep(1)
+        supervisor.stop()
+        await trio.sleep(1)
+        with pytest.raises(ActorGone):
+            await supervisor.add(spec("b", journal))
+    with pytest.raises(ActorGone):
+        await supervisor.add(spec("b", journal))
+    assert journal == ["+a", "-a"]
+    assert [child.name for child in supervisor.children()] == ["a"]
+
+
+async def test_an_add_that_a_stop_overtakes_ends(autojump_clock: object) -> None:
+    """A child that was still coming up when the stop came does not keep its asker waiting."""
+    supervisor = Supervisor("root")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_run_started, supervisor)
+        nursery.start_soon(supervisor.add, ChildSpec("mute", Mute))
+        await trio.sleep(1)
+        supervisor.stop()
+    assert supervisor.status("mute").state is ChildState.STOPPED  # type: ignore[union-attr]
+
+
+async def test_a_parked_child_is_removed_at_once_and_stays_away(autojump_clock: object) -> None:
+    """Removing a child that waits for its next try takes no time, and the try never comes."""
+    journal: list[str] = []
+    lives = [ValueError("poison") for _ in range(1000)]
+    supervisor = Supervisor("root", [spec("b", journal, *lives, resource=True)], backoff=STEADY)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(supervisor.run, lambda: None)
+        await trio.sleep(600.5)
+        before, count = trio.current_time(), journal.count("+b")
+        await supervisor.remove("b")
+        assert trio.current_time() == before
+        await trio.sleep(600)
+        assert journal.count("+b") == count
+        supervisor.stop()
+
+
+async def test_removing_in_the_moment_of_a_restart_leaves_nothing_running(autojump_clock: object) -> None:
+    """Whatever the moment of a removal, also between a launch and its first step, no life of the child goes on."""
+    for moment in range(12):
+        journal: list[str] = []
+        supervisor = Supervisor("root", [spec("b", journal, ValueError("no"))], backoff=STEADY)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(supervisor.run, lambda: None)
+            await trio.sleep(2)
+            for _ in range(moment):
+                await trio.lowlevel.checkpoint()
+            await supervisor.remove("b")
+            assert journal.count("+b") == journal.count("-b")
+            await trio.sleep(100)
+            assert journal.count("+b") == journal.count("-b")
+            supervisor.stop()
+
+
+async def test_a_removal_that_was_given_up_does_not_block_the_name(autojump_clock: object) -> None:
+    """After a removal was cancelled half way the next child of that name starts, once the old one has gone."""
+    journal: list[str] = []
+    supervisor = Supervisor("root", [spec("a", journal, drain=4.0)])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(supervisor.run, lambda: None)
+        await trio.sleep(1)
+        with trio.move_on_after(1):
+            await supervisor.remove("a")
+        await supervisor.add(spec("a", journal))
+        assert journal == ["+a", "-a", "+a"]
+        supervisor.stop()
+
+
+async def test_those_behind_one_that_does_not_come_back_wait_for_it(autojump_clock: object) -> None:
+    """With rest_for_one nobody is started on top of a child that failed again when it was restarted."""
+    journal: list[str] = []
+    lives = [ValueError("no"), ConfigurationError("not yet"), ConfigurationError("not yet")]
+    specs = [spec("a", journal, *lives), spec("b", journal)]
+    await run_for(Supervisor("root", specs, strategy=Strategy.REST_FOR_ONE, backoff=STEADY), 20)
+    assert journal == ["+a", "+b", "-a", "-b", "+a", "+b", "-b", "-a"]
+
+
+async def test_a_stop_during_a_restart_is_heard(autojump_clock: object) -> None:
+    """A supervisor that is asked to stop while it restarts its children gives the restart up."""
+    journal: list[str] = []
+    specs = [spec("a", journal, ValueError("no")), spec("b", journal)]
+    slow = Backoff(initial=50.0, jitter=0.0)
+    supervisor = Supervisor("root", specs, strategy=Strategy.REST_FOR_ONE, backoff=slow)
+    await run_for(supervisor, 5)
+    assert trio.current_time() < 10
+    assert journal == ["+a", "+b", "-a", "-b"]
+
+
+async def test_a_child_that_drains_is_shown_as_stopping(autojump_clock: object) -> None:
+    """From the moment it is asked to end until it has ended, a child is shown as stopping."""
+    supervisor = Supervisor("root", [spec("a", [], drain=3.0)])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(supervisor.run, lambda: None)
+        await trio.sleep(1)
+        supervisor.stop()
+        await trio.sleep(1)
+        assert supervisor.children()[0].state is ChildState.STOPPING
+    assert supervisor.children()[0].state is ChildState.STOPPED
