@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
 from actors.errors import DamagedLogError, OffsetOutOfRangeError, StorageError
@@ -145,13 +146,18 @@ class _SegmentFetch:
             return self._walk(position, expected, offset)
 
     def _nearest(self, offset: int) -> tuple[int, int]:
-        """Where to begin hopping, and the offset there: what the index says, if it says right, or the beginning."""
-        position = self._segment.position_at_or_before(offset)
-        try:
-            found = self._scanner.header(position).header.base_offset
-        except BadBatchError:
-            found = offset + 1
-        return (position, found) if found <= offset else (0, self._segment.base_offset)
+        """Where to begin hopping, and the offset there: what the index says, if the batch agrees, or the beginning.
+
+        No CRC covers a batch's base offset: it is believed only where something else says the same.
+        """
+        entry = self._segment.entry_at_or_before(offset)
+        if entry is not None:
+            last, position = entry
+            with suppress(BadBatchError):
+                header = self._scanner.header(position).header
+                if header.next_offset - 1 == last:
+                    return position, header.base_offset
+        return 0, self._segment.base_offset
 
     def _hop(self, position: int, expected: int, offset: int) -> Placed:
         """Go from header to header, up to the batch that holds an offset."""

@@ -30,11 +30,11 @@ class Segment:
         """Open the log file to be read; FileNotFoundError once retention has deleted it."""
         return OpenFile.reading(self.path)
 
-    def position_at_or_before(self, offset: int) -> int:
-        """A position at which a batch begins, none before which holds the offset or a later one."""
+    def entry_at_or_before(self, offset: int) -> tuple[int, int] | None:
+        """What the index says: the last offset of a batch, not above `offset`, and the position where it begins."""
         index = OffsetIndex(segment_path(self.folder, self.base_offset, OFFSET_INDEX))
         entry = index.floor(offset - self.base_offset) if index.load(self.size) else None
-        return entry[1] if entry else 0
+        return (self.base_offset + entry[0], entry[1]) if entry else None
 
     def delete(self, disk: Disk) -> None:
         """Delete the files, the log first: an index without its log is swept up by recovery."""
@@ -76,10 +76,10 @@ class ActiveSegment(Segment):
         """The file as it is open anyway."""
         return self.file
 
-    def position_at_or_before(self, offset: int) -> int:
-        """A position at which a batch begins, none before which holds the offset or a later one."""
+    def entry_at_or_before(self, offset: int) -> tuple[int, int] | None:
+        """What the index says, which for the active segment is in memory."""
         entry = self.index.floor(offset - self.base_offset)
-        return entry[1] if entry else 0
+        return (self.base_offset + entry[0], entry[1]) if entry else None
 
     def accept(self, header: BatchHeader) -> None:
         """Count a batch that was written at the end."""

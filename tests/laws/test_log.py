@@ -96,6 +96,17 @@ def test_any_changed_byte_is_found(data: st.DataObject, *, synced: bool) -> None
         assert [error.resume for error in damage] == ([] if torn else [3 * bad + 3])
 
 
+def test_a_changed_base_offset_is_not_believed() -> None:
+    """No CRC covers a batch's base offset: wrong in the first batch it is found all the same."""
+    with folder() as path:
+        write(path, 5)
+        (path / RECOVERY_POINT).unlink()
+        flip(log_file(path), 7, 1)
+        found, damage = read_all(open_log(path, QuickDisk()))
+        assert plain(found) == [record for n in range(1, 5) for record in records(3, 3 * n)]
+        assert [error.resume for error in damage] == [3]
+
+
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_a_changed_byte_is_found_while_the_log_is_open(data: st.DataObject) -> None:
