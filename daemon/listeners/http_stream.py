@@ -10,9 +10,9 @@ import trio
 class SocketStream:
     """A stream over a non-blocking socket, with the methods of a trio stream (`trio.abc.HalfCloseableStream`).
 
-    A receive first lets the other tasks run, and then mostly finds the next request already there: under load that saves
-    asking the kernel to wake us. A send yields only where the socket does not take everything at once, for one task
-    switch a request is enough.
+    A receive first lets the other tasks run, and then mostly finds the next request already there: under load that
+    saves asking the kernel to wake us. A send yields only where the socket does not take everything at once, since one
+    task switch a request is enough.
     """
 
     __slots__ = ("_socket",)
