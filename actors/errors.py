@@ -37,6 +37,18 @@ class AppendRefusedError(StorageError):
     """A partition takes no appends now (disk full, failed write); nothing of the batch was kept."""
 
 
+class CircuitOpenError(AppendRefusedError):
+    """A topic's backlog policy refuses records until what waits has been worked off.
+
+    Attributes:
+        retry_after: when it is worth while to try again, in seconds from now.
+    """
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class OffsetOutOfRangeError(PenstockError):
     """A reader asked for an offset that retention has deleted or that is not written yet.
 

@@ -59,7 +59,7 @@ class PartitionActor(Actor[PartitionMessage]):
         self._settings = settings
         self._disk = disk or Disk()
         self._clock = clock
-        self._reference = PartitionReference(partition, self.mailbox, self._disk)
+        self._reference = PartitionReference(partition, self.mailbox, self._disk, gate=topic.gate)
         # One thread a partition: a slow disk holds nobody else's.
         self._limiter = trio.CapacityLimiter(1)
         self._in_hand: list[PartitionMessage] = []

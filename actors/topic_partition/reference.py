@@ -12,7 +12,8 @@ from actors.log.log import Log, SyncTimes
 from actors.log.reader import Fetched, LogReader, LogView
 from actors.records import TopicPartition
 from actors.runtime.mailbox import Mailbox, MailboxStatistics
-from actors.topic_partition.messages import PartitionMessage
+from actors.topic_partition.gate import Gate
+from actors.topic_partition.messages import Append, PartitionMessage
 
 # As many threads may read one partition at once; a slow disk holds its own readers only.
 _READERS = 4
@@ -49,8 +50,16 @@ class PartitionCounters:
 class PartitionReference:
     """The way to a partition's actor while it lives; afterwards everything that asks for it raises ActorGone."""
 
-    def __init__(self, partition: TopicPartition, mailbox: Mailbox[PartitionMessage], disk: Disk | None = None) -> None:
+    def __init__(
+        self,
+        partition: TopicPartition,
+        mailbox: Mailbox[PartitionMessage],
+        disk: Disk | None = None,
+        *,
+        gate: Gate | None = None,
+    ) -> None:
         self.partition = partition
+        self.gate = gate or Gate(partition.topic)
         self.counters = PartitionCounters()
         self._mailbox = mailbox
         self._reader = LogReader(disk or Disk())
@@ -82,7 +91,10 @@ class PartitionReference:
 
         Raises:
             ActorGone: the partition has ended.
+            CircuitOpenError: an append, which the topic's backlog policy refuses now.
         """
+        if isinstance(message, Append):
+            self.gate.admit(len(message.records))
         self._mailbox.submit(message)
 
     async def put(self, message: PartitionMessage) -> None:
@@ -90,7 +102,10 @@ class PartitionReference:
 
         Raises:
             ActorGone: the partition has ended.
+            CircuitOpenError: an append, which the topic's backlog policy refuses now.
         """
+        if isinstance(message, Append):
+            self.gate.admit(len(message.records))
         await self._mailbox.put(message)
 
     async def wait_appended(self, offset: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from actors.records import TopicPartition
 from actors.runtime.mailbox import Mailbox
+from actors.topic_partition.gate import Gate, GateState
 from actors.topic_partition.messages import PartitionMessage, weigh
 from actors.topic_partition.partitioner import partition_for_key
 from actors.topic_partition.reference import PartitionReference
@@ -21,6 +22,7 @@ class TopicReference:
     def __init__(self, name: str, partitions: int, max_message_bytes: int) -> None:
         self.name = name
         self.max_message_bytes = max_message_bytes
+        self.gate = Gate(name)
         self.partitions: list[PartitionReference] = []
         self._next = -1
         self.grow(partitions)
@@ -28,7 +30,7 @@ class TopicReference:
     def grow(self, partitions: int) -> None:
         """Have so many partitions; there are never fewer."""
         for number in range(len(self.partitions), partitions):
-            self.partitions.append(_unopened(TopicPartition(self.name, number)))
+            self.partitions.append(_unopened(TopicPartition(self.name, number), self.gate))
 
     def partition_for(self, key: bytes | None) -> int:
         """The partition of a key, as Kafka's default partitioner finds it; records without a key go round."""
@@ -52,6 +54,17 @@ class Topics:
         """The topic of a name, or None."""
         return self._topics.get(name)
 
+    def route(self, name: str) -> TopicReference | None:
+        """The topic that takes what producers bring for `name` now: itself, or where its policy diverts it to.
+
+        Records that end up elsewhere carry the header `ORIGIN_HEADER` with the name of the topic they were meant for.
+        What was found may be kept until `version` changes. A topic that is diverted to one that is not there stays.
+        """
+        topic = self._topics.get(name)
+        if topic is None or topic.gate.state is not GateState.DIVERTED or topic.gate.divert_to is None:
+            return topic
+        return self._topics.get(topic.gate.divert_to, topic)
+
     def add(self, topic: TopicReference) -> None:
         """Make a topic known, in place of one of the same name."""
         self._topics[topic.name] = topic
@@ -63,11 +76,11 @@ class Topics:
             self.version += 1
 
     def changed(self) -> None:
-        """Say that a known topic is not what it was: more partitions, another size limit."""
+        """Say that a known topic is not what it was: more partitions, another size limit, diverted or no more."""
         self.version += 1
 
 
-def _unopened(partition: TopicPartition) -> PartitionReference:
+def _unopened(partition: TopicPartition, gate: Gate) -> PartitionReference:
     mailbox: Mailbox[PartitionMessage] = Mailbox(str(partition), 1, weigh)
     mailbox.close()
-    return PartitionReference(partition, mailbox)
+    return PartitionReference(partition, mailbox, gate=gate)
