@@ -21,6 +21,7 @@ from config.resources import (
     Topic,
 )
 from config.resources.identity import Identity, identity
+from config.resources.topics import Right
 from config.soundness import path_shape, unsound
 
 World = Mapping[Identity, AnyResource]
@@ -56,8 +57,10 @@ def references(resource: AnyResource) -> Iterator[Reference]:
         for i, app in enumerate(resource.shared_with):
             yield Reference(f"$.shared_with[{i}]", Identity("app", app), may_wait=True)
     match resource:
-        case App() | Product() | Topic() | Connection():
+        case App() | Product() | Connection():
             pass
+        case Topic():
+            yield from _of_topic(resource)
         case Device():
             yield Reference("$.product", Identity("product", resource.product))
         case Rule():
@@ -70,6 +73,13 @@ def references(resource: AnyResource) -> Iterator[Reference]:
                 yield Reference("$.backend.data.connection", Identity("connection", resource.backend.data.connection))
         case _:
             assert_never(resource)
+
+
+def _of_topic(topic: Topic) -> Iterator[Reference]:
+    for i, grant in enumerate(topic.grants):
+        yield Reference(f"$.grants[{i}].app", Identity("app", grant.app), may_wait=True)
+    if topic.backlog is not None and topic.backlog.divert_to is not None:
+        yield Reference("$.backlog.divert_to", Identity("topic", topic.backlog.divert_to))
 
 
 def _of_rule(rule: Rule) -> Iterator[Reference]:
@@ -138,13 +148,14 @@ def _broken(name: Identity, resource: AnyResource, reference: Reference, world: 
         return
     if not isinstance(target, AppResource) or not isinstance(resource, AppResource):
         return
-    if target.app != resource.app and resource.app not in target.shared_with:
+    if isinstance(target, Topic):
+        yield from _of_use(name, resource, reference.path, target)
+    elif target.app != resource.app and resource.app not in target.shared_with:
         reason = (
             f"{reference.target} belongs to app {target.app}, which does not share it with app {resource.app} "
             f"(`shared_with: [{resource.app}]` there would)"
         )
         yield Finding(name, reference.path, reason)
-    yield from _misused(name, resource, target)
 
 
 def _nearest(target: Identity, world: World) -> str:
@@ -152,21 +163,24 @@ def _nearest(target: Identity, world: World) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _misused(name: Identity, resource: AppResource, target: AppResource) -> Iterator[Finding]:
-    """A topic whose access or number of partitions does not allow what a rule or task wants of it."""
-    if not isinstance(target, Topic):
-        return
-    if isinstance(resource, Rule) and target.access == "subscribe":
-        i = next(i for i, to in enumerate(resource.to) if to.topic == target.name)
-        reason = f"topic {target.name} has `access: subscribe`, so nothing can be published to it"
-        yield Finding(name, f"$.to[{i}].topic", reason)
-    if isinstance(resource, Task):
-        if target.access == "publish":
-            reason = f"topic {target.name} has `access: publish`, so nothing can be read from it"
-            yield Finding(name, "$.source.topic", reason)
-        if resource.runners > target.partitions:
-            reason = f"more runners ({resource.runners}) than topic {target.name} has partitions ({target.partitions})"
-            yield Finding(name, "$.runners", reason)
+def _of_use(name: Identity, resource: AppResource, path: str, topic: Topic) -> Iterator[Finding]:
+    """A topic whose rights or number of partitions do not allow what is wanted of it."""
+    right: Right = "subscribe" if isinstance(resource, Task) else "publish"
+    if not topic.offers(right):
+        done = "read from" if right == "subscribe" else "published to"
+        yield Finding(name, path, f"topic {topic.name} has `access: {topic.access}`, so nothing can be {done} it")
+    elif not topic.allows(resource.app, right):
+        reason = (
+            f"topic {topic.name} belongs to app {topic.app}, which does not share it with app {resource.app} "
+            f"(`shared_with: [{resource.app}]` there would, or `grants: [{{app: {resource.app}, access: {right}}}]`)"
+        )
+        yield Finding(name, path, reason)
+    if isinstance(resource, Task) and resource.runners > topic.partitions:
+        reason = f"more runners ({resource.runners}) than topic {topic.name} has partitions ({topic.partitions})"
+        yield Finding(name, "$.runners", reason)
+    diverts = topic.backlog is not None and topic.backlog.divert_to is not None
+    if isinstance(resource, Topic) and diverts and topic.name != resource.name:
+        yield Finding(name, path, f"topic {topic.name} itself diverts to another; name one that keeps")
 
 
 def _route_collisions(world: World, new: World) -> list[Finding]:

@@ -10,8 +10,10 @@ from typing import NamedTuple, assert_never
 from config.resources import (
     AnyResource,
     App,
+    BacklogPolicy,
     Connection,
     Device,
+    Grant,
     Product,
     Property,
     Route,
@@ -40,8 +42,10 @@ class Flaw(NamedTuple):
 def unsound(resource: AnyResource) -> Iterator[Flaw]:
     """Everything about a resource that can be told to be wrong without looking at another."""
     match resource:
-        case App() | Device() | Topic() | Connection():
+        case App() | Device() | Connection():
             pass
+        case Topic():
+            yield from _topic(resource)
         case Product():
             yield from _product(resource)
         case Rule():
@@ -71,6 +75,45 @@ def filter_problem(topic_filter: str) -> str:
     if any("+" in level and level != "+" for level in levels):
         return "`+` stands only alone, as a whole level"
     return ""
+
+
+def _topic(topic: Topic) -> Iterator[Flaw]:
+    if topic.replicas != 1:
+        reason = f"the embedded log keeps one copy; a Kafka engine will keep {topic.replicas}, on as many brokers"
+        yield Flaw("$.replicas", reason)
+    if topic.sync_replication:
+        reason = (
+            "the embedded log keeps one copy; a Kafka engine will answer a producer only once every in-sync replica "
+            "has the record (acks=all)"
+        )
+        yield Flaw("$.sync_replication", reason)
+    for i, grant in enumerate(topic.grants):
+        yield from _grant(topic, grant, f"$.grants[{i}]", [other.app for other in topic.grants[:i]])
+    fields = topic.mask.fields if topic.mask is not None else ()
+    for i, field in enumerate(fields):
+        if field in fields[:i]:
+            yield Flaw(f"$.mask.fields[{i}]", f"{field} is masked twice")
+    if topic.backlog is not None:
+        yield from _backlog(topic.name, topic.backlog)
+
+
+def _grant(topic: Topic, grant: Grant, path: str, before: list[str]) -> Iterator[Flaw]:
+    if grant.app in before:
+        yield Flaw(f"{path}.app", f"app {grant.app} has another grant above; write both rights into one")
+    if topic.shares(grant.app):
+        reason = "owns the topic" if grant.app == topic.app else "is in `shared_with`"
+        yield Flaw(f"{path}.app", f"app {grant.app} {reason}, which gives it more than any grant", warning=True)
+    if not set(grant.access.split("+")) <= set(topic.access.split("+")):
+        yield Flaw(f"{path}.access", f"the topic has `access: {topic.access}`, so it cannot grant {grant.access}")
+
+
+def _backlog(name: str, policy: BacklogPolicy) -> Iterator[Flaw]:
+    if policy.action == "divert" and policy.divert_to is None:
+        yield Flaw("$.backlog", "`action: divert` needs `divert_to`, the topic that takes the records meanwhile")
+    if policy.action != "divert" and policy.divert_to is not None:
+        yield Flaw("$.backlog.divert_to", f"goes with `action: divert`, and the action is {policy.action}")
+    if policy.divert_to == name:
+        yield Flaw("$.backlog.divert_to", "a topic cannot divert to itself; name another")
 
 
 def _product(product: Product) -> Iterator[Flaw]:

@@ -7,7 +7,7 @@ from config.resources.devices import Device, Product, Property, Service
 from config.resources.routes import Backend, DataBackend, MockBackend, Route, RouteRequest
 from config.resources.rules import Rule, RuleSource, RuleTarget
 from config.resources.tasks import Field, Task, TaskSource, TaskTarget
-from config.resources.topics import Retention, Topic
+from config.resources.topics import BacklogLimit, BacklogPolicy, Grant, Mask, Retention, Topic
 
 AnyResource = App | Product | Device | Topic | Rule | Connection | Task | Route
 
@@ -16,10 +16,14 @@ __all__ = [
     "App",
     "AppResource",
     "Backend",
+    "BacklogLimit",
+    "BacklogPolicy",
     "Connection",
     "DataBackend",
     "Device",
     "Field",
+    "Grant",
+    "Mask",
     "MockBackend",
     "Product",
     "Property",
