@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from actors.errors import ConfigurationError
-from actors.gateway_route.auth import Apps, authentication
+from actors.gateway_route.auth import authentication
 from actors.gateway_route.backends.base import Backend
 from actors.gateway_route.backends.data import Data
 from actors.gateway_route.backends.mock import Mock
 from actors.gateway_route.counters import RouteCounters, RouteStatistics
-from actors.gateway_route.errors import BAD_REQUEST, METHOD_NOT_ALLOWED, NO_ROUTE, error_of_status, error_response
 from actors.gateway_route.paths import parse_route
-from actors.gateway_route.request_ids import HEADER, RequestIds
 from actors.gateway_route.route import GatewayRoute
 from actors.gateway_route.router import Match, Router, RouteTakenError
+from actors.http_calls.callers import Apps
+from actors.http_calls.errors import BAD_REQUEST, METHOD_NOT_ALLOWED, NO_ROUTE, error_of_status, error_response
+from actors.http_calls.request_ids import HEADER, RequestIds
 from actors.ports import ConnectionLookup, ResultLimits
 from actors.runtime.log_limiter import LogLimiter
 from actors.wire.http.checks import METHODS

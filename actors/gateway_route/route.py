@@ -11,7 +11,7 @@ from actors.gateway_route.admission import Admission, AdmissionFullError
 from actors.gateway_route.auth import Authenticate
 from actors.gateway_route.backends.base import Backend, Call
 from actors.gateway_route.counters import RouteCounters, RouteStatistics
-from actors.gateway_route.errors import (
+from actors.http_calls.errors import (
     BACKEND_TIMEOUT,
     BUSY,
     UNEXPECTED,

@@ -17,7 +17,7 @@ from actors.errors import (
 )
 from actors.gateway_route.backends.base import Call
 from actors.gateway_route.backends.parameters import read_parameters
-from actors.gateway_route.errors import (
+from actors.http_calls.errors import (
     BACKEND_UNAVAILABLE,
     BAD_REQUEST,
     INTERNAL,

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from actors.gateway_route.backends.base import Call
-from actors.gateway_route.errors import BAD_REQUEST, CallRefusedError
+from actors.http_calls.errors import BAD_REQUEST, CallRefusedError
 
 _MAX_FIELDS = 1_000
 _JSON = "application/json"

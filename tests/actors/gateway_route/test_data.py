@@ -20,7 +20,7 @@ from actors.errors import (
 )
 from actors.gateway_route.backends.base import Call
 from actors.gateway_route.backends.data import Data, distinct
-from actors.gateway_route.errors import CallRefusedError
+from actors.http_calls.errors import CallRefusedError
 from actors.ports import QueryResult, ResultLimits
 from actors.runtime.log_limiter import LogLimiter
 from actors.wire.http.messages import Request, Response

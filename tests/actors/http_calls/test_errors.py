@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from actors.gateway_route import errors
+from actors.http_calls import errors
 
 FACTS = Path(__file__).parents[3].parent / "shared" / "facts" / "gateway-errors.csv"
 
