@@ -65,6 +65,18 @@ class RecordTooLargeError(PenstockError):
     """A record is larger than its topic takes."""
 
 
+class MemberFencedError(PenstockError):
+    """The group has thrown this member out, or given its partitions away: nothing of what it said was taken."""
+
+
+class GroupBusyError(PenstockError):
+    """A group has members, and what was asked is refused while it has."""
+
+
+class GroupConflictError(PenstockError):
+    """A group of that name is of another kind, or reads another topic: one group has one kind and one topic."""
+
+
 class ConnectorError(PenstockError):
     """Another system did not do what it was asked: what, where, why, and what to do. Holding and retrying is right."""
 

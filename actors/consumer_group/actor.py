@@ -10,7 +10,16 @@ import trio
 
 from actors.consumer_group.core import GroupCore
 from actors.consumer_group.groups import GroupReference
-from actors.consumer_group.messages import Assignment, Commit, GroupMessage, GroupStatistics, Join, Leave, Watermarks
+from actors.consumer_group.messages import (
+    Assignment,
+    Commit,
+    GroupMessage,
+    GroupStatistics,
+    Join,
+    Leave,
+    MemberStatus,
+    Watermarks,
+)
 from actors.errors import ActorGone, PenstockError
 from actors.ports import OffsetStore
 from actors.records import TopicPartition
@@ -72,7 +81,7 @@ class GroupActor(Actor[GroupMessage]):
             group=self._reference.name,
             topic=self._reference.topic,
             generation=core.generation,
-            members=core.members,
+            members=tuple(MemberStatus(name) for name in core.members),
             partitions=tuple(core.progress(self._watermarks())),
             refused_commits=core.refused_commits,
         )
@@ -89,7 +98,7 @@ class GroupActor(Actor[GroupMessage]):
 
     def _take(self, message: GroupMessage) -> None:
         match message:
-            case Join(member, owned, reply):
+            case Join(member=member, owned=owned, reply=reply):
                 self._core.join(member, owned)
                 self._supersede(member)
                 self._open[member] = reply

@@ -30,7 +30,7 @@ class GroupReference:
     def join(self, member: str, owned: frozenset[int], notify: Callable[[], None]) -> Reply[Assignment]:
         """Say what the member reads; the answer comes once that is to change. One is open for each member at most."""
         reply: Reply[Assignment] = Reply(notify)
-        self._live().submit(Join(member, owned, reply))
+        self._live().submit(Join(member, owned, reply=reply))
         return reply
 
     async def commit(self, member: str, offsets: Mapping[int, int]) -> None:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 from actors.runtime.reply import Reply
+
+GroupKind = Literal["task", "http"]
+"""Who its members are: the runners of a task, or the daemon's one member that hands records out over HTTP."""
+
+
+class Confirmed(NamedTuple):
+    """A position in a partition: everything below `offset` is done, and so are the ranges above it.
+
+    Ranges are half-open (first, next), in order, apart from one another and from `offset`. Where records are done in
+    their order, as a task's are, there are none.
+    """
+
+    offset: int
+    ranges: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +28,13 @@ class Assignment:
     """The partitions a member is to read now; `generation` rises with each change of the group's membership.
 
     Partitions in `appeared` came to the topic after the group had begun: no member has a start of its own to choose
-    there, they are read from their beginning.
+    there, they are read from their beginning. `positions` are the group's own, as stored, for members that keep none.
     """
 
     generation: int
     partitions: frozenset[int]
     appeared: frozenset[int] = frozenset()
+    positions: Mapping[int, Confirmed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +43,15 @@ class Join:
 
     The answer is withheld until the member's partitions are to differ from `owned`, so one Join at most is open for
     each member. A member gives partitions up by leaving them out of its next Join; only then do others get them.
+    A member that is thrown out has its Join failed with MemberFencedError: it reads nothing any more, and may join
+    anew. `generation` is that of its last assignment (0 before the first): whoever claims to own something must have
+    been a member since. `seconds` is the time it has spent by step: its own counters, which only it writes.
     """
 
     member: str
     owned: frozenset[int] = frozenset()
+    generation: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
     reply: Reply[Assignment] = field(default_factory=Reply)
 
 
@@ -42,11 +63,60 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """I am alive; `idle` if I have read all there is, which counts as progress. Every message of a member says so."""
+
+    member: str
+    generation: int
+    idle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
-    """How far I have come: for each partition the next offset to read. Not from an owner: counted and left out."""
+    """How far I have come: for each partition the next offset to read. Not from an owner: counted and left out.
+
+    `generation` is that of the member's last assignment; of a membership that has ended it is fenced.
+    """
 
     member: str
     offsets: Mapping[int, int]
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """These positions are the group's only truth: the answer comes once they are stored and synced.
+
+    Not from an owner, or of a membership that has ended: fails with MemberFencedError, and nothing of it is taken.
+    """
+
+    member: str
+    generation: int
+    positions: Mapping[int, Confirmed]
+    reply: Reply[None] = field(default_factory=Reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Assign nothing until Release: positions are about to be set. Fails with GroupBusyError while there are members.
+
+    With `force` the members are thrown out instead. It ends by itself after `seconds`.
+    """
+
+    force: bool
+    seconds: float
+    reply: Reply[None] = field(default_factory=Reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Read on from these offsets, whatever was confirmed above them; answers once they are stored and synced.
+
+    Without offsets the group goes on as it was.
+    """
+
+    offsets: Mapping[int, int]
+    reply: Reply[None] = field(default_factory=Reply)
 
 
 GroupMessage = Join | Leave | Commit
@@ -54,10 +124,15 @@ GroupMessage = Join | Leave | Commit
 
 @dataclass(frozen=True, slots=True)
 class Watermarks:
-    """The readable offsets of a partition: from `start` up to, not including, `high`."""
+    """The readable offsets of a partition: from `start` up to, not including, `high`; and records per second.
+
+    Rates are moving averages over 10 seconds and over a minute.
+    """
 
     start: int
     high: int
+    rate: float = 0.0
+    rate_minute: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +140,9 @@ class PartitionProgress:
     """One partition as its group sees it.
 
     `committed` is None before anything was committed. `lag` is in messages: those that can still be read and are not
-    yet committed. `member` is empty while nobody reads the partition.
+    yet committed; `confirmed_above` of them are done, but not those before them. `lag_bytes` is their size on disk, and
+    `lag_seconds` the age of the oldest of them: both are sampled from time to time, None before that. Rates are records
+    per second, moving averages over 10 seconds and over a minute. `member` is empty while nobody reads the partition.
     """
 
     partition: int
@@ -73,20 +150,66 @@ class PartitionProgress:
     high_watermark: int
     lag: int
     member: str
+    lag_bytes: int | None = None
+    lag_seconds: float | None = None
+    produce_rate: float = 0.0
+    consume_rate: float = 0.0
+    produce_rate_minute: float = 0.0
+    consume_rate_minute: float = 0.0
+    confirmed_above: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStatus:
+    """A member as its group sees it.
+
+    `last_seen_seconds` ago it last said anything; `last_progress_seconds` ago it moved an offset, or had read all there
+    is. `seconds` is the time it has spent so far by step (fetch, decode, map, write, commit).
+    """
+
+    name: str
+    partitions: tuple[int, ...] = ()
+    last_seen_seconds: float = 0.0
+    last_progress_seconds: float = 0.0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Expulsion:
+    """A member that was thrown out: so many seconds ago, and why."""
+
+    member: str
+    partitions: tuple[int, ...]
+    seconds_ago: float
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class GroupStatistics:
-    """A group as it stands; `refused_commits` counts those from members that did not own the partition."""
+    """A group as it stands.
+
+    `refused_commits` counts those from members that did not own the partition. `rebalances` counts the changes of who
+    reads what within the last minute, `expelled` are the members thrown out last. `drain_seconds` is how long the lag
+    takes to be gone at the present rates; None while it grows, or nothing is known of the rates yet.
+    """
 
     group: str
     topic: str
     generation: int
-    members: tuple[str, ...]
+    members: tuple[MemberStatus, ...]
     partitions: tuple[PartitionProgress, ...]
     refused_commits: int = 0
+    kind: GroupKind = "task"
+    rebalances: int = 0
+    expelled: tuple[Expulsion, ...] = ()
+    drain_seconds: float | None = None
 
     @property
     def lag(self) -> int:
         """Messages that wait, over all partitions."""
         return sum(partition.lag for partition in self.partitions)
+
+    @property
+    def growing(self) -> bool:
+        """Whether there is lag of which no end can be told."""
+        return self.lag > 0 and self.drain_seconds is None

@@ -525,7 +525,7 @@ async def test_the_end_of_the_group_does_not_stop_the_work(autojump_clock: MockC
         await world.until(lambda: len(world.sink.rows) == 2)
         anew = world.new_group()
         nursery.start_soon(anew.run, lambda: None)
-        await world.until(lambda: world.group.statistics().members == ("to-table-0",))
+        await world.until(lambda: [member.name for member in world.group.statistics().members] == ["to-table-0"])
         world.reports[0].report("c")
         await world.until(lambda: task.status().lag == 0)
         assert world.sink.claims == 1
