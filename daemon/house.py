@@ -20,6 +20,7 @@ from actors.runtime.supervisor import Supervisor
 from actors.topic_partition.topic import Topics
 from config.load import resolve_secret
 from config.resources.base import SecretReference
+from daemon.backup import Backup
 from daemon.catalog.catalog import Catalog
 from daemon.catalog.credentials import Credentials
 from daemon.catalog.service import CatalogService
@@ -38,7 +39,7 @@ from daemon.stages.topics import TopicStage
 from daemon.store.model import DeviceStatus, Store
 from daemon.store.sqlite import SqliteStore
 from daemon.topology import Stages, penstock
-from daemon.vault import Vault, open_vault
+from daemon.vault import Vault, key_path, open_vault
 from plugins.api import Host
 from plugins.loader import Connectors, load_connectors
 
@@ -108,8 +109,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     routes = RouteStage(gateway)
     doors = Doors(settings, broker, gateway)
     engine = RunningEngine(
-        data=data,
-        store=ground.store,
+        backup=Backup(data, key_path(settings.instance_key, data), ground.store, connections, topic_stage),
         access=access,
         connections=connections,
         topics=topic_stage,

@@ -98,6 +98,11 @@ async def open_vault(
     return vault
 
 
+def key_path(settings: KeySettings, folder: Path) -> Path | None:
+    """The file of the instance key; None where an environment variable holds it."""
+    return None if settings.env is not None else _path(settings, folder)
+
+
 def _derive(key: bytes, use: bytes) -> bytes:
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=use).derive(key)
 
