@@ -22,10 +22,29 @@ class Listener(_Section, frozen=True, kw_only=True):
     port: Port = 0
 
 
+# A type each, so that a listener keeps its own port where only its host is written.
+class MqttListen(Listener, frozen=True, kw_only=True):
+    """Where devices and apps connect by MQTT."""
+
+    port: Port = 1883
+
+
+class GatewayListen(Listener, frozen=True, kw_only=True):
+    """Where routes are served."""
+
+    port: Port = 8080
+
+
+class ControlListen(Listener, frozen=True, kw_only=True):
+    """Where the control API is served."""
+
+    port: Port = 8090
+
+
 class MqttSettings(_Section, frozen=True, kw_only=True):
     """Bounds of a device's session. Sizes in bytes, times in seconds."""
 
-    listen: Listener = Listener(port=1883)
+    listen: MqttListen = MqttListen()
     connect_timeout: Seconds = 10.0
     write_timeout: Seconds = 60.0
     max_connections: Positive = 20_000
@@ -40,7 +59,7 @@ class MqttSettings(_Section, frozen=True, kw_only=True):
 class GatewaySettings(_Section, frozen=True, kw_only=True):
     """Bounds of a gateway connection and request. Sizes in bytes, times in seconds."""
 
-    listen: Listener = Listener(port=8080)
+    listen: GatewayListen = GatewayListen()
     max_connections: Positive = 10_000
     header_line_bytes: Positive = 32 * 1024
     header_bytes: Positive = 128 * 1024
@@ -59,7 +78,7 @@ class GatewaySettings(_Section, frozen=True, kw_only=True):
 class ControlSettings(_Section, frozen=True, kw_only=True):
     """The control API."""
 
-    listen: Listener = Listener(port=8090)
+    listen: ControlListen = ControlListen()
     max_body_bytes: Positive = 16 * 1024 * 1024
 
 

@@ -2,54 +2,73 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import trio
 
-from actors.errors import ConfigurationError
+from actors.errors import ConfigurationError, StorageError
 from daemon.stages.connections import Connections
 from daemon.stages.topics import TopicStage
 from daemon.store.model import Store
 
-KEY = "instance.key"
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What a backup copies; `key` is where the instance key is, None where it is not in a file."""
+
+    data: Path
+    key: Path | None
+    store: Store
+    connections: Connections
+    topics: TopicStage
+
+    async def into(self, folder: Path) -> Mapping[str, Any]:
+        """Copy metadata, databases of the data folder, topics and the instance key into a new or empty folder.
+
+        Positions are copied before what they are positions in: metadata and databases first, topics last. So none of
+        them lies beyond its copied topic, and what a topic has more is moved when the copy is started. A backup that
+        fails leaves nothing behind.
+
+        Raises:
+            ConfigurationError: the folder is not empty, lies within the data folder's parts, or cannot be written.
+            StorageError, ConnectorError: as the copied parts say.
+        """
+        await trio.to_thread.run_sync(_prepare, folder, self.data)
+        try:
+            return await self._copy(folder)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(_empty, folder)
+            raise
+
+    async def _copy(self, folder: Path) -> Mapping[str, Any]:
+        await self.store.backup_into(folder)
+        copied, left = {}, []
+        for name, embedded in self.connections.embedded().items():
+            path = await embedded.backup_into(folder)
+            if path is None:
+                left.append(name)
+            else:
+                copied[name] = str(path.relative_to(folder))
+        size = await self.topics.backup(folder)
+        has_key = await trio.to_thread.run_sync(_copy_key, self.key, self.data, folder)
+        return {
+            "folder": str(folder),
+            "databases": copied,
+            "left_out": left,
+            "topic_bytes": size,
+            "instance_key": "copied" if has_key else "not in the data folder: keep it yourself",
+        }
 
 
-async def back_up(
-    data: Path, folder: Path, *, store: Store, connections: Connections, topics: TopicStage
-) -> Mapping[str, Any]:
-    """Copy metadata, databases of the data folder, topics and the instance key into a new or empty folder.
-
-    Databases are copied before topics: a position in a copied database then never lies beyond its copied topic, and
-    what a topic has more is moved when the copy is started.
-
-    Raises:
-        ConfigurationError: the folder is not empty, or cannot be written.
-        StorageError, ConnectorError: as the copied parts say.
-    """
-    await trio.to_thread.run_sync(_prepare, folder)
-    copied, left = {}, []
-    for name, embedded in connections.embedded().items():
-        path = await embedded.backup_into(folder)
-        if path is None:
-            left.append(name)
-        else:
-            copied[name] = str(path.relative_to(folder))
-    size = await topics.backup(folder)
-    await store.backup_into(folder)
-    has_key = await trio.to_thread.run_sync(_copy_key, data, folder)
-    return {
-        "folder": str(folder),
-        "databases": copied,
-        "left_out": left,
-        "topic_bytes": size,
-        "instance_key": "copied" if has_key else "not in the data folder: keep it yourself",
-    }
-
-
-def _prepare(folder: Path) -> None:
+def _prepare(folder: Path, data: Path) -> None:
+    if data.resolve().is_relative_to(folder.resolve()):
+        raise ConfigurationError(f"{folder} holds the data folder itself: a backup goes elsewhere")
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         empty = not any(folder.iterdir())
@@ -59,9 +78,25 @@ def _prepare(folder: Path) -> None:
         raise ConfigurationError(f"{folder} is not empty: a backup goes into a new or empty folder")
 
 
-def _copy_key(data: Path, folder: Path) -> bool:
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _copy_key(key: Path | None, data: Path, folder: Path) -> bool:
+    if key is None or not key.resolve().is_relative_to(data.resolve()):
+        return False
+    target = folder / key.resolve().relative_to(data.resolve())
     try:
-        shutil.copy2(data / KEY, folder / KEY)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(key, target)
+        with target.open("rb") as copy:
+            os.fsync(copy.fileno())
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise StorageError(f"{key} cannot be copied to {target}: {error.strerror}") from error
     return True

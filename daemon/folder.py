@@ -31,7 +31,7 @@ def claimed(data: Path) -> Iterator[None]:
         ConfigurationError: it cannot be written, or another daemon holds it.
     """
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(data / "penstock.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ConfigurationError(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-import msgspec
 import trio
 
 from actors.device_session.broker import open_broker
@@ -19,26 +18,28 @@ from actors.directory.directory import Directory
 from actors.gateway_route.gateway import Gateway
 from actors.runtime.supervisor import Supervisor
 from actors.topic_partition.topic import Topics
-from config.load import differences, resolve_secret
+from config.load import resolve_secret
 from config.resources.base import SecretReference
-from config.settings import Settings
+from daemon.backup import Backup
 from daemon.catalog.catalog import Catalog
 from daemon.catalog.credentials import Credentials
 from daemon.catalog.service import CatalogService
 from daemon.control.context import About, Control
+from daemon.device_journal import DeviceJournal, restore
 from daemon.doors import Doors
 from daemon.island import Island
 from daemon.measures import Measures
 from daemon.running import RunningEngine
+from daemon.settings_in_force import SettingsInForce
 from daemon.stages.access import Access
 from daemon.stages.connections import Connections
 from daemon.stages.routes import RouteStage
 from daemon.stages.tasks import TaskStage
 from daemon.stages.topics import TopicStage
-from daemon.store.model import Store
+from daemon.store.model import DeviceStatus, Store
 from daemon.store.sqlite import SqliteStore
 from daemon.topology import Stages, penstock
-from daemon.vault import Vault, open_vault
+from daemon.vault import Vault, key_path, open_vault
 from plugins.api import Host
 from plugins.loader import Connectors, load_connectors
 
@@ -60,7 +61,7 @@ class House:
 class _Ground:
     """What lies beneath the tree."""
 
-    settings: Settings
+    settings: SettingsInForce
     data: Path
     store: Store
     vault: Vault
@@ -70,8 +71,10 @@ class _Ground:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, data: Path) -> AsyncIterator[House]:
+async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool = False) -> AsyncIterator[House]:
     """Open store, key and island, build everything on them, and close them at the end.
+
+    With `reissue_secrets` a key that does not fit is accepted, and every secret forgotten (see `open_vault`).
 
     Raises:
         ConfigurationError: the key or the store cannot be used; says what to do.
@@ -79,22 +82,25 @@ async def opened(settings: Settings, data: Path) -> AsyncIterator[House]:
     """
     store = await SqliteStore.open(data)
     try:
-        vault = await open_vault(store, settings.instance_key, data, os.environ)
+        key = settings.now.instance_key
+        vault = await open_vault(store, key, data, os.environ, reissue=reissue_secrets)
         catalog = Catalog(await store.load_all())
         connectors = await trio.to_thread.run_sync(load_connectors)
         instance = await store.instance()
+        known = await store.load_device_status()
         async with Island() as island:
-            yield _build(_Ground(settings, data, store, vault, catalog, connectors, island), instance.id)
+            yield _build(_Ground(settings, data, store, vault, catalog, connectors, island), instance.id, known)
     finally:
         with trio.CancelScope(shield=True):
             await store.close()
 
 
-def _build(ground: _Ground, instance: str) -> House:
-    settings, catalog, data = ground.settings, ground.catalog, ground.data
+def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> House:
+    settings, catalog, data = ground.settings.now, ground.catalog, ground.data
     credentials = Credentials(catalog, ground.vault, _resolve)
     topics = Topics()
     broker = open_broker(settings.mqtt, Directory(credentials.digest), topics)
+    restore(broker.statuses, known)
     access = Access(broker, credentials)
     connections = Connections(ground.connectors, credentials, Host(data, ground.island), catalog)
     topic_stage = TopicStage(topics, catalog, settings.log, data)
@@ -103,8 +109,7 @@ def _build(ground: _Ground, instance: str) -> House:
     routes = RouteStage(gateway)
     doors = Doors(settings, broker, gateway)
     engine = RunningEngine(
-        data=data,
-        store=ground.store,
+        backup=Backup(data, key_path(settings.instance_key, data), ground.store, connections, topic_stage),
         access=access,
         connections=connections,
         topics=topic_stage,
@@ -125,7 +130,8 @@ def _build(ground: _Ground, instance: str) -> House:
         gateway=doors.gateway,
         mqtt=doors.mqtt,
     )
-    root = penstock(partial(doors.control, control), stages, settings.drain_seconds)
+    devices = partial(DeviceJournal, broker.statuses, ground.store)
+    root = penstock(partial(doors.control, control), devices, stages)
     engine.attach(root)
     return House(root, engine, token)
 
@@ -143,9 +149,9 @@ def _control(ground: _Ground, engine: RunningEngine, instance: str, token: str) 
         instance=instance,
         version=version("penstock"),
         data=ground.data.resolve(),
-        settings={one.path: msgspec.to_builtins(one.value) for one in differences(ground.settings)},
+        settings=ground.settings,
     )
-    return Control(engine, service, about, token, ground.settings.control.max_body_bytes)
+    return Control(engine, service, about, token, ground.settings.now.control.max_body_bytes)
 
 
 def _resolve(reference: SecretReference) -> str:

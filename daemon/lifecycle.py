@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from enum import IntEnum
 from pathlib import Path
@@ -16,12 +18,15 @@ import trio
 from actors.errors import ConfigurationError, PenstockError
 from actors.runtime.child import describe
 from actors.runtime.supervisor import SupervisorFailedError
-from config.load import differences
 from config.settings import Settings
 from daemon import folder, logs, systemd
 from daemon.house import House, opened
+from daemon.settings_in_force import SettingsInForce
 
 log = structlog.get_logger()
+
+# What was cut off has so long to let go of its threads.
+LAST_RESORT_SECONDS = 5.0
 
 
 class ExitCode(IntEnum):
@@ -32,16 +37,17 @@ class ExitCode(IntEnum):
     CONFIGURATION = 78
 
 
-def run(settings: Settings, data: Path, reload: Callable[[], Settings]) -> int:
+def run(settings: Settings, data: Path, reload: Callable[[], Settings], *, reissue_secrets: bool = False) -> int:
     """Serve until SIGTERM or SIGINT, then drain; returns the exit code.
 
-    `reload` reads the settings anew; it is called at SIGHUP. What prevents a start is told in one line.
+    A second signal, or `drain_seconds`, cuts the drain off. `reload` reads the settings anew; it is called at SIGHUP.
+    `reissue_secrets` accepts that the instance key is lost. What prevents a start is told in one line.
     """
     logs.configure(settings.logging)
     failures: list[BaseException] = []
     try:
         with folder.claimed(data):
-            trio.run(_Life(settings, data, reload).serve)
+            trio.run(_Life(settings, data, reload, reissue_secrets=reissue_secrets).serve)
     except* (PenstockError, OSError) as group:
         failures.extend(_leaves(group))
     return _tell(failures) if failures else ExitCode.DRAINED
@@ -65,25 +71,53 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
+class _CutOffError(PenstockError):
+    """The drain did not end in time, or somebody did not want to wait for it."""
+
+
 class _Life:
     """One life of the daemon."""
 
-    def __init__(self, settings: Settings, data: Path, reload: Callable[[], Settings]) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, data: Path, reload: Callable[[], Settings], *, reissue_secrets: bool
+    ) -> None:
+        self._settings = SettingsInForce(settings)
         self._data = data
         self._reload = reload
-        self._drain_seconds = settings.drain_seconds
+        self._reissue_secrets = reissue_secrets
+        self._house: House | None = None
+        self._open = trio.Event()
+        self._running = trio.CancelScope()
+        self._problem = ""
+        self._last_resort = threading.Timer(LAST_RESORT_SECONDS, _end_hard)
+        self._last_resort.daemon = True
 
     async def serve(self) -> None:
-        """Open the house, run its tree until a signal asks for the end."""
+        """Open the house, run its tree until a signal asks for the end.
+
+        Raises:
+            PenstockError: it could not start, a part of it failed for good, or its drain was cut off.
+        """
         _raise_file_limit()
-        async with opened(self._settings, self._data) as house:
-            with ExitStack() as announcement:
+        try:
+            # Signals are taken from the first moment to the last: none of them has its default effect.
+            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._obey_signals, house, nursery.cancel_scope)
-                    await house.root.run(lambda: self._announce(house, announcement))
+                    nursery.start_soon(self._obey, signals, nursery)
+                    await self._keep_house()
                     nursery.cancel_scope.cancel()
+        finally:
+            self._last_resort.cancel()
+        if self._problem:
+            raise _CutOffError(self._problem)
         log.info("daemon ended")
+
+    async def _keep_house(self) -> None:
+        async with opened(self._settings, self._data, reissue_secrets=self._reissue_secrets) as house:
+            self._house = house
+            self._open.set()
+            with ExitStack() as announcement, self._running:
+                await house.root.run(lambda: self._announce(house, announcement))
 
     def _announce(self, house: House, announcement: ExitStack) -> None:
         addresses = house.addresses()
@@ -91,39 +125,55 @@ class _Life:
         log.info("daemon serves", **addresses, data=str(self._data))
         systemd.notify("READY=1")
 
-    async def _obey_signals(self, house: House, scope: trio.CancelScope) -> None:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-            async for number in signals:
-                if number == signal.SIGHUP:
-                    self._read_settings_anew()
-                    continue
-                log.info("daemon drains", signal=signal.Signals(number).name, seconds=self._drain_seconds)
-                systemd.notify("STOPPING=1")
-                house.root.stop()
-                break
-            with trio.move_on_after(self._drain_seconds):
-                async for number in signals:
-                    if number != signal.SIGHUP:
-                        break
-        # A second signal, or the deadline: what has not drained by now is cut off; the log keeps what was acknowledged.
-        log.warning("daemon stops without waiting any longer")
-        scope.cancel()
+    async def _obey(self, signals: AsyncIterator[int], nursery: trio.Nursery) -> None:
+        await self._open.wait()
+        draining = False
+        async for number in signals:
+            if number == signal.SIGHUP:
+                await self._read_settings_anew()
+            elif not draining:
+                draining = True
+                self._drain(signal.Signals(number).name)
+                nursery.start_soon(self._cut_off_later)
+            else:
+                self._cut_off(f"a second {signal.Signals(number).name} came before everything had drained")
 
-    def _read_settings_anew(self) -> None:
-        """Take over what can change while running: logging and the drain's deadline; name what cannot."""
+    def _drain(self, name: str) -> None:
+        assert self._house is not None, "there is a house once it is open"  # noqa: S101
+        log.info("daemon drains", signal=name, seconds=self._settings.now.drain_seconds)
+        systemd.notify("STOPPING=1")
+        self._house.root.stop()
+
+    async def _cut_off_later(self) -> None:
+        seconds = self._settings.now.drain_seconds
+        await trio.sleep(seconds)
+        self._cut_off(f"not everything had drained within drain_seconds ({seconds:g})")
+
+    def _cut_off(self, reason: str) -> None:
+        """End what has not drained by now; topics keep what was acknowledged."""
+        if self._problem:
+            return
+        self._problem = f"cut off: {reason}; what was acknowledged is kept"
+        log.warning("daemon stops without waiting any longer", reason=reason)
+        self._running.cancel()
+        self._last_resort.start()
+
+    async def _read_settings_anew(self) -> None:
+        """Take over what can change while running; name what cannot."""
         try:
-            settings = self._reload()
+            settings = await trio.to_thread.run_sync(self._reload)
         except ConfigurationError as error:
             log.error("settings not read anew", reason=str(error))  # noqa: TRY400 - the text says all
             return
+        reloaded = self._settings.take(settings)
         logs.configure(settings.logging)
-        self._drain_seconds = settings.drain_seconds
-        before = {one.path: one.value for one in differences(self._settings)}
-        after = {one.path: one.value for one in differences(settings)}
-        changed = sorted(path for path in before | after if before.get(path) != after.get(path))
-        live = ("logging.", "drain_seconds")
-        waiting = [path for path in changed if not path.startswith(live)]
-        log.info("settings read anew", changed=changed, need_a_restart=waiting)
+        log.info("settings read anew", changed=reloaded.changed, need_a_restart=reloaded.need_a_restart)
+
+
+def _end_hard() -> None:
+    """A thread that waits for a disk which does not answer cannot be cancelled, and would keep the process for ever."""
+    log.error("daemon ends hard: a disk, or a library in a thread, does not answer")
+    os._exit(ExitCode.FAILED)
 
 
 def _raise_file_limit() -> None:

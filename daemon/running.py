@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
+import trio
 
-from actors.errors import PenstockError
+from actors.errors import ActorGone, PenstockError
 from actors.ports import Column, ConnectionReport
-from actors.runtime.child import ChildState
+from actors.runtime.child import ChildState, describe
 from actors.runtime.supervisor import Supervisor
 from actors.task_runner.task import TaskSupervisor
 from config.resources import Connection
 from config.resources.identity import Identity
-from daemon.backup import back_up
+from daemon.backup import Backup
 from daemon.engine import Change
 from daemon.measures import Measures
 from daemon.metrics import Metric
@@ -25,12 +27,17 @@ from daemon.stages.routes import RouteStage
 from daemon.stages.stage import Stage
 from daemon.stages.tasks import TaskStage
 from daemon.stages.topics import TopicStage
-from daemon.store.model import Store
 
 log = structlog.get_logger()
 
 # What refers to others comes after them; what goes, goes the other way round.
 ORDER = ("app", "product", "device", "topic", "rule", "connection", "task", "route")
+
+# A task's last transaction and a connection's end both have their deadlines; together they take less.
+_CHANGE_SECONDS = 30.0
+# Changes that are followed before others get their turn; and problems that are named in one message.
+_SLICE = 100
+_NAMED = 5
 
 
 class RunningEngine:
@@ -39,8 +46,7 @@ class RunningEngine:
     def __init__(
         self,
         *,
-        data: Path,
-        store: Store,
+        backup: Backup,
         access: Access,
         connections: Connections,
         topics: TopicStage,
@@ -49,8 +55,7 @@ class RunningEngine:
         measures: Measures,
         addresses: Mapping[str, str],
     ) -> None:
-        self._data = data
-        self._store = store
+        self._backup = backup
         self._access = access
         self._connections = connections
         self._topics = topics
@@ -66,15 +71,49 @@ class RunningEngine:
         self._root = root
 
     async def reconcile(self, changes: Sequence[Change]) -> None:
-        """Follow each change; one that cannot be followed is logged and shown, and holds up no other."""
-        for change in sorted(changes, key=_when):
-            try:
-                await self._stages[change.identity.kind].follow(change)
-                if change.identity.kind == "connection" and change.before is not None:
-                    await self._tasks.restart_users(change.identity.name)
-            except PenstockError as error:
-                reason = str(error)
-                log.error("change not followed", resource=str(change.identity), reason=reason)  # noqa: TRY400
+        """Follow each change; one that cannot be followed holds up no other.
+
+        Raises:
+            PenstockError: some could not be followed, which the log tells; all others were.
+        """
+        problems = []
+        for number, change in enumerate(sorted(changes, key=_when)):
+            if number % _SLICE == 0:
+                await trio.lowlevel.checkpoint()
+            problem = await self._try_to_follow(change)
+            if problem:
+                problems.append(f"{change.identity}: {problem}")
+        self._access.settle()
+        if problems:
+            left_out = f" (and {len(problems) - _NAMED} more)" if len(problems) > _NAMED else ""
+            raise PenstockError("; ".join(problems[:_NAMED]) + left_out)
+
+    async def _try_to_follow(self, change: Change) -> str:
+        try:
+            with trio.fail_after(_CHANGE_SECONDS):
+                await self._follow(change)
+        except ActorGone:
+            # A part of the tree is being started anew, or all of it ends: its next life follows the catalog.
+            return ""
+        except trio.TooSlowError:
+            problem = f"it did not come about within {_CHANGE_SECONDS:g} seconds"
+        except PenstockError as error:
+            problem = str(error)
+        except Exception as error:
+            log.exception("change crashed", resource=str(change.identity))
+            return describe(error)
+        else:
+            return ""
+        log.error("change not followed", resource=str(change.identity), reason=problem)
+        return problem
+
+    async def _follow(self, change: Change) -> None:
+        follow = partial(self._stages[change.identity.kind].follow, change)
+        if change.identity.kind == "connection" and self._connections.replaces(change):
+            async with self._tasks.without_users(change.identity.name):
+                await follow()
+        else:
+            await follow()
 
     async def test_connection(self, connection: Connection) -> ConnectionReport:
         """Try a connection whose settings are complete."""
@@ -113,7 +152,7 @@ class RunningEngine:
 
     async def backup(self, folder: Path) -> Mapping[str, Any]:
         """Copy the data folder."""
-        return await back_up(self._data, folder, store=self._store, connections=self._connections, topics=self._topics)
+        return await self._backup.into(folder)
 
     def addresses(self) -> Mapping[str, str]:
         """Bound addresses."""
@@ -124,13 +163,9 @@ class RunningEngine:
         return {"name": "penstock", "children": _shown(self._root) if self._root is not None else []}
 
     def ready(self) -> tuple[bool, str]:
-        """Served is who finds every entry of the tree running."""
-        if self._root is None:
-            return False, "starting"
-        for child in self._root.children():
-            if child.state is not ChildState.RUNNING:
-                return False, f"{child.name}: {child.state.value} {child.reason}".strip()
-        return True, ""
+        """Whether every entry of the tree runs; a resource that failed is shown where one looks at it."""
+        missing = "starting" if self._root is None else _missing(self._root)
+        return not missing, missing
 
     def metrics(self) -> Iterable[Metric]:
         """The numbers of this moment."""
@@ -140,6 +175,20 @@ class RunningEngine:
 def _when(change: Change) -> tuple[int, int]:
     rank = ORDER.index(change.identity.kind)
     return (0, -rank) if change.after is None else (1, rank)
+
+
+def _missing(supervisor: Supervisor) -> str:
+    """The first entry that does not run, and why; resources do not count."""
+    for child in supervisor.children():
+        if child.resource:
+            continue
+        if child.state is not ChildState.RUNNING:
+            return f"{child.name}: {child.state.value} {child.reason}".strip()
+        nested = supervisor.child(child.name)
+        missing = _missing(nested) if isinstance(nested, Supervisor) else ""
+        if missing:
+            return missing
+    return ""
 
 
 def _shown(supervisor: Supervisor) -> list[dict[str, Any]]:

@@ -3,6 +3,10 @@
 import os
 import socket
 
+import structlog
+
+log = structlog.get_logger()
+
 
 def notify(state: str) -> None:
     """Tell the service manager a state such as READY=1 or STOPPING=1; without one there is nothing to do."""
@@ -11,5 +15,10 @@ def notify(state: str) -> None:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]  # an abstract socket
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-        sender.sendto(state.encode(), address)
+    flags = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+    try:
+        with socket.socket(socket.AF_UNIX, flags) as sender:
+            sender.sendto(state.encode(), address)
+    except OSError as error:
+        # A manager that does not listen is no reason to end.
+        log.warning("service manager not notified", state=state, reason=error.strerror)

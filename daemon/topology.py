@@ -1,7 +1,9 @@
 """The supervision tree: what runs, in which order it starts, and who sends to whom.
 
     penstock                 one_for_one
-    |-- control              the control API; started first and stopped last, it may ask anyone, nobody waits on it
+    |-- control              one_for_one   without a limit: however often it crashes, devices do not notice
+    |   `-- api              the control API; started first and stopped last, it may ask anyone, nobody waits on it
+    |-- devices              writes what is known of devices to the metadata store, also what their sessions' ends say
     `-- chain                rest_for_one: whoever fails takes with it what was built on it
         |-- connectors       one_for_one   a holder for each connection
         |-- partitions       one_for_one   an actor for each topic partition
@@ -28,14 +30,17 @@ store, the instance key and the asyncio island lie beneath the tree: `daemon/hou
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from actors.runtime.actor import Child
 from actors.runtime.child import ChildSpec, Strategy
+from actors.runtime.intensity import Intensity
 from actors.runtime.supervisor import Supervisor
 
-# What drains has less time than the whole drain, so that those after it have some left.
+# What drains has less time than a usual drain as a whole, so that those after it have some left.
 _STAGE_SECONDS = 15.0
 
 
@@ -51,10 +56,19 @@ class Stages:
     mqtt: Callable[[], Child]
 
 
-def penstock(control: Callable[[], Child], stages: Stages, drain_seconds: float) -> Supervisor:
-    """The root of the tree."""
-    chain = ChildSpec("chain", lambda: _chain(stages), shutdown=drain_seconds)
-    return Supervisor("penstock", [ChildSpec("control", control), chain])
+def penstock(control: Callable[[], Child], devices: Callable[[], Child], stages: Stages) -> Supervisor:
+    """The root of the tree. How long its drain may take as a whole is for the process to say (`lifecycle.py`)."""
+    entries = [
+        ChildSpec("control", lambda: _control(control)),
+        # Nothing depends on it: it may fail for as long as it likes.
+        ChildSpec("devices", devices, resource=True),
+        ChildSpec("chain", lambda: _chain(stages), shutdown=math.inf),
+    ]
+    return Supervisor("penstock", entries)
+
+
+def _control(api: Callable[[], Child]) -> Supervisor:
+    return Supervisor("control", [ChildSpec("api", api)], intensity=Intensity(limit=sys.maxsize))
 
 
 def _chain(stages: Stages) -> Supervisor:

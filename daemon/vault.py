@@ -90,12 +90,17 @@ async def open_vault(
         if not reissue:
             raise ConfigurationError(
                 f"{_where(settings, folder)} is not the instance key that this store's secrets were made with; "
-                "put the right key back. A key that is lost means re-issue: "
-                "every secret of apps, devices and connections must be given or generated again"
+                "put the right key back. A key that is lost means re-issue: start once with "
+                "`penstock run --reissue-secrets`, then apply every app, device and connection again with its secrets"
             )
         await store.set_key_check(vault.check, forget_secrets=True)
         log.warning("the instance key is a new one: every secret was forgotten and must be issued again")
     return vault
+
+
+def key_path(settings: KeySettings, folder: Path) -> Path | None:
+    """The file of the instance key; None where an environment variable holds it."""
+    return None if settings.env is not None else _path(settings, folder)
 
 
 def _derive(key: bytes, use: bytes) -> bytes:
@@ -139,7 +144,8 @@ def _missing(where: str, *, has_secrets: bool) -> ConfigurationError:
     if has_secrets:
         return ConfigurationError(
             f"{where}, the instance key, is missing, and the store holds secrets made with it; put it back "
-            "(it is part of a backup). A key that is lost means re-issue: every secret must be issued again"
+            "(it is part of a backup). A key that is lost means re-issue: start once with "
+            "`penstock run --reissue-secrets`, then apply every app, device and connection again with its secrets"
         )
     return ConfigurationError(f"{where}, the instance key, is missing; `openssl rand -hex {KEY_BYTES}` makes one")
 

@@ -61,7 +61,9 @@ class GroupActor(Actor[GroupMessage]):
     async def serve(self, started: Callable[[], None]) -> None:
         """Load the offsets, then serve members until sealed; what was committed is stored before the end."""
         stored = await self._store.load_offsets(self._reference.name)
-        committed = {source.partition: offset for source, offset in stored.items()}
+        # A group that reads another topic now may have offsets of the one before, which are kept for a way back.
+        topic = self._reference.topic
+        committed = {source.partition: offset for source, offset in stored.items() if source.topic == topic}
         self._core = GroupCore(len(self._watermarks()), committed)
         self._reference.attach(self.mailbox, self.statistics)
         started()

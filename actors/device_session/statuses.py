@@ -1,7 +1,9 @@
-"""What is known of each device since the daemon started: online or not, its last report, what was rejected."""
+"""What is known of each device: online or not, its last report, what was rejected."""
 
 from __future__ import annotations
 
+import heapq
+import math
 import time
 from collections import deque
 from collections.abc import Collection
@@ -49,22 +51,53 @@ class DeviceView:
 
 
 class DeviceStatus:
-    """One device. It is online exactly while it has a living session; nothing else says so."""
+    """One device. It is online exactly while it has a living session; nothing else says so.
 
-    __slots__ = ("_rejected_reports", "_sessions", "last_report", "reason", "rejected", "reports", "since")
+    `changes` counts what is worth keeping at once (it came, it left, a report was rejected). The marks `kept_...` say
+    up to where the status was kept elsewhere, and when, in seconds of trio's clock.
+    """
+
+    __slots__ = (
+        "_rejected_reports",
+        "_sessions",
+        "changes",
+        "kept_at",
+        "kept_changes",
+        "kept_reports",
+        "last_report",
+        "reason",
+        "rejected",
+        "reports",
+        "since",
+    )
 
     def __init__(self) -> None:
         self._sessions: tuple[LivingSession, ...] = ()
         self._rejected_reports: deque[RejectedReport] | None = None
         self.since: int | None = None
-        self.reason = "never connected since the daemon started"
+        self.reason = "it has never connected"
         self.last_report: int | None = None
         self.reports = 0
         self.rejected = 0
+        self.changes = 0
+        self.kept_changes = 0
+        self.kept_reports = 0
+        self.kept_at = -math.inf
+
+    def restore(self, view: DeviceView) -> None:
+        """Begin with what was known of the device before."""
+        self.since = view.since
+        self.reason = view.reason
+        self.last_report = view.last_report
+        self.reports = self.kept_reports = view.reports
+        self.rejected = view.rejected
+        if view.rejected_reports:
+            self._rejected_reports = deque(view.rejected_reports, maxlen=REJECTED_KEPT)
 
     def joined(self, session: LivingSession) -> None:
         """A session began; only the first of several changes the device from offline to online."""
         if not self._sessions:
+            self.changes += 1
             self.since = milliseconds()
             self.reason = f"connected from {session.address}"
         self._sessions = (*self._sessions, session)
@@ -73,6 +106,7 @@ class DeviceStatus:
         """A session ended; the last one to end says since when and why the device is offline."""
         self._sessions = tuple(other for other in self._sessions if other is not session)
         if not self._sessions:
+            self.changes += 1
             self.since = milliseconds()
             self.reason = reason
 
@@ -80,6 +114,7 @@ class DeviceStatus:
         """Note a report that is not as its product's thing model says; the oldest note goes for the newest."""
         if self._rejected_reports is None:
             self._rejected_reports = deque(maxlen=REJECTED_KEPT)
+        self.changes += 1
         self.rejected += 1
         self._rejected_reports.append(RejectedReport(milliseconds(), topic, reason[:REASON_CHARACTERS]))
 
@@ -99,9 +134,9 @@ class DeviceStatus:
 
 
 class Statuses:
-    """The status of every device that connected since the start; only authenticated devices get one.
+    """The status of every device that ever connected; only authenticated devices get one.
 
-    So there are never more than there are devices, once `retain` is told of each change of them.
+    So there are never more than there are devices, once `forget` is told of each that is deleted.
     """
 
     def __init__(self) -> None:
@@ -118,14 +153,42 @@ class Statuses:
         """The status of `<product>/<device>` for display; one that never connected is offline."""
         return (self._devices.get(device) or DeviceStatus()).view()
 
+    def restore(self, device: str, view: DeviceView) -> None:
+        """What was known of `<product>/<device>` before the daemon started."""
+        self.of(device).restore(view)
+
+    def take_due(self, now: float, *, patience: float, most: int) -> dict[str, DeviceView]:
+        """At most so many statuses that are to be kept now; from then on they count as kept.
+
+        A device that came, left or had a report rejected is due at once, one that only reported (which many do all
+        the time) once its last keeping is `patience` seconds old. Those that were kept longest ago come first.
+        """
+        reported_before = now - patience
+        due = [
+            (status.kept_at, device)
+            for device, status in self._devices.items()
+            if status.changes != status.kept_changes
+            or (status.reports != status.kept_reports and status.kept_at <= reported_before)
+        ]
+        if len(due) > most:
+            due = heapq.nsmallest(most, due)
+        return {device: self._take(device, now) for _, device in due}
+
+    def put_back(self, devices: Collection[str]) -> None:
+        """These could not be kept: they are due again."""
+        for device in devices:
+            status = self._devices.get(device)
+            if status is not None:
+                status.kept_changes = -1
+
+    def _take(self, device: str, now: float) -> DeviceView:
+        status = self._devices[device]
+        status.kept_changes, status.kept_reports, status.kept_at = status.changes, status.reports, now
+        return status.view()
+
     def forget(self, device: str) -> None:
         """The device is deleted."""
         self._devices.pop(device, None)
-
-    def retain(self, devices: Collection[str]) -> None:
-        """Forget all but these `<product>/<device>`."""
-        for device in self._devices.keys() - set(devices):
-            del self._devices[device]
 
 
 def milliseconds() -> int:

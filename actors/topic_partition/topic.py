@@ -24,20 +24,25 @@ class TopicReference:
         self.max_message_bytes = max_message_bytes
         self.gate = Gate(name)
         self.partitions: list[PartitionReference] = []
+        self._in_use = partitions
         self._next = -1
         self.grow(partitions)
 
     def grow(self, partitions: int) -> None:
-        """Have so many partitions; there are never fewer."""
+        """Have so many partitions, there are never fewer; new ones get no records before `use_all`."""
         for number in range(len(self.partitions), partitions):
             self.partitions.append(_unopened(TopicPartition(self.name, number), self.gate))
+
+    def use_all(self) -> None:
+        """The partitions that `grow` added have opened: spread records over all of them."""
+        self._in_use = len(self.partitions)
 
     def partition_for(self, key: bytes | None) -> int:
         """The partition of a key, as Kafka's default partitioner finds it; records without a key go round."""
         if key is None:
-            self._next = (self._next + 1) % len(self.partitions)
+            self._next = (self._next + 1) % self._in_use
             return self._next
-        return partition_for_key(key, len(self.partitions))
+        return partition_for_key(key, self._in_use)
 
 
 class Topics:

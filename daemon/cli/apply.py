@@ -25,7 +25,7 @@ def apply(
     data: DataOption = None,
     url: UrlOption = None,
 ) -> None:
-    """Apply manifests: all of them as one, or, when anything in them is wrong, nothing."""
+    """Apply manifests as one; when anything is wrong, nothing changes."""
     from config.errors import ManifestError
     from config.manifest import load_all
     from daemon.cli.client import connect

@@ -16,7 +16,7 @@ def backup(
     data: DataOption = None,
     url: UrlOption = None,
 ) -> None:
-    """Write a consistent copy; `penstock run --data FOLDER` works on it."""
+    """Write a consistent copy that `penstock run --data` works on."""
     from daemon.cli.client import connect
     from daemon.cli.show import show_fields
 

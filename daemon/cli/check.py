@@ -9,7 +9,10 @@ from daemon.cli.options import FilesOption
 
 
 def check(files: FilesOption) -> None:
-    """Check manifests as `apply` would, without a daemon: what they refer to must be in them."""
+    """Check manifests as `apply` would, without a daemon.
+
+    What they refer to must be in them too.
+    """
     from config.errors import ManifestError
     from config.manifest import load_all
     from config.validate import validate

@@ -72,10 +72,10 @@ def _reachable(address: str) -> str:
 
 
 class _Problem(msgspec.Struct):
-    """The control API's one shape of an error."""
+    """The control API's one shape of an error; the gateway's has no details."""
 
     error_msg: str
-    details: list[dict[str, Any]] = []
+    details: list[dict[str, Any]]
 
 
 class Client:
@@ -174,7 +174,10 @@ class Client:
         try:
             body = msgspec.json.decode(answer.content, type=_Problem)
         except msgspec.DecodeError:
-            return CommandError(f"{self._where} answers {answer.status_code} {answer.reason_phrase}")
+            said = f"{answer.status_code} {answer.reason_phrase}".rstrip()
+            return CommandError(
+                f"{self._where} answers {said}, and not as a control API does; is that the right address?"
+            )
         return RefusedError(body.error_msg, body.details)
 
 

@@ -17,7 +17,7 @@ app = typer.Typer(help="Try connections, and see their tables.", no_args_is_help
 @app.command("test")
 def try_connection(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A connection of the instance.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A connection of the instance.")] = None,
     file: Annotated[
         str | None, typer.Option("--file", "-f", metavar="FILE", help="One that is not applied yet: its manifest.")
     ] = None,
@@ -57,7 +57,7 @@ def _worded(report: dict[str, Any]) -> dict[str, Any]:
 def tables(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A connection of the instance.")],
-    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="Show its columns.")] = None,
+    table: Annotated[str | None, typer.Argument(metavar="TABLE", help="Show its columns.")] = None,
     data: DataOption = None,
     url: UrlOption = None,
 ) -> None:

@@ -20,7 +20,10 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON at the end.")] = False,
     data: DataOption = None,
 ) -> None:
-    """Run the parking lot with simulated sensors over real MQTT, and check at the end that nothing was lost."""
+    """Run the parking lot live, with simulated sensors over real MQTT.
+
+    At the end it checks that nothing was lost; the exit code says so.
+    """
     from actors.errors import PenstockError
     from daemon.demo.run import run_demo
 

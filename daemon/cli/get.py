@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # httpx is slow to import, and `--help` needs none of it
 def get(
     context: typer.Context,
     *,
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="app, product, device, ...")] = None,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A device: PRODUCT/NAME or NAME.")] = None,
+    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="app, product, device, ...")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A device: PRODUCT/NAME or NAME.")] = None,
     output: OutputOption = Output.TABLE,
     data: DataOption = None,
     url: UrlOption = None,

@@ -24,6 +24,14 @@ def run(
             "--config", metavar="FILE", help="Settings; PENSTOCK_SECTION__NAME overrides.", show_default=False
         ),
     ] = None,
+    *,
+    reissue_secrets: Annotated[
+        bool,
+        typer.Option(
+            "--reissue-secrets",
+            help="The instance key is lost: make a new one and forget every secret; each must be issued again.",
+        ),
+    ] = False,
     data: DataOption = None,
 ) -> None:
     """Run the daemon until SIGTERM or Ctrl-C drains it."""
@@ -37,7 +45,7 @@ def run(
     # The whole daemon: imported once it is clear that it can run.
     from daemon import lifecycle
 
-    raise typer.Exit(lifecycle.run(settings, data_folder(context, data), reload))
+    raise typer.Exit(lifecycle.run(settings, data_folder(context, data), reload, reissue_secrets=reissue_secrets))
 
 
 def _settings(config: Path | None) -> Settings:

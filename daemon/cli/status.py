@@ -15,7 +15,7 @@ def status(
     data: DataOption = None,
     url: UrlOption = None,
 ) -> None:
-    """Show instance, version, addresses, and the settings that differ from the defaults."""
+    """Show instance, version, addresses, and what is set differently."""
     from daemon.cli.client import connect
     from daemon.cli.show import show_fields, show_json, show_yaml
 

@@ -11,7 +11,7 @@ from daemon.cli.kinds import path_of
 from daemon.cli.options import DataOption, UrlOption, control_url, data_folder
 
 app = typer.Typer(help="Start and stop tasks.", no_args_is_help=True)
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Tasks.")]
+Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Tasks.")]
 
 
 @app.command()

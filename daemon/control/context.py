@@ -13,9 +13,9 @@ from daemon.engine import Engine
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What does not change while the daemon runs.
+    """Who this instance is.
 
-    `settings` are those that differ from their defaults, by dotted path.
+    `settings` are those in force that differ from their defaults, by dotted path; they may change while it runs.
     """
 
     instance: str

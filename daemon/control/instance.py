@@ -49,7 +49,7 @@ def instance_blueprint(control: Control) -> Blueprint:
                 "version": about.version,
                 "data": str(about.data),
                 "addresses": control.engine.addresses(),
-                "settings": about.settings,
+                "settings": dict(about.settings),
                 "ready": ready,
                 "reason": reason,
                 "resources": control.service.catalog.counts(),

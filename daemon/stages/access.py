@@ -37,6 +37,10 @@ class Access:
             self._put(change.after)
             self._disconnect_changed(change)
 
+    def settle(self) -> None:
+        """After changes: sessions give up what they have no right to any more."""
+        self._broker.sessions.recheck()
+
     def status(self, identity: Identity) -> Mapping[str, Any]:
         """A device's life; the other kinds do not run."""
         if identity.kind != "device":

@@ -50,16 +50,32 @@ class Connections:
     async def follow(self, change: Change) -> None:
         """Build, replace or close; who holds a replaced connector gets its errors and looks it up anew."""
         name = change.identity.name
-        assert self._supervisor is not None, "stages follow changes only while the tree runs"  # noqa: S101
-        if change.before is not None:
-            await self._supervisor.remove(name)
+        if self._supervisor is None:
+            return  # it will be built from the catalog as it is now
+        if change.before is not None and change.after is not None and not self.replaces(change):
+            return
+        await self._supervisor.remove(name)
+        self._problems.pop(name, None)
         if change.after is not None:
             await self._supervisor.add(self._spec(name))
 
+    def replaces(self, change: Change) -> bool:
+        """Whether a change makes another connector of a living one; a new title or other words do not."""
+        match change.before, change.after:
+            case Connection() as before, Connection() as after if change.identity.name in self._living:
+                same = before.connector == after.connector and before.settings == after.settings
+                return bool(change.secrets) or not same
+            case _:
+                return change.before is not None
+
     def status(self, identity: Identity) -> Mapping[str, Any]:
         """Whether the connector stands; whether its system answers is for a test to find out."""
-        problem = self._problems.get(identity.name, "")
-        return {"state": "failed", "reason": problem} if problem else {"state": "ready"}
+        name = identity.name
+        if name in self._living:
+            return {"state": "ready"}
+        child = self._supervisor.status(name) if self._supervisor is not None else None
+        reason = self._problems.get(name) or (child.reason if child is not None else "")
+        return {"state": "failed", "reason": reason} if reason else {"state": "starting"}
 
     async def test(self, connection: Connection) -> ConnectionReport:
         """Try a connection whose settings are complete, with a connector of its own."""

@@ -18,13 +18,18 @@ log = structlog.get_logger()
 
 
 class RouteStage:
-    """Puts routes into the gateway; one that cannot be served is shown as failed, and disturbs no other."""
+    """Puts routes into the gateway; one that cannot be served is shown as failed, and disturbs no other.
+
+    It is tried again with each change of another one: routes that swap their paths get in each other's way only until
+    both have been followed.
+    """
 
     kinds = ("route",)
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._problems: dict[str, str] = {}
+        self._waiting: dict[str, Route] = {}
 
     def load(self, resources: Iterable[AnyResource]) -> None:
         """Serve every route before the first request comes."""
@@ -39,7 +44,10 @@ class RouteStage:
                 self._put(route)
             case _:
                 self._problems.pop(change.identity.name, None)
+                self._waiting.pop(change.identity.name, None)
                 self._gateway.remove_route(change.identity.name)
+        for route in tuple(self._waiting.values()):
+            self._put(route)
 
     def status(self, identity: Identity) -> Mapping[str, Any]:
         """What the route has answered so far."""
@@ -53,7 +61,12 @@ class RouteStage:
         try:
             self._gateway.put_route(route)
         except ConfigurationError as error:
+            if self._problems.get(route.name) != str(error):
+                log.error("route cannot be served", route=route.name, reason=str(error))  # noqa: TRY400 - says all
             self._problems[route.name] = str(error)
-            log.error("route cannot be served", route=route.name, reason=str(error))  # noqa: TRY400 - the text says all
+            self._waiting[route.name] = route
+            # What it was before is not wanted any more, and may be in the way of another.
+            self._gateway.remove_route(route.name)
         else:
             self._problems.pop(route.name, None)
+            self._waiting.pop(route.name, None)

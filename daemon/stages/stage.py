@@ -12,7 +12,9 @@ from daemon.engine import Change
 class Stage(Protocol):
     """Makes what runs follow the resources of some kinds."""
 
-    kinds: tuple[str, ...]
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of its resources."""
 
     async def follow(self, change: Change) -> None:
         """One resource of these kinds has come, changed or gone; it is in the catalog as it is now."""

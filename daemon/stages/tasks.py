@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
+
+import trio
 
 from actors.consumer_group.actor import GroupActor
 from actors.consumer_group.groups import Groups
@@ -59,21 +62,20 @@ class TaskStage:
         """Start, restart or stop; the group is made anew where the task reads another topic."""
         name = change.identity.name
         await self.stop(name)
-        if not _same_source(change.before, change.after):
-            await _living(self._group_supervisor).remove(name)
-            self._groups.discard(name)
         match change.after:
             case Task() as task:
-                if self._groups.get(name) is None:
-                    await _living(self._group_supervisor).add(self._group_spec(task))
+                await self._put_group(task)
                 if task.enabled:
                     await self.start(name)
             case _:
+                await self._remove_group(name)
                 await self._store.delete_offsets(name)
 
     async def start(self, name: str) -> None:
         """Start a task now; one that is parked as failed is started afresh, one that runs is left alone."""
-        supervisor = _living(self._task_supervisor)
+        supervisor = self._task_supervisor
+        if supervisor is None:
+            return  # it will be built from the catalog as it is now
         present = supervisor.status(name)
         if present is not None and present.state is ChildState.RUNNING and not self._task_failed(name):
             return
@@ -82,15 +84,26 @@ class TaskStage:
 
     async def stop(self, name: str) -> None:
         """Stop a task after its last transaction."""
-        await _living(self._task_supervisor).remove(name)
+        if self._task_supervisor is not None:
+            await self._task_supervisor.remove(name)
 
-    async def restart_users(self, connection: str) -> None:
-        """Start the running tasks of a connection anew: its connector is another one."""
-        running = {child.name for child in _living(self._task_supervisor).children()}
-        for task in self._all():
-            if task.target.connection == connection and task.name in running:
-                await self.stop(task.name)
-                await self.start(task.name)
+    @asynccontextmanager
+    async def without_users(self, connection: str) -> AsyncIterator[None]:
+        """Stop the running tasks of a connection after their last transactions; start them again after the block."""
+        children = self._task_supervisor.children() if self._task_supervisor is not None else ()
+        present = {child.name for child in children}
+        users = [one.name for one in self._all() if one.target.connection == connection and one.name in present]
+        try:
+            async with trio.open_nursery() as nursery:
+                for name in users:
+                    nursery.start_soon(self.stop, name)
+            yield
+        finally:
+            # Also when the block has run out of time: a task that nobody stopped shall run.
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + _DRAIN_SECONDS):
+                for task in self._all():
+                    if task.name in users and task.enabled:
+                        await self.start(task.name)
 
     def status(self, identity: Identity) -> Mapping[str, Any]:
         """State, counters, runners, and lag by partition."""
@@ -109,7 +122,9 @@ class TaskStage:
         return {task.name: self._status(task.name) for task in self._all()}
 
     def _status(self, name: str) -> TaskStatus:
-        supervisor = _living(self._task_supervisor)
+        supervisor = self._task_supervisor
+        if supervisor is None:
+            return TaskStatus(TaskState.STARTED)
         child = supervisor.status(name)
         if child is None:
             return TaskStatus(TaskState.STOPPED)
@@ -121,8 +136,25 @@ class TaskStage:
     def _task_failed(self, name: str) -> bool:
         return self._status(name).state is TaskState.FAILED
 
+    async def _put_group(self, task: Task) -> None:
+        supervisor = self._group_supervisor
+        if supervisor is None:
+            return
+        present = self._groups.get(task.name)
+        if present is None or present.topic != task.source.topic or supervisor.status(task.name) is None:
+            await supervisor.remove(task.name)
+            await supervisor.add(self._group_spec(task))
+
+    async def _remove_group(self, name: str) -> None:
+        if self._group_supervisor is not None:
+            await self._group_supervisor.remove(name)
+        self._groups.discard(name)
+
     def _group_spec(self, task: Task) -> ChildSpec:
-        reference = self._groups.get(task.name) or self._groups.add(task.name, task.source.topic)
+        reference = self._groups.get(task.name)
+        if reference is None or reference.topic != task.source.topic:
+            self._groups.discard(task.name)
+            reference = self._groups.add(task.name, task.source.topic)
 
         def watermarks() -> Sequence[Watermarks]:
             return _watermarks(self._topics, reference.topic)
@@ -154,10 +186,6 @@ class TaskStage:
         return [one.resource for one in self._catalog.of_kind("task") if isinstance(one.resource, Task)]
 
 
-def _same_source(before: object, after: object) -> bool:
-    return isinstance(before, Task) and isinstance(after, Task) and before.source.topic == after.source.topic
-
-
 def _watermarks(topics: Topics, name: str) -> list[Watermarks]:
     topic = topics.get(name)
     if topic is None:
@@ -169,8 +197,3 @@ def _watermarks(topics: Topics, name: str) -> list[Watermarks]:
         except ActorGone:
             watermarks.append(Watermarks(0, 0))  # it has never opened: nothing of it can be read yet
     return watermarks
-
-
-def _living(supervisor: Supervisor | None) -> Supervisor:
-    assert supervisor is not None, "stages follow changes only while the tree runs"  # noqa: S101
-    return supervisor

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import trio
 
-from actors.errors import ActorGone, PenstockError
+from actors.errors import ActorGone, PenstockError, StorageError
 from actors.log.backup import copy_partition
 from actors.records import TopicPartition
 from actors.runtime.child import ChildSpec
@@ -50,13 +51,13 @@ class TopicStage:
 
     async def follow(self, change: Change) -> None:
         """Add, reconfigure or remove partitions; those whose topic did not change run on."""
-        match change.before, change.after:
-            case _, None:
-                await self._remove(change.identity.name)
-            case None, Topic():
-                await self._add(change.identity.name)
-            case Topic(), Topic() as after:
-                await self._change(after)
+        if self._supervisor is None:
+            return  # it will be built from the catalog as it is now
+        match change.after:
+            case Topic() as topic:
+                await self._put(self._supervisor, topic)
+            case _:
+                await self._remove(self._supervisor, change.identity.name)
 
     def status(self, identity: Identity) -> Mapping[str, Any]:
         """Offsets, bytes and pressure of each partition, and their sums."""
@@ -64,9 +65,11 @@ class TopicStage:
         if topic is None:
             return {}
         partitions = [partition.statistics() for partition in topic.partitions]
+        reason = "; ".join(dict.fromkeys(self._reasons(topic, partitions)))
+        is_running = all(one.alive and not one.fault for one in partitions)
         return {
-            "state": "running" if all(one.alive and not one.fault for one in partitions) else "failed",
-            "reason": "; ".join(dict.fromkeys(self._reasons(identity.name, partitions))),
+            "state": "running" if is_running else "failed" if reason else "starting",
+            "reason": reason,
             "messages": sum(one.high_watermark - one.start_offset for one in partitions),
             "bytes": sum(one.size for one in partitions),
             "partitions": [asdict(one) for one in partitions],
@@ -79,42 +82,49 @@ class TopicStage:
         return await trio.to_thread.run_sync(_delete_folders, self._folder, name)
 
     async def backup(self, folder: Path) -> int:
-        """Copy every partition up to its high watermark while appends go on; returns the bytes."""
+        """Copy every partition up to its high watermark while appends go on; returns the bytes.
+
+        Raises:
+            StorageError: a partition cannot be read or copied: names it.
+        """
         copied = 0
         for topic in self._topics:
             for partition in topic.partitions:
                 name = str(partition.partition)
+                try:
+                    end = partition.high_watermark
+                except ActorGone as error:
+                    raise StorageError(
+                        f"{name} has not opened, and so cannot be copied; see topic {topic.name}"
+                    ) from error
                 source, target = self._folder / name, folder / FOLDER / name
-                copied += await trio.to_thread.run_sync(copy_partition, source, target, partition.high_watermark)
+                copied += await trio.to_thread.run_sync(copy_partition, source, target, end)
         return copied
 
-    async def _add(self, name: str) -> None:
-        for spec in self._adopt(name):
-            await self._living().add(spec)
-
-    async def _change(self, topic: Topic) -> None:
+    async def _put(self, supervisor: Supervisor, topic: Topic) -> None:
         reference = self._topics.get(topic.name)
         if reference is None:
-            await self._add(topic.name)
+            for spec in self._adopt(topic.name):
+                await supervisor.add(spec)
             return
         present = len(reference.partitions)
         reference.max_message_bytes = topic.max_message_bytes
         for partition in reference.partitions:
-            try:
-                await partition.put(Configure(topic))
-            except ActorGone:
-                continue  # its next life begins with the topic as it is now
+            with suppress(ActorGone):  # its next life begins with the topic as it is now
+                partition.submit(Configure(topic))
         reference.grow(topic.partitions)
         for number in range(present, topic.partitions):
-            await self._living().add(self._spec(reference, number))
+            await supervisor.add(self._spec(reference, number))
+        reference.use_all()
         self._topics.changed()
 
-    async def _remove(self, name: str) -> None:
+    async def _remove(self, supervisor: Supervisor, name: str) -> None:
         reference = self._topics.get(name)
         # Forgotten first: sessions plan anew and leave a topic alone that is about to end.
         self._topics.remove(name)
-        for partition in reference.partitions if reference is not None else ():
-            await self._living().remove(str(partition.partition))
+        async with trio.open_nursery() as nursery:
+            for partition in reference.partitions if reference is not None else ():
+                nursery.start_soon(supervisor.remove, str(partition.partition))
 
     def _adopt(self, name: str) -> list[ChildSpec]:
         topic = self._config(name)
@@ -137,13 +147,11 @@ class TopicStage:
             raise PenstockError(f"there is no topic {name}")
         return stored.resource
 
-    def _living(self) -> Supervisor:
-        assert self._supervisor is not None, "stages follow changes only while the tree runs"  # noqa: S101
-        return self._supervisor
-
-    def _reasons(self, name: str, partitions: list[PartitionStatistics]) -> list[str]:
-        failed = [child for child in self._living().children() if child.name.rpartition("-")[0] == name]
-        return [child.reason for child in failed if child.reason] + [one.fault for one in partitions if one.fault]
+    def _reasons(self, topic: TopicReference, partitions: list[PartitionStatistics]) -> list[str]:
+        names = [str(partition.partition) for partition in topic.partitions]
+        children = [self._supervisor.status(name) for name in names] if self._supervisor is not None else []
+        failures = [child.reason for child in children if child is not None and child.reason]
+        return failures + [one.fault for one in partitions if one.fault]
 
 
 def _delete_folders(folder: Path, topic: str) -> bool:

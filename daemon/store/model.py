@@ -58,9 +58,10 @@ class Instance:
 
 
 class Rejection(NamedTuple):
-    """A report that was refused: when (milliseconds since the epoch) and why."""
+    """A report that was refused: when (milliseconds since the epoch), on which MQTT topic, and why."""
 
     at: int
+    topic: str
     reason: str
 
 
@@ -68,8 +69,8 @@ class Rejection(NamedTuple):
 class DeviceStatus:
     """What was last seen of a device; times are milliseconds since the epoch.
 
-    `since` and `reason` are about being offline: when it was last seen and why it left. `rejections` are the last few
-    of `rejected`, newest last.
+    `since` and `reason` say since when and why it is online or offline. `rejections` are the last few of `rejected`,
+    newest last.
     """
 
     product: str
@@ -79,6 +80,7 @@ class DeviceStatus:
     last_report: int | None = None
     reports: int = 0
     rejected: int = 0
+    online: bool = False
     rejections: tuple[Rejection, ...] = ()
 
 

@@ -218,21 +218,32 @@ def _load_offsets(connection: sqlite3.Connection, group: str) -> dict[TopicParti
 def _load_device_status(connection: sqlite3.Connection) -> list[DeviceStatus]:
     decoder = msgspec.json.Decoder(tuple[Rejection, ...])
     rows = connection.execute(
-        "SELECT rejections, product, device, since, reason, last_report, reports, rejected FROM device_status"
+        "SELECT online, rejections, product, device, since, reason, last_report, reports, rejected FROM device_status"
     )
-    return [replace(DeviceStatus(*row), rejections=decoder.decode(rejections)) for rejections, *row in rows]
+    return [
+        replace(DeviceStatus(*row), online=bool(online), rejections=_rejections(decoder, rejections))
+        for online, rejections, *row in rows
+    ]
+
+
+def _rejections(decoder: msgspec.json.Decoder[tuple[Rejection, ...]], text: str) -> tuple[Rejection, ...]:
+    try:
+        return decoder.decode(text)
+    except msgspec.DecodeError:
+        return ()  # only for people to look at: no reason not to start
 
 
 def _save_device_status(connection: sqlite3.Connection, statuses: Sequence[DeviceStatus]) -> None:
     connection.executemany(
         """
-        INSERT OR REPLACE INTO device_status SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
+        INSERT OR REPLACE INTO device_status SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
         WHERE EXISTS (SELECT 1 FROM resources WHERE kind = 'device' AND name = ?1 || '/' || ?2)
         """,
         [
             (
                 one.product,
                 one.device,
+                one.online,
                 one.since,
                 one.reason,
                 one.last_report,

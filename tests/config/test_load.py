@@ -42,6 +42,15 @@ def test_the_environment_overrides_the_file(file: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("listener", ["mqtt", "gateway", "control"])
+def test_a_listener_keeps_its_own_port_where_only_its_host_is_written(file: Path, listener: str) -> None:
+    """Who opens a listener to the network finds it on the port that the manual names."""
+    file.write_text(f"{listener}:\n  listen: {{host: 0.0.0.0}}\n")
+    opened = Difference(f"{listener}.listen.host", "0.0.0.0", "127.0.0.1")
+    assert differences(load_settings(file, {})) == [opened]
+    assert differences(load_settings(None, {f"PENSTOCK_{listener.upper()}__LISTEN__HOST": "0.0.0.0"})) == [opened]
+
+
 def test_an_empty_file_says_nothing(file: Path) -> None:
     """Comments only: the defaults."""
     file.write_text("# nothing yet\n")

@@ -9,6 +9,7 @@ import itertools
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,20 @@ class PostgresServer:
 
     host: str
     data: Path
-    psql: Any
+    handle: Any
 
     def execute(self, sql: str) -> str:
         """Run SQL as the superuser, outside whatever the test does."""
-        return self.psql(sql)
+        return self.handle.psql(sql)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Nobody answers until the end of the block; clients that were connected are cut off."""
+        self.handle.stop()
+        try:
+            yield
+        finally:
+            self.handle.start()
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ class PostgresDatabase:
 
     def execute(self, sql: str) -> str:
         """Run SQL in it as the superuser."""
-        return self.server.psql(f"\\connect {self.name}\n{sql}")
+        return self.server.handle.psql(f"\\connect {self.name}\n{sql}")
 
 
 @pytest.fixture(scope="session", name="postgres_server")
@@ -55,7 +65,7 @@ def fixture_postgres_server() -> Iterator[PostgresServer]:
     server = pgserver.get_server(folder / "data", cleanup_mode="delete")
     try:
         server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
-        yield PostgresServer(str(server.get_postmaster_info().socket_dir), folder / "data", server.psql)
+        yield PostgresServer(str(server.get_postmaster_info().socket_dir), folder / "data", server)
     finally:
         server.cleanup()
         folder.rmdir()

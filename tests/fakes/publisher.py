@@ -6,10 +6,36 @@ import json
 import socket
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from actors.wire.mqtt import encode
 from actors.wire.mqtt.packets import Puback
 from actors.wire.mqtt.reader import PacketReader
+from tests.fakes.numbered import SECRET
+
+
+@contextmanager
+def publishers(address: tuple[str, int], acknowledged: dict[str, int]) -> Iterator[list[WindowPublisher]]:
+    """One publisher for each device, going on after what it has acknowledged.
+
+    At the end of the block they stop once all is acknowledged, or the daemon is gone; `acknowledged` says how far each
+    came.
+    """
+    crowd = [WindowPublisher(address, device, SECRET, first=last + 1) for device, last in acknowledged.items()]
+    for publisher in crowd:
+        publisher.start()
+    try:
+        yield crowd
+    finally:
+        for publisher in crowd:
+            publisher.stopping.set()
+        for publisher in crowd:
+            publisher.join(30)
+            acknowledged[publisher.name] = publisher.acknowledged
+    for publisher in crowd:
+        assert not publisher.is_alive(), f"{publisher.name} waits for an acknowledgement that does not come"
+        assert publisher.problem == "", f"{publisher.name}: {publisher.problem}"
 
 
 class WindowPublisher(threading.Thread):
@@ -29,14 +55,16 @@ class WindowPublisher(threading.Thread):
         self.acknowledged = first - 1
         self.stopping = threading.Event()
         self.problem = ""
+        self.broken = ""
+        """How the connection ended, where it was not the publisher who ended it."""
 
     def run(self) -> None:
         try:
             with socket.create_connection(self._address, timeout=10) as connection:
                 self._connect(connection)
                 self._publish(connection)
-        except OSError:
-            pass  # the daemon was killed: that is the point
+        except OSError as error:
+            self.broken = str(error) or type(error).__name__
 
     def _connect(self, connection: socket.socket) -> None:
         packet = encode.connect(self._device, username=f"sensor/{self._device}", password=self._secret.encode())
@@ -52,6 +80,7 @@ class WindowPublisher(threading.Thread):
                 connection.sendall(self._fill())
             data = connection.recv(4096)
             if not data:
+                self.broken = "the daemon closed the connection"
                 return
             for packet in reader.feed(data):
                 assert isinstance(packet, Puback)

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from pathlib import Path
+from typing import NamedTuple
 
 BATCH_HEAD = struct.Struct(">qiibIhiqqqhii")
 
 
-def read_topic(data: Path, topic: str) -> list[list[tuple[int, str, int]]]:
-    """For each partition the (offset, deviceId, seq) of its records; offsets must be continuous from 0."""
-    folders = sorted(data.rglob(f"{topic}-[0-9]*"), key=lambda folder: int(folder.name.rsplit("-", 1)[1]))
-    return [_read_partition(folder) for folder in folders if folder.is_dir()]
+class FileRecord(NamedTuple):
+    """One record as it lies on disk."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: dict[str, bytes | None]
 
 
-def _read_partition(folder: Path) -> list[tuple[int, str, int]]:
-    records = []
-    for segment in sorted(folder.glob("*.log")):
-        for offset, value in read_segment(segment.read_bytes()):
-            report = json.loads(value)
-            records.append((offset, report["deviceId"], report["seq"]))
-    assert [offset for offset, _, _ in records] == list(range(len(records)))
-    return records
+def read_topic(data: Path, topic: str) -> list[list[FileRecord]]:
+    """The records of each partition that has a folder under `data`, by partition."""
+    folders = [folder for folder in data.rglob(f"{topic}-*") if folder.name[len(topic) + 1 :].isdigit()]
+    return [_read_partition(folder) for folder in sorted(folders, key=_number)]
 
 
-def read_segment(content: bytes) -> list[tuple[int, bytes]]:
-    """Offset and value of every record of a segment file."""
-    position, records = 0, []
+def _number(folder: Path) -> int:
+    return int(folder.name.rsplit("-", 1)[1])
+
+
+def _read_partition(folder: Path) -> list[FileRecord]:
+    return [record for segment in sorted(folder.glob("*.log")) for record in read_segment(segment.read_bytes())]
+
+
+def read_segment(content: bytes) -> list[FileRecord]:
+    """Every record of a segment file; it must end with a whole batch."""
+    records: list[FileRecord] = []
+    position = 0
     while position < len(content):
         head = BATCH_HEAD.unpack_from(content, position)
         base, length, magic, count = head[0], head[1], head[3], head[12]
@@ -35,18 +43,30 @@ def read_segment(content: bytes) -> list[tuple[int, bytes]]:
         end, cursor = position + 12 + length, position + BATCH_HEAD.size
         for _ in range(count):
             size, cursor = _varint(content, cursor)
-            next_record = cursor + size
-            cursor += 1  # attributes
-            _, cursor = _varint(content, cursor)  # timestamp delta
-            delta, cursor = _varint(content, cursor)
-            key_size, cursor = _varint(content, cursor)
-            cursor += max(key_size, 0)
-            value_size, cursor = _varint(content, cursor)
-            records.append((base + delta, content[cursor : cursor + value_size]))
-            cursor = next_record
+            records.append(_record(content, cursor, base))
+            cursor += size
         assert cursor == end
         position = end
     return records
+
+
+def _record(content: bytes, cursor: int, base: int) -> FileRecord:
+    cursor += 1  # attributes
+    _, cursor = _varint(content, cursor)  # timestamp delta
+    delta, cursor = _varint(content, cursor)
+    key, cursor = _bytes(content, cursor)
+    value, cursor = _bytes(content, cursor)
+    count, cursor = _varint(content, cursor)
+    headers: dict[str, bytes | None] = {}
+    for _ in range(count):
+        name, cursor = _bytes(content, cursor)
+        headers[(name or b"").decode()], cursor = _bytes(content, cursor)
+    return FileRecord(base + delta, key, value, headers)
+
+
+def _bytes(content: bytes, position: int) -> tuple[bytes | None, int]:
+    size, position = _varint(content, position)
+    return (None, position) if size < 0 else (content[position : position + size], position + size)
 
 
 def _varint(content: bytes, position: int) -> tuple[int, int]:

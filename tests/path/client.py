@@ -19,7 +19,7 @@ class MqttClient:
     def __init__(
         self, address: tuple[str, int], username: str, password: str, *, keep_alive: int = 60, window: int = 20
     ) -> None:
-        client_id = username.rpartition("/")[2]
+        self.name = username.rpartition("/")[2]
         self._address = address
         self._keep_alive = keep_alive
         self._connected = threading.Event()
@@ -28,7 +28,7 @@ class MqttClient:
         self.disconnects: list[str] = []
         self.acknowledged: list[float] = []
         """When each report was acknowledged, in seconds of the monotonic clock."""
-        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id)
+        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=self.name)
         self.client.max_inflight_messages_set(window)
         self.client.username_pw_set(username, password)
         self.client.on_connect = lambda *_: self._connected.set()

@@ -37,10 +37,11 @@ CREATE TABLE offsets (
     PRIMARY KEY (consumer_group, topic, partition)
 ) STRICT, WITHOUT ROWID;
 
--- What was last seen of a device; `rejections` is a JSON list of [milliseconds, reason], newest last.
+-- What was last seen of a device; `rejections` is a JSON list of [milliseconds, topic, reason], newest last.
 CREATE TABLE device_status (
     product     TEXT NOT NULL,
     device      TEXT NOT NULL,
+    online      INTEGER NOT NULL CHECK (online IN (0, 1)),
     since       INTEGER,
     reason      TEXT NOT NULL,
     last_report INTEGER,

@@ -198,3 +198,11 @@ def test_the_registry_knows_groups_by_name() -> None:
     groups.discard("task")
     groups.discard("task")
     assert groups.get("task") is None
+
+
+async def test_a_group_that_reads_another_topic_begins_anew(autojump_clock: MockClock) -> None:
+    """Offsets that were committed in another topic say nothing about the partitions of this one."""
+    world = World()
+    world.store.offsets["task"] = {TopicPartition("before", 0): 70, TopicPartition("topic", 1): 30}
+    async with world.running() as actor:
+        assert [partition.committed for partition in actor.statistics().partitions] == [None, 30, None, None]

@@ -53,7 +53,10 @@ def fake_control(data: Path) -> Iterator[FakeControl]:
             if self.headers.get("Authorization") != "Bearer local-token":
                 self.reply(401, {"error_code": "APIC.0301", "error_msg": "no", "request_id": "1", "details": []})
                 return
-            missing = (404, {"error_code": "APIC.0101", "error_msg": f"there is no {self.path}", "request_id": "1"})
+            missing = (
+                404,
+                {"error_code": "APIC.0101", "error_msg": f"there is no {self.path}", "request_id": "1", "details": []},
+            )
             self.reply(*control.answers.get((self.command, self.path), missing))
 
         def reply(self, status: int, value: Any) -> None:

@@ -94,7 +94,9 @@ def test_what_is_no_url_is_a_usage_error(penstock: Penstock, monkeypatch: pytest
         ((200, b"<html>"), 3, "does not answer as a control API does"),
         ((409, {"error_msg": "in use", "details": [{"path": "task t", "reason": "refers to it"}]}), 1,
          "penstock: in use\n  task t: refers to it\n"),
-        ((400, {"error_msg": "no"}), 1, "penstock: no\n"),
+        ((400, {"error_msg": "no", "details": []}), 1, "penstock: no\n"),
+        ((404, {"error_code": "APIC.0101", "error_msg": "The API does not exist", "request_id": "r"}), 1,
+         "answers 404 Not Found, and not as a control API does; is that the right address?"),
         ((400, [1]), 1, "answers 400 Bad Request"),
     ],
 )  # fmt: skip

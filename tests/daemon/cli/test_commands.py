@@ -400,8 +400,8 @@ def test_settings_that_went_wrong_are_told_to_the_running_daemon_as_a_configurat
     """What `run` hands over to be called at SIGHUP raises what the daemon is prepared for."""
     handed_over: list[Callable[[], Settings]] = []
 
-    def serve(settings: Settings, data: Path, reload: Callable[[], Settings]) -> int:
-        assert (settings.drain_seconds, data) == (5.0, Path("elsewhere"))
+    def serve(settings: Settings, data: Path, reload: Callable[[], Settings], *, reissue_secrets: bool) -> int:
+        assert (settings.drain_seconds, data, reissue_secrets) == (5.0, Path("elsewhere"), False)
         handed_over.append(reload)
         return 0
 

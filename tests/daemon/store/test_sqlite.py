@@ -91,7 +91,17 @@ async def test_offsets(store: SqliteStore) -> None:
 
 async def test_device_status_is_kept_for_resources_only(store: SqliteStore) -> None:
     """A batch saves what is known, and a late word about a deleted device leaves nothing behind."""
-    seen = DeviceStatus("lot", "1", 1, "keep alive ran out", 2, 3, 1, (Rejection(5, "status: not in enum"),))
+    seen = DeviceStatus(
+        product="lot",
+        device="1",
+        since=1,
+        reason="it came",
+        last_report=2,
+        reports=3,
+        rejected=1,
+        online=True,
+        rejections=(Rejection(5, "lot/out/1", "status: not in enum"),),
+    )
     await store.apply([DEVICE])
     await store.save_device_status([seen, DeviceStatus("lot", "gone")])
     assert await store.load_device_status() == [seen]
