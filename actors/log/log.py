@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from actors.log.disk import Disk, write_all
 from actors.log.reader import LogView
 from actors.log.recovery import recover
 from actors.log.recovery_point import RecoveryPoint
-from actors.log.retention import expired, wholly_expired
+from actors.log.retention import Keep, expired, surplus, wholly_expired
 from actors.log.segment import ActiveSegment, Segment, written
 from actors.log.space import SpaceReserve, probe
 
@@ -68,7 +69,7 @@ class Log:
         self._active: ActiveSegment = recovered.active
         self._point = RecoveryPoint(folder, self._disk)
         self.next_offset = self._active.next_offset
-        self._synced = (self._active.size, self._active.next_offset)
+        self._synced = self._active.mark()
         self._fault = ""
         self._retry_at = 0.0
         self._roll_due = False
@@ -99,7 +100,7 @@ class Log:
     @property
     def unsynced(self) -> bool:
         """Whether something was appended that is not synced yet."""
-        return self._synced[1] != self.next_offset
+        return self._synced.next_offset != self.next_offset
 
     def append(self, batches: Sequence[Batch], *, sync: bool, now: float) -> None:
         """Write batches that continue at `next_offset`; with `sync` they are on disk when this returns.
@@ -161,25 +162,48 @@ class Log:
                 raise self._write_failed(error) from error
         return self._active.base_offset
 
-    def retain(self, now: float, hours: int, max_bytes: int | None) -> int:
+    def retain(self, now: float, hours: int, max_bytes: int | None, protected: float = math.inf) -> int:
         """Delete what is kept no longer; returns how many segments went. `now` in seconds since the epoch.
+
+        No segment that holds an offset from `protected` on is deleted.
 
         Raises:
             StorageError: as the disk says.
         """
-        if wholly_expired(self._active, now, hours) and not self._fault:
+        if wholly_expired(self._active, now, hours) and not self._fault and self.next_offset <= protected:
             self.roll()
-        count = expired(self.view.segments, now, hours, max_bytes)
+        count = expired(self.view.segments, now, hours, max_bytes, protected)
         for _ in range(count):
-            segment, self._closed = self._closed[0], self._closed[1:]
-            self._closed_bytes -= segment.size
-            self.view = self._look()
-            try:
-                segment.delete(self._disk)
-            except OSError as error:
-                raise StorageError(f"{segment.path} cannot be deleted: {error.strerror}") from error
+            segment = self._delete_oldest()
             log.info("Deleted a segment that is kept no longer", file=str(segment.path), bytes=segment.size)
         return count
+
+    def trim(self, now: float, keep: Keep) -> int:
+        """Delete whole segments that hold nothing of what is to be kept; returns how many went.
+
+        `now` is in seconds since the epoch. A segment being written that is older than all that is kept is closed
+        first.
+
+        Raises:
+            StorageError: as the disk says.
+        """
+        newest = self._active.max_timestamp
+        if keep.seconds is not None and newest is not None and newest < (now - keep.seconds) * 1000 and not self._fault:
+            self.roll()
+        count = surplus(self.view.segments, self.next_offset, now, keep)
+        for _ in range(count):
+            self._delete_oldest()
+        return count
+
+    def _delete_oldest(self) -> Segment:
+        segment, self._closed = self._closed[0], self._closed[1:]
+        self._closed_bytes -= segment.size
+        self.view = self._look()
+        try:
+            segment.delete(self._disk)
+        except OSError as error:
+            raise StorageError(f"{segment.path} cannot be deleted: {error.strerror}") from error
+        return segment
 
     def close(self) -> None:
         """Sync, and complete the indexes.
@@ -190,7 +214,7 @@ class Log:
         self.sync()
         try:
             self._active.seal(self._disk)
-            self._point.move(self._synced[1], sync=True)
+            self._point.move(self._synced.next_offset, sync=True)
         except OSError as error:
             raise StorageError(f"{self.folder}: the log cannot be closed cleanly: {error.strerror}") from error
 
@@ -204,7 +228,7 @@ class Log:
             self._closed = (*self._closed, sealed)
             self._closed_bytes += sealed.size
         self._active = active
-        self._synced = (0, self.next_offset)
+        self._synced = active.mark()
         self.view = self._look()
 
     def _sync_file(self) -> None:
@@ -246,7 +270,7 @@ class Log:
         return AppendRefusedError(self._fault)
 
     def _sync_failed(self, error: OSError) -> StorageError:
-        lost = self._synced[1]
+        lost = self._synced.next_offset
         message = f"{self._active.path}: fdatasync failed: {error.strerror}; what was not synced is given up"
         self._refuse(message)
         if lost != self.next_offset:
@@ -256,7 +280,7 @@ class Log:
                 first_offset=lost,
                 next_offset=self.next_offset,
             )
-        self._active.revert(*self._synced)
+        self._active.revert(self._synced)
         self.view = self._look()
         self._roll_due = True
         try:

@@ -49,7 +49,8 @@ class Mailbox(Generic[M]):
     """A queue of messages for one owner, bounded by weight.
 
     A message heavier than the whole capacity is taken when the mailbox is empty. Senders are served in the order in
-    which they came. `seal` ends intake but lets the owner finish what lies here; `close` ends everything.
+    which they came. `seal` ends intake but lets the owner finish what lies here; `close` ends everything. While some
+    messages are on `hold`, the others pass them by.
     """
 
     def __init__(self, name: str, capacity: int, weigh: Callable[[M], int] = one) -> None:
@@ -58,6 +59,8 @@ class Mailbox(Generic[M]):
         self._weigh = weigh
         self._queue: deque[M] = deque()
         self._line: deque[_Place[M]] = deque()
+        self._held: Callable[[M], bool] | None = None
+        self._passing: deque[M] = deque()
         self._arrival = trio.lowlevel.ParkingLot()
         self._depth = 0
         self._high_water = 0
@@ -79,6 +82,9 @@ class Mailbox(Generic[M]):
         weight = self._weigh(message)
         if self._sealed:
             raise ActorGone(self.name)
+        if self._held is not None and not self._held(message):
+            self._pass(message)
+            return True
         if self._line or not self._fits(weight):
             return False
         self._accept(message, weight)
@@ -126,36 +132,66 @@ class Mailbox(Generic[M]):
             trio.EndOfChannel: the mailbox is sealed and empty.
         """
         await self._wait_message()
+        self._taken += 1
+        if self._passing:
+            return self._passing.popleft()
         message = self._queue.popleft()
         self._depth -= self._weigh(message)
-        self._taken += 1
         self._admit_line()
         return message
 
     async def get_all(self) -> list[M]:
-        """Take everything that lies here, waiting for at least one message.
+        """Take everything that lies here and is not on hold, waiting for at least one message.
 
         Raises:
             trio.EndOfChannel: the mailbox is sealed and empty.
         """
         await self._wait_message()
-        messages = list(self._queue)
+        return self._take_passing() if self._held is not None else self.get_all_nowait()
+
+    def get_all_nowait(self) -> list[M]:
+        """Take everything that lies here, also what is on hold; perhaps nothing."""
+        messages = self._take_passing() + list(self._queue)
+        self._taken += len(self._queue)
         self._queue.clear()
         self._depth = 0
-        self._taken += len(messages)
         self._admit_line()
         return messages
+
+    def hold(self, held: Callable[[M], bool] | None) -> None:
+        """Hand out no message of which `held` says True, until told otherwise with None.
+
+        The others pass by, whatever the mailbox weighs meanwhile: they are meant to be few, from senders that wait for
+        their answers. To seal the mailbox ends the hold.
+        """
+        self._held = held
+        if held is None:
+            if self._queue:
+                self._arrival.unpark_all()
+            return
+        for message in [message for message in self._queue if not held(message)]:
+            self._depth -= self._weigh(message)
+            self._pass(message)
+        self._queue = deque(message for message in self._queue if held(message))
+        for place in [place for place in self._line if not held(place.message)]:
+            self._line.remove(place)
+            self._pass(place.message)
+            if place.admitted is not None:
+                place.admitted.set()
+        self._admit_line()
 
     def seal(self) -> None:
         """Take nothing new; what lies here or stands in line is still handed out, then `get` says EndOfChannel."""
         self._sealed = True
+        self.hold(None)
         if not self._queue:
             self._arrival.unpark_all()
 
     def close(self) -> list[M]:
         """Take and hand out nothing more; returns what was left, whoever waited in `put` gets ActorGone."""
         self._sealed = True
-        left = list(self._queue)
+        left = [*self._passing, *self._queue]
+        self._passing.clear()
         self._queue.clear()
         self._depth = 0
         for place in self._line:
@@ -176,7 +212,7 @@ class Mailbox(Generic[M]):
             depth=self._depth,
             capacity=self._capacity,
             high_water=self._high_water,
-            messages=len(self._queue),
+            messages=len(self._queue) + len(self._passing),
             in_line=len(self._line),
             waited=self._waited + standing,
             taken=self._taken,
@@ -184,6 +220,17 @@ class Mailbox(Generic[M]):
 
     def _fits(self, weight: int) -> bool:
         return self._depth + weight <= self._capacity or not self._queue
+
+    def _pass(self, message: M) -> None:
+        self._passing.append(message)
+        if self._arrival:
+            self._arrival.unpark()
+
+    def _take_passing(self) -> list[M]:
+        messages = list(self._passing)
+        self._taken += len(messages)
+        self._passing.clear()
+        return messages
 
     def _accept(self, message: M, weight: int) -> None:
         self._queue.append(message)
@@ -204,10 +251,13 @@ class Mailbox(Generic[M]):
                 place.admitted.set()
 
     async def _wait_message(self) -> None:
-        if self._queue:
+        if self._has_message():
             # A checkpoint even when there is something: the other senders of this turn get their messages in too.
             await trio.lowlevel.checkpoint()
-        while not self._queue:
+        while not self._has_message():
             if self._sealed:
                 raise trio.EndOfChannel
             await self._arrival.park()
+
+    def _has_message(self) -> bool:
+        return bool(self._passing) or (bool(self._queue) and self._held is None)

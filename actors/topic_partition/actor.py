@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, assert_never
+from typing import Protocol, TypeVar, assert_never
 
 import structlog
 import trio
@@ -17,11 +17,14 @@ from actors.errors import ActorGone, AppendRefusedError, PenstockError, StorageE
 from actors.log.batch import Batch
 from actors.log.disk import Disk
 from actors.log.log import Log, LogLimits
+from actors.log.retention import Keep
 from actors.records import TopicPartition
 from actors.runtime.actor import Actor, fail_replies
 from actors.runtime.mailbox import Mailbox
+from actors.runtime.reply import Reply
 from actors.topic_partition import core
-from actors.topic_partition.messages import Append, Configure, PartitionMessage, Retain, Roll, weigh
+from actors.topic_partition.gate import GateState
+from actors.topic_partition.messages import Append, Configure, PartitionMessage, Retain, Roll, Trim, Trimmed, weigh
 from actors.topic_partition.reference import PartitionReference
 from actors.topic_partition.topic import TopicReference
 from config.resources import Topic
@@ -30,6 +33,11 @@ from config.settings import LogSettings
 logger = structlog.get_logger()
 
 T = TypeVar("T")
+
+
+class _Asked(Protocol[T]):
+    @property
+    def reply(self) -> Reply[T]: ...
 
 
 class PartitionActor(Actor[PartitionMessage]):
@@ -70,13 +78,21 @@ class PartitionActor(Actor[PartitionMessage]):
         log = await self._in_thread(self._open)
         self._reference.publish(log)
         self._topic.partitions[self.partition.partition] = self._reference
+        unwatch = self._topic.gate.watch(self._heed_gate)
+        self._heed_gate()
         started()
         try:
             await self._work(log)
             await self._in_thread(log.close)
         finally:
+            unwatch()
             fail_replies(self._in_hand, ActorGone(self.name))
             self._reference.end()
+
+    def _heed_gate(self) -> None:
+        """Throttled, take no appends: they lie in the mailbox, and who brings more stands in line."""
+        if not self.mailbox.sealed:
+            self.mailbox.hold(_is_append if self._topic.gate.state is GateState.THROTTLED else None)
 
     async def _work(self, log: Log) -> None:
         retain_at = trio.current_time() + self._settings.retention_interval
@@ -103,6 +119,8 @@ class PartitionActor(Actor[PartitionMessage]):
                 await self._answer(log, step, log.roll)
             case Retain():
                 await self._answer(log, step, partial(self._retain, log))
+            case Trim(keep, consumed):
+                await self._answer(log, step, partial(self._trim, log, keep, consumed))
             case Configure(topic):
                 self._config = topic
                 step.reply.set(None)
@@ -123,7 +141,7 @@ class PartitionActor(Actor[PartitionMessage]):
                 self._reference.publish(log)
                 fail_replies(appends, error)
                 if not isinstance(error, AppendRefusedError):
-                    await self._fail_waiting(error)
+                    self._fail_waiting(error)
                 return
             counters.commits += 1
             counters.appended += log.next_offset - offset
@@ -157,10 +175,8 @@ class PartitionActor(Actor[PartitionMessage]):
         return kept
 
     def _write(self, log: Log, batches: Sequence[Batch]) -> None:
-        limit = core.segment_limit(self._settings.segment_bytes, self._config.retention.bytes)
-        segment = _state(log)
-        now = self._clock()
-        if core.is_full(segment, batches, limit) or core.is_old(segment, now, self._settings.segment_seconds):
+        bounds, segment, now = self._bounds(), _state(log), self._clock()
+        if core.is_full(segment, batches, bounds) or core.is_old(segment, now, bounds.seconds):
             log.roll()
         log.append(batches, sync=self._config.sync, now=now)
 
@@ -168,12 +184,12 @@ class PartitionActor(Actor[PartitionMessage]):
         refused = sum(len(message.records) for message in messages if isinstance(message, Append))
         self._reference.counters.refused += refused
 
-    async def _fail_waiting(self, error: StorageError) -> None:
+    def _fail_waiting(self, error: StorageError) -> None:
         """Fail the appends that waited behind a failed sync: a later report must not overtake one sent again."""
         waiting = self.mailbox.statistics()
         remaining = waiting.messages + waiting.in_line
         while remaining > 0 and self.mailbox.statistics().messages:
-            messages = await self.mailbox.get_all()
+            messages = self.mailbox.get_all_nowait()
             remaining -= len(messages)
             self._count_refused(messages)
             fail_replies(messages, error)
@@ -191,14 +207,14 @@ class PartitionActor(Actor[PartitionMessage]):
 
     async def _keep_house(self, log: Log) -> None:
         try:
-            if core.is_old(_state(log), self._clock(), self._settings.segment_seconds):
+            if core.is_old(_state(log), self._clock(), self._bounds().seconds):
                 await self._in_thread(log.roll)
             await self._in_thread(partial(self._retain, log))
         except StorageError as error:
             logger.warning("Retention failed", partition=self.name, reason=str(error))
         self._reference.publish(log)
 
-    async def _answer(self, log: Log, message: Roll | Retain, work: Callable[[], int]) -> None:
+    async def _answer(self, log: Log, message: _Asked[T], work: Callable[[], T]) -> None:
         try:
             answer = await self._in_thread(work)
         except StorageError as error:
@@ -217,10 +233,26 @@ class PartitionActor(Actor[PartitionMessage]):
 
     def _retain(self, log: Log) -> int:
         retention = self._config.retention
-        return log.retain(self._clock(), retention.hours, retention.bytes)
+        protected = math.inf
+        if core.keeps_unread(self._config):
+            protected = self._topic.gate.protected(self.partition.partition)
+        return log.retain(self._clock(), retention.hours, retention.bytes, protected)
+
+    def _trim(self, log: Log, keep: Keep, consumed: int) -> Trimmed:
+        start = log.view.start_offset
+        segments = log.trim(self._clock(), keep)
+        now_start = log.view.start_offset
+        return Trimmed(segments, now_start - start, max(0, now_start - max(start, consumed)))
+
+    def _bounds(self) -> core.SegmentBounds:
+        return core.segment_bounds(self._settings.segment_bytes, self._settings.segment_seconds, self._config)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(work, limiter=self._limiter)
+
+
+def _is_append(message: PartitionMessage) -> bool:
+    return isinstance(message, Append)
 
 
 def _state(log: Log) -> core.SegmentState:

@@ -8,7 +8,8 @@ from itertools import chain
 
 from actors.errors import PenstockError, RecordTooLargeError
 from actors.log.batch import MAX_RELATIVE, BadBatchError, Batch, build_batches
-from actors.topic_partition.messages import Append, Configure, PartitionMessage, Retain, Roll
+from actors.topic_partition.messages import Append, Configure, PartitionMessage, Retain, Roll, Trim
+from config.resources import Topic
 
 # One commit writes at most about so many bytes of records; what waits beyond it goes into the next one.
 COMMIT_BYTES = 16 * 1024 * 1024
@@ -24,7 +25,7 @@ class Commit:
     appends: Sequence[Append]
 
 
-Step = Commit | Roll | Retain | Configure
+Step = Commit | Roll | Retain | Trim | Configure
 
 
 def steps(messages: Iterable[PartitionMessage], commit_bytes: int = COMMIT_BYTES) -> list[Step]:
@@ -92,11 +93,39 @@ class SegmentState:
     began: float | None
 
 
-def segment_limit(segment_bytes: int, retention_bytes: int | None) -> int:
-    """How large a segment may become."""
-    if retention_bytes is None:
-        return min(segment_bytes, MAX_RELATIVE)
-    return min(segment_bytes, MAX_RELATIVE, max(retention_bytes // _RETENTION_PARTS, _LEAST_SEGMENT_BYTES))
+@dataclass(frozen=True, slots=True)
+class SegmentBounds:
+    """How far a segment is written: bytes, records, and seconds since its first batch."""
+
+    bytes: int
+    seconds: float
+    records: int = MAX_RELATIVE
+
+
+def segment_bounds(segment_bytes: int, segment_seconds: float, topic: Topic) -> SegmentBounds:
+    """The bounds of a topic's segments: parts of what its retention, or a policy that drops, keeps at the most."""
+    size, seconds, records = min(segment_bytes, MAX_RELATIVE), float(segment_seconds), MAX_RELATIVE
+    if topic.retention.bytes is not None:
+        size = min(size, _part(topic.retention.bytes))
+    if topic.backlog is not None and topic.backlog.action == "drop_oldest":
+        limit = topic.backlog.limit
+        # The limit is a sum over the partitions, and is kept by whole segments.
+        if limit.bytes is not None:
+            size = min(size, _part(limit.bytes // topic.partitions))
+        if limit.messages is not None:
+            records = max(limit.messages // topic.partitions // _RETENTION_PARTS, 1)
+        if limit.age_seconds is not None:
+            seconds = min(seconds, limit.age_seconds / _RETENTION_PARTS)
+    return SegmentBounds(size, seconds, records)
+
+
+def _part(most: int) -> int:
+    return max(most // _RETENTION_PARTS, _LEAST_SEGMENT_BYTES)
+
+
+def keeps_unread(topic: Topic) -> bool:
+    """Whether the topic's backlog policy bounds what waits in a way that loses nothing: then retention keeps it."""
+    return topic.backlog is not None and topic.backlog.action != "drop_oldest"
 
 
 def is_old(segment: SegmentState, now: float, segment_seconds: float) -> bool:
@@ -104,9 +133,9 @@ def is_old(segment: SegmentState, now: float, segment_seconds: float) -> bool:
     return segment.size > 0 and segment.began is not None and now - segment.began >= segment_seconds
 
 
-def is_full(segment: SegmentState, batches: Sequence[Batch], limit: int) -> bool:
+def is_full(segment: SegmentState, batches: Sequence[Batch], bounds: SegmentBounds) -> bool:
     """Whether batches that come next belong into a new segment."""
     if not segment.size:
         return False
     size = segment.size + sum(batch.header.size for batch in batches)
-    return size > limit or batches[-1].header.next_offset - segment.base_offset > MAX_RELATIVE
+    return size > bounds.bytes or batches[-1].header.next_offset - segment.base_offset > bounds.records

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
 
 import trio
@@ -45,6 +46,7 @@ class Gate:
         self.diverted = 0
         self.dropped = 0
         self._clock = clock
+        self._consumed: Mapping[int, int] | None = None
         self._watchers: dict[object, Callable[[], None]] = {}
         self._passable = trio.lowlevel.ParkingLot()
 
@@ -93,6 +95,17 @@ class Gate:
             return
         self.refused += records
         raise CircuitOpenError(f"topic {self.topic} takes no records now: {self.reason}", retry_after=self.retry_after)
+
+    def protect(self, consumed: Mapping[int, int]) -> None:
+        """By partition the offset that the slowest group reads next: those without are not read."""
+        self._consumed = consumed
+
+    def protected(self, partition: int) -> float:
+        """The first offset of a partition that retention may not delete while there is a policy that keeps records.
+
+        Nobody reads it: infinity. Before it is known who has read what, everything is protected.
+        """
+        return 0 if self._consumed is None else self._consumed.get(partition, math.inf)
 
     async def wait_open(self) -> None:
         """Return once records are stored again, here or where they are diverted to."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from actors.log.retention import Keep
 from actors.records import Record
 from actors.runtime.reply import Reply
 from config.resources import Topic
@@ -38,6 +39,27 @@ class Retain:
 
 
 @dataclass(frozen=True, slots=True)
+class Trimmed:
+    """What a Trim deleted: whole segments, the records in them, and how many of those were not read by every group."""
+
+    segments: int = 0
+    records: int = 0
+    unread: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trim:
+    """Bring retention forward: delete the oldest whole segments that hold nothing of what is to be kept.
+
+    `consumed` is the offset that the slowest group reads next: what is deleted from there on was never read.
+    """
+
+    keep: Keep
+    consumed: int
+    reply: Reply[Trimmed] = field(default_factory=Reply)
+
+
+@dataclass(frozen=True, slots=True)
 class Configure:
     """Use these settings of the topic from now on; answers once they are in use."""
 
@@ -45,7 +67,7 @@ class Configure:
     reply: Reply[None] = field(default_factory=Reply)
 
 
-PartitionMessage = Append | Roll | Retain | Configure
+PartitionMessage = Append | Roll | Retain | Trim | Configure
 
 
 def weigh(message: PartitionMessage) -> int:

@@ -139,3 +139,53 @@ async def test_a_reply_notifies_once(autojump_clock: object) -> None:
     reply.fail(ValueError("late"))
     assert calls == ["answered"]
     assert await reply.wait() == 1
+
+
+async def test_what_is_on_hold_waits_and_the_rest_passes_by(autojump_clock: object) -> None:
+    """Held messages keep their order and their weight; others reach the owner at once, out of box and line alike."""
+    mailbox: Mailbox[str] = Mailbox("box", 2)
+    for message in ("a", "B", "c", "D"):
+        mailbox.submit(message)
+    mailbox.hold(str.islower)
+    assert await mailbox.get_all() == ["B", "D"]
+    mailbox.submit("E")
+    assert await mailbox.get() == "E"
+    assert mailbox.statistics().depth == 2
+    assert not mailbox.offer("f")
+    with trio.move_on_after(60) as scope:
+        await mailbox.get_all()
+    assert scope.cancelled_caught
+    mailbox.hold(None)
+    assert await mailbox.get_all() == ["a", "c"]
+    assert mailbox.statistics().depth == 0
+    assert mailbox.statistics().taken == 5
+
+
+async def test_a_hold_lets_in_whoever_waited_behind_it(autojump_clock: object) -> None:
+    """A sender of what is not held, that stood in line behind what is, need not wait for the end of the hold."""
+    mailbox: Mailbox[str] = Mailbox("box", 1)
+    mailbox.submit("a")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(mailbox.put, "B")
+        await wait_all_tasks_blocked()
+        mailbox.hold(str.islower)
+        assert await mailbox.get_all() == ["B"]
+
+
+async def test_the_end_of_a_hold_wakes_the_owner(autojump_clock: object) -> None:
+    """The owner that waits takes what was held, when the hold ends or when the box is sealed."""
+    for end in (lambda box: box.hold(None), lambda box: box.seal()):
+        mailbox: Mailbox[str] = Mailbox("box", 10)
+        mailbox.hold(str.islower)
+        mailbox.submit("a")
+        taken: list[str] = []
+
+        async def take(mailbox: Mailbox[str] = mailbox, taken: list[str] = taken) -> None:
+            taken.extend(await mailbox.get_all())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take)
+            await wait_all_tasks_blocked()
+            assert taken == []
+            end(mailbox)
+        assert taken == ["a"]

@@ -57,6 +57,11 @@ class Running:
     async def append(self, these: list[Record]) -> int:
         return await self.submit(these).reply.wait()
 
+    async def ask(self, message: Any) -> Any:
+        """Leave a message and wait for its answer."""
+        self.partition.submit(message)
+        return await message.reply.wait()
+
 
 def appending(these: list[Record]) -> Append:
     return Append(these, sum(len(record.key or b"") + len(record.value or b"") for record in these))

@@ -13,9 +13,11 @@ from actors.errors import (
     RecordTooLargeError,
     StorageError,
 )
+from actors.log.retention import Keep
 from actors.records import Record
-from actors.topic_partition.messages import Append, Configure, Retain, Roll
-from config.resources import Retention, Topic
+from actors.topic_partition.gate import GateState
+from actors.topic_partition.messages import Append, Configure, Retain, Roll, Trim, Trimmed
+from config.resources import BacklogLimit, BacklogPolicy, Retention, Topic
 from tests.actors.log.parts import EIO, ENOSPC, FaultyDisk, plain, records
 from tests.actors.topic_partition.parts import SETTINGS, HeldDisk, in_thread, running, until
 
@@ -274,3 +276,81 @@ async def test_an_unusable_folder_is_an_error_of_the_start(tmp_path: Path) -> No
         async with running(tmp_path / "file" / "t-0"):
             pass
     assert error.group_contains(StorageError, match="cannot be opened")
+
+
+async def test_a_throttled_partition_takes_no_appends_and_serves_the_rest(tmp_path: Path) -> None:
+    """While its topic is throttled appends lie in the mailbox; rolling and reading go on; the end brings them in."""
+    async with running(tmp_path / "t-0") as t:
+        await t.append(records(2))
+        t.topic.gate.set(GateState.THROTTLED, "a group lags")
+        held, roll = t.submit(records(3, 2)), Roll()
+        t.partition.submit(roll)
+        assert await roll.reply.wait() == 2
+        assert len((await t.partition.fetch(0, 1000)).records()) == 2
+        assert not held.reply.done
+        assert t.partition.statistics().mailbox.depth == held.size
+        t.topic.gate.set(GateState.OPEN)
+        assert await held.reply.wait() == 2
+
+
+async def test_a_throttled_partition_that_stops_stores_what_it_holds(tmp_path: Path) -> None:
+    """A graceful end waits for no policy: what stood in the mailbox is stored and answered."""
+    async with running(tmp_path / "t-0") as t:
+        t.topic.gate.set(GateState.THROTTLED, "a group lags")
+        held = t.submit(records(3))
+        t.actor.stop()
+        assert await held.reply.wait() == 0
+
+
+async def test_a_failed_sync_fails_what_is_throttled_behind_it(tmp_path: Path) -> None:
+    """What waits on hold while a sync fails is failed too, so that nothing overtakes what is sent again."""
+    disk = HeldDisk()
+    async with running(tmp_path / "t-0", disk) as t:
+        disk.go.clear()
+        disk.entered.clear()
+        first = t.submit(records(1))
+        await in_thread(disk.entered)
+        t.topic.gate.set(GateState.THROTTLED, "a group lags")
+        behind = t.submit(records(1, 1))
+        disk.sync_error = EIO
+        disk.go.set()
+        for append in (first, behind):
+            with pytest.raises(StorageError):
+                await append.reply.wait()
+        disk.sync_error = 0
+
+
+async def test_retention_spares_what_a_policy_keeps(tmp_path: Path) -> None:
+    """With a policy that loses nothing, unread segments stay; all of them before it is known who has read what."""
+    policy = BacklogPolicy(limit=BacklogLimit(messages=1000), action="throttle")
+    async with running(tmp_path / "t-0", retention=Retention(bytes=1), backlog=policy) as t:
+        for n in range(4):
+            await t.append(records(10, 10 * n))
+            await t.ask(Roll())
+        assert await t.ask(Retain()) == 0
+        t.topic.gate.protect({0: 15})
+        assert await t.ask(Retain()) == 1
+        assert t.partition.start_offset == 10
+        t.topic.gate.protect({})
+        assert await t.ask(Retain()) == 3
+
+
+async def test_trimming_deletes_whole_segments_and_says_what_was_unread(tmp_path: Path) -> None:
+    """What is to be kept is kept; of what goes, the answer tells how much no group had read."""
+    async with running(tmp_path / "t-0") as t:
+        for n in range(4):
+            await t.append(records(10, 10 * n))
+            await t.ask(Roll())
+        assert await t.ask(Trim(Keep(records=25), consumed=5)) == Trimmed(1, 10, 5)
+        assert t.partition.start_offset == 10
+        assert await t.ask(Trim(Keep(records=25), consumed=5)) == Trimmed()
+        assert await t.ask(Trim(Keep(records=10), consumed=40)) == Trimmed(2, 20, 0)
+        assert t.partition.start_offset == 30
+
+
+async def test_trimming_by_age_closes_a_segment_that_nobody_writes_any_more(tmp_path: Path) -> None:
+    """Records older than the limit go although no new ones push them out."""
+    async with running(tmp_path / "t-0") as t:
+        await t.append([Record(b"k", b"v", 1000)])
+        assert await t.ask(Trim(Keep(seconds=3600), consumed=0)) == Trimmed(1, 1, 1)
+        assert t.partition.high_watermark == 1

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from actors.errors import RecordTooLargeError
@@ -5,6 +6,7 @@ from actors.log.batch import MAX_RELATIVE
 from actors.records import Record
 from actors.topic_partition import core
 from actors.topic_partition.messages import Append, PartitionMessage, Retain, Roll
+from config.resources import Topic
 from tests.actors.log.parts import records
 from tests.actors.topic_partition.parts import appending
 
@@ -51,7 +53,7 @@ def test_a_segment_is_full_by_bytes_or_by_offsets(size: int, next_offset: int, *
     """A segment takes what fits its size and its 32-bit relative offsets; an empty one takes anything."""
     batches = core.build([appending(records(2))], next_offset)
     state = core.SegmentState(size, 0, next_offset, 0)
-    assert core.is_full(state, batches, 1000) is full
+    assert core.is_full(state, batches, core.SegmentBounds(1000, 60)) is full
 
 
 def test_a_segment_grows_old() -> None:
@@ -62,9 +64,24 @@ def test_a_segment_grows_old() -> None:
     assert not core.is_old(core.SegmentState(0, 0, 0, None), 9999, 60)
 
 
+def bounds(segment_bytes: int, seconds: float = 600, **topic: object) -> core.SegmentBounds:
+    return core.segment_bounds(segment_bytes, seconds, msgspec.convert({"app": "a", "name": "t", **topic}, Topic))
+
+
 def test_retention_by_bytes_keeps_segments_small_enough_to_delete() -> None:
     """With few bytes to keep, segments are a part of them, so that deleting whole ones keeps the promise."""
-    assert core.segment_limit(1 << 28, None) == 1 << 28
-    assert core.segment_limit(1 << 40, None) == MAX_RELATIVE
-    assert core.segment_limit(1 << 28, 1 << 20) == 1 << 18
-    assert core.segment_limit(1 << 28, 1) == 64 * 1024
+    assert bounds(1 << 28).bytes == 1 << 28
+    assert bounds(1 << 40).bytes == MAX_RELATIVE
+    assert bounds(1 << 28, retention={"bytes": 1 << 20}).bytes == 1 << 18
+    assert bounds(1 << 28, retention={"bytes": 1}).bytes == 64 * 1024
+
+
+def test_a_policy_that_drops_keeps_segments_small_enough_to_drop() -> None:
+    """Each of its limits is kept to within a quarter of a partition's share; other policies change no segment."""
+    limit = {"messages": 800, "bytes": 1 << 24, "age": "60s"}
+    dropping = bounds(1 << 28, partitions=2, backlog={"limit": limit, "action": "drop_oldest"})
+    assert dropping == core.SegmentBounds(bytes=1 << 21, seconds=15, records=100)
+    throttling = bounds(1 << 28, partitions=2, backlog={"limit": limit, "action": "throttle"})
+    assert throttling == core.SegmentBounds(bytes=1 << 28, seconds=600)
+    batches = core.build([appending(records(2))], 99)
+    assert core.is_full(core.SegmentState(10, 0, 99, 0), batches, dropping)
