@@ -1,0 +1,127 @@
+"""Which of a producer's records are stored already. Pure.
+
+A record of a producer that numbers them carries the header `penstock-producer`: `<app>/<producer>/<sequence>`. What the
+window remembers is a function of the log alone: the numbers of all records among the last `size` offsets of each
+partition. So it can be dropped at any time and read back from the tail of the log, also after a restart.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from actors.records import Header, StoredRecord
+
+PRODUCER_HEADER = "penstock-producer"
+
+
+class Numbered(NamedTuple):
+    """A producer, with the app that it belongs to, and the number of one of its records."""
+
+    producer: str
+    sequence: int
+
+    def header(self) -> Header:
+        """The record header that keeps it."""
+        return (PRODUCER_HEADER, f"{self.producer}/{self.sequence}".encode())
+
+
+class Place(NamedTuple):
+    """Where a record is stored."""
+
+    partition: int
+    offset: int
+
+
+class Known(NamedTuple):
+    """Of the records of one request, by their index: those that are stored, and those that another request is storing.
+
+    The rest is new, and now this request's to store: it owes a `stored` or `failed` for them.
+    """
+
+    stored: dict[int, Place]
+    under_way: list[int]
+    new: list[int]
+
+
+class Window:
+    """What is known of the producers of one topic."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._places: dict[str, dict[int, Place]] = {}
+        # In order of offsets, so that what leaves the window is found at the front.
+        self._order: dict[int, deque[tuple[int, str, int]]] = {}
+        self._under_way: set[Numbered] = set()
+
+    def __len__(self) -> int:
+        """How many records it remembers."""
+        return sum(map(len, self._places.values()))
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way into the log."""
+        return not self._under_way
+
+    def admit(self, producer: str, first: int, count: int) -> Known:
+        """Tell which of the records numbered from `first` on are known, and claim the others."""
+        places = self._places.get(producer, {})
+        known = Known({}, [], [])
+        for index in range(count):
+            numbered = Numbered(producer, first + index)
+            place = places.get(first + index)
+            if place is not None:
+                known.stored[index] = place
+            elif numbered in self._under_way:
+                known.under_way.append(index)
+            else:
+                known.new.append(index)
+        self._under_way.update(Numbered(producer, first + index) for index in known.new)
+        return known
+
+    def stored(self, producer: str, sequences: Sequence[int], partition: int, offset: int) -> None:
+        """Records with these numbers are stored next to one another, the first of them at `offset`."""
+        for position, sequence in enumerate(sequences, offset):
+            self._under_way.discard(Numbered(producer, sequence))
+            self._remember(producer, sequence, Place(partition, position))
+        self.advance(partition, offset + len(sequences))
+
+    def failed(self, producer: str, sequences: Iterable[int]) -> None:
+        """These were not stored, and may be sent again."""
+        self._under_way.difference_update(Numbered(producer, sequence) for sequence in sequences)
+
+    def read_back(self, partition: int, records: Iterable[StoredRecord]) -> None:
+        """Records of the tail of a partition's log, in order."""
+        for record in records:
+            for name, value in record.headers:
+                if name == PRODUCER_HEADER:
+                    numbered = parse(value)
+                    if numbered is not None:
+                        self._remember(*numbered, Place(partition, record.offset))
+
+    def advance(self, partition: int, next_offset: int) -> None:
+        """The log of a partition has come so far: what lies `size` offsets before it is forgotten."""
+        order = self._order.get(partition)
+        while order and order[0][0] < next_offset - self._size:
+            offset, producer, sequence = order.popleft()
+            places = self._places[producer]
+            if places.get(sequence) == (partition, offset):
+                del places[sequence]
+            if not places:
+                del self._places[producer]
+
+    def _remember(self, producer: str, sequence: int, place: Place) -> None:
+        places = self._places.setdefault(producer, {})
+        # The first place is the one that was answered.
+        if sequence not in places:
+            places[sequence] = place
+            self._order.setdefault(place.partition, deque()).append((place.offset, producer, sequence))
+
+
+def parse(value: bytes | None) -> Numbered | None:
+    """The content of a record header, or None where it is none of ours."""
+    producer, slash, sequence = (value or b"").decode("utf-8", "replace").rpartition("/")
+    if not slash or not sequence.isascii() or not sequence.isdigit():
+        return None
+    return Numbered(producer, int(sequence))
