@@ -12,6 +12,7 @@ from actors.log.log import Log, SyncTimes
 from actors.log.reader import Fetched, LogReader, LogView
 from actors.records import TopicPartition
 from actors.runtime.mailbox import Mailbox, MailboxStatistics
+from actors.runtime.rates import Rate, RateMeter
 from actors.topic_partition.gate import Gate
 from actors.topic_partition.messages import Append, PartitionMessage
 
@@ -73,6 +74,7 @@ class PartitionReference:
         self._fault = ""
         self._sync_times = SyncTimes()
         self._arrival = trio.lowlevel.ParkingLot()
+        self._meter: RateMeter | None = None
 
     @property
     def start_offset(self) -> int:
@@ -85,6 +87,11 @@ class PartitionReference:
         """The next offset to be acknowledged: readers see what is below; ActorGone if the partition never opened."""
         self._check_opened()
         return self._high_watermark
+
+    @property
+    def rate(self) -> Rate:
+        """Records appended per second, as of now."""
+        return self._meter.at(trio.current_time()) if self._meter is not None else Rate()
 
     def submit(self, message: PartitionMessage) -> None:
         """Leave a message, or let it stand in line; the answer comes in its reply.
@@ -163,6 +170,7 @@ class PartitionReference:
         """Show readers what the log holds now; only the partition's actor calls this."""
         view = log.view
         rose = self._high_watermark != view.end_offset
+        self._measure(view.end_offset)
         self._view = view
         self._opened = True
         self._start_offset = view.start_offset
@@ -178,6 +186,14 @@ class PartitionReference:
         """Let go of the files and of everybody who waits; only the partition's actor calls this."""
         self._view = None
         self._arrival.unpark_all()
+
+    def _measure(self, end_offset: int) -> None:
+        now = trio.current_time()
+        if self._meter is None:
+            # What was there before is nobody's appending.
+            self._meter = RateMeter(now)
+        elif end_offset > self._high_watermark:
+            self._meter.count(end_offset - self._high_watermark, now)
 
     def _check_alive(self) -> LogView:
         if self._view is None:
