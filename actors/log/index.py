@@ -6,10 +6,11 @@ import os
 import struct
 import sys
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from pathlib import Path
 
 from actors.log.disk import Disk, OpenFile, write_all
+from actors.log.index_file import Entry, IndexFile
 
 # Unsaved entries are written once so many wait; what a crash loses of them is found again by recovery.
 SAVE_EVERY = 256
@@ -39,18 +40,30 @@ class OffsetIndex:
         """Note that the batch at `position` ends with the offset `relative`."""
         self._numbers.extend((relative, position))
 
-    def floor(self, relative: int) -> tuple[int, int] | None:
+    def floor(self, relative: int) -> Entry | None:
         """The last entry (relative offset, position) at or below an offset, or None."""
+        return self.around(relative)[0]
+
+    def around(self, relative: int) -> tuple[Entry | None, Entry | None]:
+        """The last entry (relative offset, position) at or below an offset, and the one after it."""
+        # Readers ask from threads of their own: this array only grows, and is replaced where entries are cut.
         numbers = self._numbers
-        found = bisect_right(range(len(numbers) // 2), relative, key=lambda entry: numbers[2 * entry])
-        return (numbers[2 * found - 2], numbers[2 * found - 1]) if found else None
+        count = len(numbers) // 2
+        found = bisect_right(range(count), relative, key=lambda entry: numbers[2 * entry])
+        below = (numbers[2 * found - 2], numbers[2 * found - 1]) if found else None
+        return below, ((numbers[2 * found], numbers[2 * found + 1]) if found < count else None)
+
+    @staticmethod
+    def around_in_file(disk: Disk, path: Path, relative: int) -> tuple[Entry | None, Entry | None]:
+        """What `around` says of a file, without loading it; nothing where it is missing."""
+        return IndexFile(disk, path, _OFFSET_ENTRY).last_below(lambda entry: entry[0] <= relative)
 
     def cut(self, position: int) -> None:
         """Forget the entries at or past a position."""
         keep = len(self)
         while keep and self._numbers[2 * keep - 1] >= position:
             keep -= 1
-        del self._numbers[2 * keep :]
+        self._numbers = self._numbers[: 2 * keep]
         self._saved = min(self._saved, keep)
 
     def unsaved(self) -> int:
@@ -98,9 +111,10 @@ class OffsetIndex:
 
 
 class TimeIndex:
-    """When records were written: the largest timestamp so far, and the offset it came with.
+    """When records were written: the largest timestamp so far, and the last offset of the batch it came with.
 
-    File format: entries of 12 bytes, ascending; int64 timestamp in milliseconds, int32 relative offset.
+    File format: entries of 12 bytes, ascending; int64 timestamp in milliseconds, int32 relative offset. No record up
+    to that offset has a larger timestamp.
     """
 
     ENTRY_BYTES = 12
@@ -115,8 +129,8 @@ class TimeIndex:
         return len(self._relatives)
 
     @classmethod
-    def last_in_file(cls, path: Path) -> int | None:
-        """The largest timestamp in a file; None where it is missing, empty or cannot be an index."""
+    def last_in_file(cls, path: Path) -> Entry | None:
+        """The last entry (timestamp, relative offset) of a file; None where it is missing, empty or cannot be one."""
         try:
             file = OpenFile.reading(path)
         except FileNotFoundError:
@@ -124,12 +138,25 @@ class TimeIndex:
         size = file.size()
         if not size or size % cls.ENTRY_BYTES:
             return None
-        timestamp, _ = _TIME_ENTRY.unpack(os.pread(file.descriptor, cls.ENTRY_BYTES, size - cls.ENTRY_BYTES))
-        return int(timestamp)
+        data = os.pread(file.descriptor, cls.ENTRY_BYTES, size - cls.ENTRY_BYTES)
+        timestamp, relative = _TIME_ENTRY.unpack(data)
+        return int(timestamp), int(relative)
 
-    def last_timestamp(self) -> int | None:
-        """The largest timestamp that the index knows of."""
-        return self._timestamps[-1] if self._timestamps else None
+    def last(self) -> Entry | None:
+        """The last entry (timestamp, relative offset): the largest timestamp that the index knows of."""
+        return (self._timestamps[-1], self._relatives[-1]) if self._timestamps else None
+
+    def below(self, timestamp: int) -> Entry | None:
+        """The last entry with a smaller timestamp, or None."""
+        # As for the offset index; an entry's relative offset is added last.
+        timestamps, relatives = self._timestamps, self._relatives
+        found = bisect_left(timestamps, timestamp, 0, min(len(timestamps), len(relatives)))
+        return (timestamps[found - 1], relatives[found - 1]) if found else None
+
+    @staticmethod
+    def below_in_file(disk: Disk, path: Path, timestamp: int) -> Entry | None:
+        """What `below` says of a file, without loading it; None where it is missing."""
+        return IndexFile(disk, path, _TIME_ENTRY).last_below(lambda entry: entry[0] < timestamp)[0]
 
     def add(self, timestamp: int, relative: int) -> None:
         """Note the largest timestamp so far; one that is not larger is no news."""
@@ -142,8 +169,7 @@ class TimeIndex:
         keep = len(self)
         while keep and self._relatives[keep - 1] >= relative:
             keep -= 1
-        del self._timestamps[keep:]
-        del self._relatives[keep:]
+        self._timestamps, self._relatives = self._timestamps[:keep], self._relatives[:keep]
         self._saved = min(self._saved, keep)
 
     def save(self, disk: Disk, *, sync: bool = False) -> None:

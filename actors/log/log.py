@@ -243,7 +243,7 @@ class Log:
         times.count += 1
 
     def _note_synced(self) -> None:
-        self._synced = (self._active.size, self.next_offset)
+        self._synced = self._active.mark()
         try:
             self._point.move(self.next_offset)
         except OSError as error:

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from actors.errors import DamagedLogError, OffsetOutOfRangeError, StorageError
-from actors.log.batch import (
-    HEADER_BYTES,
-    BadBatchError,
-    BatchHeader,
-    CutOffError,
-    check_body,
-    read_header,
-    read_records,
-)
-from actors.log.disk import Disk, OpenFile
-from actors.log.scan import Placed, SegmentScanner
+from actors.log.batch import BadBatchError, read_header, read_records
+from actors.log.disk import Disk
 from actors.log.segment import Segment
+from actors.log.segment_reader import SegmentReader
 from actors.records import StoredRecord
 
 # Enough for the readers of one partition that go on where they stopped.
@@ -40,6 +31,26 @@ class LogView(NamedTuple):
     def start_offset(self) -> int:
         """The first offset that is kept."""
         return self.segments[0].base_offset
+
+    def number_of(self, offset: int) -> int:
+        """Which segment holds an offset."""
+        return max(bisect_right(self.segments, offset, key=lambda segment: segment.base_offset) - 1, 0)
+
+    def size_of(self, number: int) -> int:
+        """How many bytes of a segment can be read."""
+        return self.end_position if number == len(self.segments) - 1 else self.segments[number].size
+
+    def end_of(self, number: int) -> int:
+        """The offset at which a segment ends."""
+        return self.end_offset if number == len(self.segments) - 1 else self.segments[number + 1].base_offset
+
+    def open(self, disk: Disk, number: int) -> SegmentReader:
+        """Open a segment to be read.
+
+        Raises:
+            OSError: as the system says; FileNotFoundError once retention has deleted it.
+        """
+        return SegmentReader(disk, self.segments[number], self.size_of(number), self.end_of(number))
 
 
 class Fetched:
@@ -100,135 +111,33 @@ class LogReader:
             raise _out_of_range(view, offset)
         if offset == view.end_offset:
             return Fetched((), offset, offset, view.end_offset)
-        number = bisect_right(view.segments, offset, key=lambda segment: segment.base_offset) - 1
+        number = view.number_of(offset)
         segment = view.segments[number]
         try:
-            return _SegmentFetch(self._disk, view, number).fetch(offset, max_bytes, self._hints)
+            return self._fetch(view, number, offset, max_bytes)
         except FileNotFoundError:
             # Retention was faster.
             raise _out_of_range(view, offset, segment) from None
         except OSError as error:
             raise StorageError(f"{segment.path}: offset {offset} cannot be read: {error.strerror}") from error
 
-
-class _SegmentFetch:
-    """One fetch from one segment."""
-
-    def __init__(self, disk: Disk, view: LogView, number: int) -> None:
-        self._disk = disk
-        self._view = view
-        self._number = number
-        self._segment = view.segments[number]
-        self._file: OpenFile = self._segment.open()
-        last = number == len(view.segments) - 1
-        self._end_offset = view.end_offset if last else view.segments[number + 1].base_offset
-        self._scanner = SegmentScanner(disk, self._file, view.end_position if last else self._segment.size)
-
-    def fetch(self, offset: int, max_bytes: int, hints: dict[int, tuple[int, int]]) -> Fetched:
-        hint = hints.pop(offset, None)
-        if hint is not None and hint[0] == self._segment.base_offset and hint[1] < self._scanner.size:
+    def _fetch(self, view: LogView, number: int, offset: int, max_bytes: int) -> Fetched:
+        reader = view.open(self._disk, number)
+        base_offset = view.segments[number].base_offset
+        hint = self._hints.pop(offset, None)
+        if hint is not None and hint[0] == base_offset and hint[1] < reader.size:
             position, expected = hint[1], offset
         else:
-            placed = self._locate(offset)
+            placed = reader.locate(offset)
             position, expected = placed.position, placed.header.base_offset
-        batches, end, next_offset = self._read(position, expected, max_bytes)
-        if len(hints) >= _MAX_HINTS:
-            hints.clear()
-        hints[next_offset] = (self._segment.base_offset, end)
-        return Fetched(batches, offset, next_offset, self._view.end_offset)
-
-    def _locate(self, offset: int) -> Placed:
-        """The batch that holds an offset: hop by headers from the nearest index entry."""
-        position, expected = self._nearest(offset)
         try:
-            return self._hop(position, expected, offset)
-        except BadBatchError:
-            return self._walk(position, expected, offset)
-
-    def _nearest(self, offset: int) -> tuple[int, int]:
-        """Where to begin hopping, and the offset there: what the index says, if the batch agrees, or the beginning.
-
-        No CRC covers a batch's base offset: it is believed only where something else says the same.
-        """
-        entry = self._segment.entry_at_or_before(offset)
-        if entry is not None:
-            last, position = entry
-            with suppress(BadBatchError):
-                header = self._scanner.header(position).header
-                if header.next_offset - 1 == last:
-                    return position, header.base_offset
-        return 0, self._segment.base_offset
-
-    def _hop(self, position: int, expected: int, offset: int) -> Placed:
-        """Go from header to header, up to the batch that holds an offset."""
-        while True:
-            placed = self._scanner.header(position)
-            _continue_at(placed.header, expected)
-            if offset < placed.header.next_offset:
-                return placed
-            position, expected = placed.end, placed.header.next_offset
-
-    def _walk(self, position: int, expected: int, offset: int) -> Placed:
-        """Go from batch to batch, each checked whole: a header whose length is wrong leads astray."""
-        while True:
-            try:
-                placed = self._scanner.batch(position, expected)
-            except BadBatchError as bad:
-                behind = self._scanner.next_whole(position, expected)
-                if behind is None or behind.header.base_offset > offset:
-                    self._damaged(position, expected, bad, behind)
-                placed = behind
-            if offset < placed.header.next_offset:
-                return placed
-            position, expected = placed.end, placed.header.next_offset
-
-    def _read(self, position: int, expected: int, max_bytes: int) -> tuple[list[memoryview], int, int]:
-        """Whole, checked batches from a position on; where they end, and the offset after them."""
-        size = min(max(max_bytes, HEADER_BYTES), self._scanner.size - position)
-        data = memoryview(self._disk.read(self._file.descriptor, size, position))
-        batches: list[memoryview] = []
-        taken = 0
-        while not batches or taken < len(data):
-            try:
-                batch, header = _whole_batch(data[taken:], expected)
-            except CutOffError as cut:
-                if batches:
-                    break
-                if len(data) >= cut.size or position + cut.size > self._scanner.size:
-                    self._damaged(position, expected, cut)
-                data = memoryview(self._disk.read(self._file.descriptor, cut.size, position))
-                continue
-            except BadBatchError as bad:
-                if batches:
-                    break
-                self._damaged(position, expected, bad)
-            batches.append(batch)
-            taken += header.size
-            expected = header.next_offset
-        return batches, position + taken, expected
-
-    def _damaged(self, position: int, expected: int, bad: BadBatchError, behind: Placed | None = None) -> NoReturn:
-        behind = behind or self._scanner.next_whole(position, expected)
-        resume = max(behind.header.base_offset if behind else self._end_offset, expected + 1)
-        raise DamagedLogError(
-            f"{self._segment.path} is damaged at position {position}: offsets {expected} to {resume - 1} "
-            f"cannot be read: {bad}; it can be read again from offset {resume}",
-            resume=resume,
-        ) from bad
-
-
-def _whole_batch(data: memoryview, expected: int) -> tuple[memoryview, BatchHeader]:
-    """The checked batch that data begins with."""
-    header = read_header(data)
-    _continue_at(header, expected)
-    batch = data[: header.size]
-    check_body(batch, header)
-    return batch, header
-
-
-def _continue_at(header: BatchHeader, expected: int) -> None:
-    if header.base_offset != expected:
-        raise BadBatchError(f"the batch begins with offset {header.base_offset} instead of {expected}")
+            batches, end, next_offset = reader.read(position, expected, max_bytes)
+        except BadBatchError as bad:
+            raise reader.damaged(position, expected, bad) from bad
+        if len(self._hints) >= _MAX_HINTS:
+            self._hints.clear()
+        self._hints[next_offset] = (base_offset, end)
+        return Fetched(batches, offset, next_offset, view.end_offset)
 
 
 def _out_of_range(view: LogView, offset: int, gone: Segment | None = None) -> OffsetOutOfRangeError:

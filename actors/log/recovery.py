@@ -11,10 +11,12 @@ import structlog
 from actors.log.batch import BadBatchError
 from actors.log.disk import Disk, OpenFile
 from actors.log.index import OffsetIndex, TimeIndex
+from actors.log.index_file import Entry
 from actors.log.names import LOG, OFFSET_INDEX, PROBE, TIME_INDEX, segment_offsets, segment_path
 from actors.log.recovery_point import RecoveryPoint
 from actors.log.scan import Placed, SegmentScanner
-from actors.log.segment import ActiveSegment, Segment, rebuild_indexes
+from actors.log.segment import ActiveSegment, Mark, Segment, rebuild_indexes
+from actors.log.segment_reader import SegmentReader
 
 log = structlog.get_logger()
 
@@ -86,12 +88,19 @@ class _Recovery:
             return segment.seal(self._disk)
         size = segment_path(self._folder, base_offset).stat().st_size
         newest = TimeIndex.last_in_file(segment_path(self._folder, base_offset, TIME_INDEX))
-        known = Segment(self._folder, base_offset, size, newest)
+        known = Segment(self._folder, base_offset, size, newest[0] if newest is not None else None)
         index = segment_path(self._folder, base_offset, OFFSET_INDEX)
-        if OffsetIndex.looks_right(index, size) and (newest is not None or size == 0):
+        if OffsetIndex.looks_right(index, size) and (self._is_newest(known, newest, end) or size == 0):
             return known
         log.warning("Rebuilding the indexes of a segment", file=str(known.path))
         return rebuild_indexes(known, self._disk, self._index_interval)
+
+    def _is_newest(self, segment: Segment, newest: Entry | None, end: int) -> bool:
+        """Whether the last entry of a time index is what its batch says: retention and look-ups by time rely on it."""
+        if newest is None:
+            return False
+        reader = SegmentReader(self._disk, segment, segment.size, end)
+        return reader.holds_time((newest[0], segment.base_offset + newest[1]))
 
     def _scanned(self, base_offset: int, ceiling: int | None) -> tuple[ActiveSegment, bool]:
         """A segment checked batch by batch from the recovery point on, its tail cut; and whether it is whole.
@@ -136,7 +145,7 @@ class _Recovery:
                     return
         except BadBatchError:
             pass
-        segment.revert(0, segment.base_offset)
+        segment.revert(Mark(0, segment.base_offset))
 
     def _next(self, segment: ActiveSegment, scanner: SegmentScanner) -> Placed | None:
         """The next whole batch, if need be past damage; None where only a tail is left."""

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from actors.log.batch import BadBatchError, Batch, BatchHeader
 from actors.log.disk import Disk, OpenFile
 from actors.log.index import SAVE_EVERY, OffsetIndex, TimeIndex
+from actors.log.index_file import Entry
 from actors.log.names import LOG, OFFSET_INDEX, TIME_INDEX, segment_path
 from actors.log.scan import Placed, SegmentScanner
+
+
+class Mark(NamedTuple):
+    """How far a segment had come; `newest` is the relative offset that ends the batch with the largest timestamp."""
+
+    size: int
+    next_offset: int
+    max_timestamp: int | None = None
+    newest: int = -1
 
 
 class Segment:
@@ -30,10 +41,22 @@ class Segment:
         """Open the log file to be read; FileNotFoundError once retention has deleted it."""
         return OpenFile.reading(self.path)
 
-    def entry_at_or_before(self, offset: int) -> tuple[int, int] | None:
+    def entry_at_or_before(self, disk: Disk, offset: int) -> Entry | None:
         """What the index says: the last offset of a batch, not above `offset`, and the position where it begins."""
-        index = OffsetIndex(segment_path(self.folder, self.base_offset, OFFSET_INDEX))
-        entry = index.floor(offset - self.base_offset) if index.load(self.size) else None
+        return self.entries_around(disk, offset)[0]
+
+    def entries_around(self, disk: Disk, offset: int) -> tuple[Entry | None, Entry | None]:
+        """The index entries (last offset of a batch, its position) at or below an offset, and after it."""
+        path = segment_path(self.folder, self.base_offset, OFFSET_INDEX)
+        below, after = OffsetIndex.around_in_file(disk, path, offset - self.base_offset)
+        return self._absolute(below), self._absolute(after)
+
+    def entry_before_time(self, disk: Disk, timestamp: int) -> Entry | None:
+        """The last time index entry below a timestamp: that timestamp, and the last offset of the batch it is from."""
+        entry = TimeIndex.below_in_file(disk, segment_path(self.folder, self.base_offset, TIME_INDEX), timestamp)
+        return (entry[0], self.base_offset + entry[1]) if entry else None
+
+    def _absolute(self, entry: Entry | None) -> Entry | None:
         return (self.base_offset + entry[0], entry[1]) if entry else None
 
     def delete(self, disk: Disk) -> None:
@@ -53,6 +76,7 @@ class ActiveSegment(Segment):
         self.index = OffsetIndex(segment_path(folder, base_offset, OFFSET_INDEX))
         self.time_index = TimeIndex(segment_path(folder, base_offset, TIME_INDEX))
         self.began: float | None = None
+        self._newest = -1
         self._index_interval = index_interval
         self._since_entry = 0
 
@@ -76,19 +100,28 @@ class ActiveSegment(Segment):
         """The file as it is open anyway."""
         return self.file
 
-    def entry_at_or_before(self, offset: int) -> tuple[int, int] | None:
+    def entries_around(self, disk: Disk, offset: int) -> tuple[Entry | None, Entry | None]:  # noqa: ARG002 - as above
         """What the index says, which for the active segment is in memory."""
-        entry = self.index.floor(offset - self.base_offset)
-        return (self.base_offset + entry[0], entry[1]) if entry else None
+        below, after = self.index.around(offset - self.base_offset)
+        return self._absolute(below), self._absolute(after)
+
+    def entry_before_time(self, disk: Disk, timestamp: int) -> Entry | None:  # noqa: ARG002 - as above
+        """What the time index says, which for the active segment is in memory."""
+        entry = self.time_index.below(timestamp)
+        return (entry[0], self.base_offset + entry[1]) if entry else None
+
+    def mark(self) -> Mark:
+        """How far it has come."""
+        return Mark(self.size, self.next_offset, self.max_timestamp, self._newest)
 
     def accept(self, header: BatchHeader) -> None:
         """Count a batch that was written at the end."""
         last = header.next_offset - 1 - self.base_offset
         if self.max_timestamp is None or header.max_timestamp > self.max_timestamp:
-            self.max_timestamp = header.max_timestamp
+            self.max_timestamp, self._newest = header.max_timestamp, last
         if self._since_entry > self._index_interval:
             self.index.add(last, self.size)
-            self.time_index.add(self.max_timestamp, last)
+            self.time_index.add(self.max_timestamp, self._newest)
             self._since_entry = 0
         self._since_entry += header.size
         self.size += header.size
@@ -99,7 +132,7 @@ class ActiveSegment(Segment):
         relative = placed.header.next_offset - 1 - self.base_offset
         self.index.cut(placed.position)
         self.time_index.cut(relative + 1)
-        self.max_timestamp = self.time_index.last_timestamp()
+        self.max_timestamp, self._newest = self.time_index.last() or (None, -1)
         self.size = placed.position
         self.next_offset = placed.header.base_offset
         self._since_entry = self._index_interval + 1
@@ -109,13 +142,12 @@ class ActiveSegment(Segment):
         self.size = placed.position
         self.next_offset = placed.header.base_offset
 
-    def revert(self, size: int, next_offset: int) -> None:
-        """Forget what came after a position; the file itself is cut by the caller."""
-        self.size = size
-        self.next_offset = next_offset
-        self._since_entry = self._index_interval + 1 if size else 0
-        self.index.cut(size)
-        self.time_index.cut(next_offset - self.base_offset)
+    def revert(self, mark: Mark) -> None:
+        """Forget what came after a mark; the file itself is cut by the caller."""
+        self.size, self.next_offset, self.max_timestamp, self._newest = mark
+        self._since_entry = self._index_interval + 1 if mark.size else 0
+        self.index.cut(mark.size)
+        self.time_index.cut(mark.next_offset - self.base_offset)
 
     def save_indexes(self, disk: Disk) -> None:
         """Write new index entries, once it is worth it."""
@@ -130,7 +162,7 @@ class ActiveSegment(Segment):
             OSError: as the system says; indexes can be rebuilt, so the segment is good all the same.
         """
         if self.max_timestamp is not None:
-            self.time_index.add(self.max_timestamp, self.next_offset - 1 - self.base_offset)
+            self.time_index.add(self.max_timestamp, self._newest)
         self.index.save(disk, sync=True)
         self.time_index.save(disk, sync=True)
         return self.sealed()
@@ -147,16 +179,24 @@ def written(batches: Iterable[Batch]) -> bytes | bytearray:
 
 
 def rebuild_indexes(segment: Segment, disk: Disk, index_interval: int) -> Segment:
-    """Make the indexes of a closed segment anew from the headers of its batches; stops at damage."""
+    """Make the indexes of a closed segment anew from the headers of its batches, leaving damage out."""
     file = segment.open()
     scanner = SegmentScanner(disk, file, segment.size)
     rebuilt = ActiveSegment(segment.folder, segment.base_offset, file, index_interval)
-    # What lies behind damage is found by going on from the last entry before it.
-    with suppress(BadBatchError):
-        while rebuilt.size < segment.size:
-            header = scanner.header(rebuilt.size).header
-            if header.base_offset != rebuilt.next_offset:
-                break
-            rebuilt.accept(header)
+    while rebuilt.size < segment.size:
+        placed = _next(scanner, rebuilt)
+        if placed is None:
+            break
+        rebuilt.resume(placed)
+        rebuilt.accept(placed.header)
     rebuilt.size = segment.size
     return rebuilt.seal(disk)
+
+
+def _next(scanner: SegmentScanner, segment: ActiveSegment) -> Placed | None:
+    """The next batch by its header, if need be past damage."""
+    with suppress(BadBatchError):
+        placed = scanner.header(segment.size)
+        if placed.header.base_offset == segment.next_offset:
+            return placed
+    return scanner.next_whole(segment.size, segment.next_offset)
