@@ -101,11 +101,16 @@ def _wait_ready(process: subprocess.Popen[bytes], folder: Path) -> DaemonNote:
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise PenstockError(f"the daemon ended at its start; see {folder / 'daemon.log'}")
+            raise PenstockError(f"the daemon ended at its start: {_last_words(folder / 'daemon.log')}")
         if note.exists():
             return msgspec.json.decode(note.read_bytes(), type=DaemonNote)
         time.sleep(0.05)
     raise PenstockError(f"the daemon did not start within {START_TIMEOUT:.0f} s; see {folder / 'daemon.log'}")
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.removeprefix("penstock: ") for line in reversed(lines) if line.strip()), f"see {log}")
 
 
 class ParkingLot:
