@@ -12,6 +12,8 @@ import msgspec
 
 from actors.errors import ConfigurationError
 
+LOCK = "penstock.lock"
+
 
 class DaemonNote(msgspec.Struct, frozen=True):
     """What `DIR/daemon.json` says: bound addresses as host:port, the local token and the process."""
@@ -32,7 +34,7 @@ def claimed(data: Path) -> Iterator[None]:
     """
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(data / "penstock.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(data / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ConfigurationError(
             f"the data folder {data} cannot be written ({error.strerror}): "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import sys
 import threading
@@ -21,6 +20,7 @@ from actors.runtime.supervisor import SupervisorFailedError
 from config.settings import Settings
 from daemon import folder, logs, systemd
 from daemon.house import House, opened
+from daemon.limits import raise_file_limit
 from daemon.settings_in_force import SettingsInForce
 
 log = structlog.get_logger()
@@ -98,7 +98,7 @@ class _Life:
         Raises:
             PenstockError: it could not start, a part of it failed for good, or its drain was cut off.
         """
-        _raise_file_limit()
+        raise_file_limit()
         try:
             # Signals are taken from the first moment to the last: none of them has its default effect.
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -174,9 +174,3 @@ def _end_hard() -> None:
     """A thread that waits for a disk which does not answer cannot be cancelled, and would keep the process for ever."""
     log.error("daemon ends hard: a disk, or a library in a thread, does not answer")
     os._exit(ExitCode.FAILED)
-
-
-def _raise_file_limit() -> None:
-    """Take as many file descriptors as may be had: each device and each segment needs one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -6,14 +6,18 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
+import structlog
 import trio
 
 from actors.errors import PenstockError
 from actors.ports import ConnectionReport
+from actors.runtime.child import describe
 from config.resources import Connection
 from config.resources.identity import Identity
 from daemon.engine import Engine
 from daemon.store.model import StoredResource
+
+log = structlog.get_logger()
 
 SECONDS = 30.0
 AT_ONCE = 8
@@ -38,6 +42,11 @@ async def probe(engine: Engine, open_settings: OpenSettings, stored: StoredResou
         return ConnectionReport(connected=False, problem=f"there was no answer within {SECONDS:g} seconds")
     except PenstockError as error:
         return ConnectionReport(connected=False, problem=str(error))
+    except Exception as error:
+        # A plugin may raise anything; it is the connection that fails, not who applies it.
+        log.exception("a connector crashed in its test", connection=connection.name, connector=connection.connector)
+        fault = f"connector {connection.connector} has a fault of its own, the daemon's log says more"
+        return ConnectionReport(connected=False, problem=f"{fault}: {describe(error)}")
 
 
 async def probe_all(probe_one: Probe, wanted: Mapping[Identity, StoredResource]) -> dict[Identity, ConnectionReport]:

@@ -16,7 +16,7 @@ def demo(
     seconds: Annotated[
         float | None, typer.Option("--for", min=0.1, metavar="SECONDS", help="Stop by itself.", show_default=False)
     ] = None,
-    sensors: Annotated[int, typer.Option("--sensors", min=1, max=10_000, help="How many report.")] = 20,
+    sensors: Annotated[int, typer.Option("--sensors", min=1, max=300, help="How many report.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON at the end.")] = False,
     data: DataOption = None,
 ) -> None:

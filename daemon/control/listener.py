@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
+import msgspec
 import trio
 from hypercorn.config import Config, Sockets
 from hypercorn.trio import serve
 from quart_trio import QuartTrio
 
-from actors.errors import ConfigurationError
 from config.settings import ControlSettings
+from daemon.listeners import sockets
 
 BACKLOG = 128
 GRACE_SECONDS = 3.0
@@ -42,47 +43,29 @@ class ControlListener:
         Raises:
             ConfigurationError: the address cannot be bound.
         """
-        bound = await self._bind()
-        with bound:
-            self._port = bound.getsockname()[1]
+        listen = msgspec.structs.replace(self._listen, port=self._port)
+        listeners = await sockets.bind(listen, "control")
+        try:
+            self._port = listeners[0].getsockname()[1]
             started()
-            await serve(self._app, _BoundConfig(bound), shutdown_trigger=self._stopping.wait)
+            await serve(self._app, _BoundConfig(listeners), shutdown_trigger=self._stopping.wait)
+        finally:
+            sockets.close(listeners)
 
     def stop(self) -> None:
         """Take no new connections; requests under way have a few seconds to end."""
         self._stopping.set()
 
-    async def _bind(self) -> socket.socket:
-        # Hypercorn would raise a bare OSError in an exception group, so the socket is bound here and handed over.
-        host, port = self._listen.host, self._port
-        try:
-            found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            family, kind, protocol, _, address = found[0]
-            bound = socket.socket(family, kind, protocol)
-            try:
-                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                bound.bind(address)
-                bound.listen(BACKLOG)
-            except OSError:
-                bound.close()
-                raise
-        except OSError as error:
-            raise ConfigurationError(
-                f"control.listen: {host}:{port} cannot be bound: {error.strerror}; "
-                "stop what uses it, or set another port (0 picks a free one)"
-            ) from error
-        return bound
-
 
 class _BoundConfig(Config):
-    """Hypercorn's configuration, with a socket that is bound already and stays ours to close.
+    """Hypercorn's configuration, with sockets that are bound already and stay ours to close.
 
     Hypercorn itself never closes the sockets it makes, which would keep the port after a crash.
     """
 
-    def __init__(self, bound: socket.socket) -> None:
+    def __init__(self, bound: list[socket.socket]) -> None:
         super().__init__()
-        self._bound = bound
+        self._sockets = bound
         self.accesslog = None
         self.errorlog = None
         self.include_server_header = False
@@ -91,5 +74,5 @@ class _BoundConfig(Config):
         self.keep_alive_timeout = KEEP_ALIVE_SECONDS
 
     def create_sockets(self) -> Sockets:
-        """The one socket there is."""
-        return Sockets(secure_sockets=[], insecure_sockets=[self._bound], quic_sockets=[])
+        """Those that are bound."""
+        return Sockets(secure_sockets=[], insecure_sockets=self._sockets, quic_sockets=[])

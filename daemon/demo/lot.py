@@ -19,7 +19,7 @@ import httpx
 import msgspec
 
 from actors.errors import ConfigurationError, PenstockError
-from daemon.folder import DaemonNote
+from daemon.folder import LOCK, DaemonNote, claimed
 
 APP = ("city-parking-key", "city-parking-secret")
 MARK = ".penstock-demo"
@@ -45,14 +45,17 @@ def fresh_folder(folder: Path) -> None:
     """Empty the demo's data folder, which is made anew at each start.
 
     Raises:
-        ConfigurationError: it holds something that no demo has put there.
+        ConfigurationError: it holds something that no demo has put there, or another demo runs on it.
     """
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / MARK).exists():
-            raise ConfigurationError(f"{folder} is not empty and not a demo's: move it away, or give --data elsewhere")
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARK).touch()
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).exists():
+        raise ConfigurationError(f"{folder} is not empty and not a demo's: move it away, or give --data elsewhere")
+    with claimed(folder):
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
+                path.unlink()
+        (folder / MARK).touch()
 
 
 @contextlib.contextmanager
@@ -98,11 +101,16 @@ def _wait_ready(process: subprocess.Popen[bytes], folder: Path) -> DaemonNote:
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise PenstockError(f"the daemon ended at its start; see {folder / 'daemon.log'}")
+            raise PenstockError(f"the daemon ended at its start: {_last_words(folder / 'daemon.log')}")
         if note.exists():
             return msgspec.json.decode(note.read_bytes(), type=DaemonNote)
         time.sleep(0.05)
     raise PenstockError(f"the daemon did not start within {START_TIMEOUT:.0f} s; see {folder / 'daemon.log'}")
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.removeprefix("penstock: ") for line in reversed(lines) if line.strip()), f"see {log}")
 
 
 class ParkingLot:
@@ -123,8 +131,7 @@ class ParkingLot:
 
     def task(self) -> dict[str, Any]:
         """The status of the task that keeps the table."""
-        answer = self._control.get("/api/v1/tasks/status-to-table")
-        answer.raise_for_status()
+        answer = self._control.get("/api/v1/tasks/status-to-table").raise_for_status()
         status: dict[str, Any] = answer.json()["status"]
         return status
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import sys
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
+import httpx
 import msgspec
 from rich.console import Console, Group
 from rich.live import Live
@@ -17,11 +19,17 @@ from rich.table import Table
 from rich.text import Text
 
 from actors.errors import PenstockError
-from daemon.demo.lot import ParkingLot, fresh_folder, manifest, running_daemon, secrets
+from daemon.demo.lot import APP, ParkingLot, fresh_folder, manifest, running_daemon, secrets
 from daemon.demo.sensors import Fleet
 from daemon.folder import DaemonNote
+from daemon.limits import raise_file_limit
 
 SETTLE_TIMEOUT = 15.0
+# How often the numbers are shown: on a terminal they move, elsewhere each time is one more line.
+TERMINAL_SECONDS = 0.25
+PLAIN_SECONDS = 5.0
+
+Numbers = dict[str, str]
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -36,40 +44,54 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def run_demo(data: Path, *, seconds: float | None, sensors: int, as_json: bool) -> int:
-    """Run the demo for `seconds` (None: until Ctrl-C) and return the exit code: 0 only if everything adds up."""
+    """Run the demo for `seconds` (None: until Ctrl-C) and return the exit code: 0 only if everything adds up.
+
+    Raises:
+        PenstockError: the folder is not a demo's, or the daemon did not start or answer; says what to look at.
+    """
     folder = data / "demo"
     fresh_folder(folder)
+    raise_file_limit()
     console = Console(stderr=as_json)
+    try:
+        outcome, wrong = _run(console, folder, seconds, sensors)
+    except httpx.HTTPError as error:
+        raise PenstockError(f"the daemon does not answer ({error}); see {folder / 'daemon.log'}") from error
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")
+    else:
+        console.print(_verdict(outcome, wrong), soft_wrap=True)
+    for line in wrong:
+        Console(stderr=True).print(f"[red]{line}[/red]")
+    return 1 if wrong else 0
+
+
+def _run(console: Console, folder: Path, seconds: float | None, sensors: int) -> tuple[Outcome, list[str]]:
     with _interruptible() as stopping, running_daemon(folder) as note:
         lot = ParkingLot(note)
         with contextlib.closing(lot):
             lot.apply(manifest(sensors))
             host, port = note.mqtt.rsplit(":", 1)
             fleet = Fleet(secrets(sensors), (host, int(port)))
-            fleet.start()
+            # Once, above what moves, and as it is: a line that is cut or wrapped cannot be copied.
+            console.print(by_hand(note), soft_wrap=True, markup=False, highlight=False)
             try:
-                _watch(console, lambda: _board(note, lot, fleet), fleet, seconds, stopping)
+                fleet.start()
+                _watch(console, lambda: _numbers(lot, fleet), fleet, seconds, stopping)
             finally:
                 fleet.stop()
-            outcome, wrong = _settle(lot, fleet)
-    if as_json:
-        sys.stdout.write(msgspec.json.encode(outcome).decode() + "\n")
-    else:
-        console.print(_verdict(outcome, wrong))
-    for line in wrong:
-        Console(stderr=True).print(f"[red]{line}[/red]")
-    return 1 if wrong else 0
+            return _settle(lot, fleet)
 
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[list[bool]]:
-    """A first Ctrl-C (or SIGTERM) asks for the end; the list is non-empty from then on."""
+    """A first Ctrl-C (or SIGTERM, or a closed terminal) asks for the end; the list is non-empty from then on."""
     asked: list[bool] = []
 
     def ask(_signal: int, _frame: FrameType | None) -> None:
         asked.append(True)
 
-    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield asked
     finally:
@@ -78,37 +100,68 @@ def _interruptible() -> Iterator[list[bool]]:
 
 
 def _watch(
-    console: Console, board: Callable[[], Group], fleet: Fleet, seconds: float | None, stopping: list[bool]
+    console: Console, numbers: Callable[[], Numbers], fleet: Fleet, seconds: float | None, stopping: list[bool]
 ) -> None:
-    end = time.monotonic() + seconds if seconds is not None else None
-    with Live(console=console, auto_refresh=False, transient=False) as live:
-        while not stopping and (end is None or time.monotonic() < end):
+    now = shown = time.monotonic()
+    end = now + seconds if seconds is not None else math.inf
+    pause = TERMINAL_SECONDS if console.is_terminal else PLAIN_SECONDS
+    with _display(console) as show:
+        while not stopping and now < end:
             if fleet.tally.problem:
                 raise PenstockError(fleet.tally.problem)
-            live.update(board(), refresh=True)
-            time.sleep(0.25)
+            if now >= shown:
+                show(numbers())
+                shown = now + pause
+            time.sleep(TERMINAL_SECONDS)
+            now = time.monotonic()
 
 
-def _board(note: DaemonNote, lot: ParkingLot, fleet: Fleet) -> Group:
-    task = lot.task()
-    numbers = Table.grid(padding=(0, 3))
-    numbers.add_row("sensors", f"{fleet.tally.connected}", "reports received", f"{fleet.tally.acknowledged:,}")
-    numbers.add_row("rows written", f"{task.get('rows', 0):,}", "lag", f"{task.get('lag', 0):,}")
-    free = lot.free()
-    numbers.add_row("free lots", "-" if free is None else f"[bold green]{free}[/]", "task", str(task.get("state", "")))
+@contextlib.contextmanager
+def _display(console: Console) -> Iterator[Callable[[Numbers], None]]:
+    """Shows numbers: in place on a terminal, as a line each time where nothing can be overwritten."""
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False) as live:
+            yield lambda numbers: live.update(_board(numbers), refresh=True)
+    else:
+        yield lambda numbers: console.print(
+            ", ".join(f"{name} {value}" for name, value in numbers.items()), soft_wrap=True, highlight=False
+        )
+
+
+def by_hand(note: DaemonNote) -> str:
+    """What to type in another terminal while the demo runs; each command on a line of its own."""
     host, port = note.mqtt.rsplit(":", 1)
-    by_hand = Text(
-        "Try it by hand (the first sensor is taken over for a moment, as MQTT wants it):\n"
-        f"  mosquitto_pub -h {host} -p {port} -i by-hand -u parking-sensor/lot-000001 -P lot-secret-000001 -q 1 \\\n"
-        '    -t parking-sensor/out/lot-000001 -m \'{"deviceId":"lot-000001","status":"0"}\'\n'
-        f"  curl -s http://{note.gateway}/parking/free\n"
-        f"  curl -s -u city-parking-key:city-parking-secret http://{note.gateway}/parking/lots/lot-000001\n"
-        "Ctrl-C drains and stops.",
-        style="dim",
-        no_wrap=True,
-        overflow="ignore",
+    return (
+        "Try it by hand, in another terminal: report beside the simulated sensor of\n"
+        "lot-000001, with a client id of your own, so that both stay connected. The\n"
+        "sensor's next report comes within a second, and counts too.\n\n"
+        f"mosquitto_pub -h {host} -p {port} -i by-hand -u parking-sensor/lot-000001 -P lot-secret-000001 -q 1 "
+        '-t parking-sensor/out/lot-000001 -m \'{"deviceId":"lot-000001","status":"0"}\'\n'
+        f"curl -s http://{note.gateway}/parking/free\n"
+        f"curl -s -u {APP[0]}:{APP[1]} http://{note.gateway}/parking/lots/lot-000001\n\n"
+        "Ctrl-C drains and stops.\n"
     )
-    return Group(Text("Penstock: the parking lot", style="bold"), numbers, by_hand)
+
+
+def _numbers(lot: ParkingLot, fleet: Fleet) -> Numbers:
+    task = lot.task()
+    free = lot.free()
+    return {
+        "sensors": f"{fleet.tally.connected}",
+        "reports received": f"{fleet.tally.acknowledged:,}",
+        "rows written": f"{task.get('rows', 0):,}",
+        "lag": f"{task.get('lag', 0):,}",
+        "free lots": "-" if free is None else f"{free}",
+        "task": f"{task.get('state', '')}",
+    }
+
+
+def _board(numbers: Numbers) -> Group:
+    table = Table.grid(padding=(0, 3))
+    cells = [cell for name, value in numbers.items() for cell in (Text(name), Text(value, style="bold"))]
+    for start in range(0, len(cells), 4):
+        table.add_row(*cells[start : start + 4])
+    return Group(Text("Penstock: the parking lot", style="bold"), table)
 
 
 def _settle(lot: ParkingLot, fleet: Fleet) -> tuple[Outcome, list[str]]:
@@ -146,5 +199,5 @@ def _verdict(outcome: Outcome, wrong: list[str]) -> str:
         return "[red]Something does not add up:[/red]"
     return (
         f"[green]All adds up:[/green] {outcome.acknowledged:,} reports acknowledged, {outcome.rows:,} rows written, "
-        f"lag {outcome.lag}, {outcome.free_answered} of the lots are free."
+        f"lag {outcome.lag}, {outcome.free_answered} lots are free."
     )

@@ -6,9 +6,13 @@ import json
 import random
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from actors.errors import PenstockError
 
 PRODUCT = "parking-sensor"
 
@@ -35,16 +39,16 @@ class Sensor(threading.Thread):
         self._address = address
         self._tally = tally
         self._stopping = stopping
+        self._was_connected = False
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=mqtt.MQTTv311)
         self._client.username_pw_set(f"{PRODUCT}/{name}", secret)
+        self._client.on_connect = self._connected
 
     def run(self) -> None:
         """Report until told to stop; the last report is waited for, so that every count is settled."""
         try:
             self._client.connect(*self._address, keepalive=30)
             self._client.loop_start()
-            with self._tally.lock:
-                self._tally.connected += 1
             while not self._stopping.is_set():
                 self._report(random.choice("01"))
                 self._stopping.wait(random.uniform(0.02, 0.3))
@@ -53,6 +57,14 @@ class Sensor(threading.Thread):
         finally:
             self._client.disconnect()
             self._client.loop_stop()
+
+    def _connected(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        if reason.is_failure:
+            self._tally.problem = f"sensor {self.name} is refused: {reason}"
+            return
+        with self._tally.lock:
+            self._tally.connected += not self._was_connected
+            self._was_connected = True
 
     def _report(self, status: str) -> None:
         payload = json.dumps({"deviceId": self.name, "status": status})
@@ -77,12 +89,20 @@ class Fleet:
         self._sensors = [Sensor(name, secret, address, self.tally, self._stopping) for name, secret in secrets.items()]
 
     def start(self) -> None:
-        """Let every sensor connect and report."""
-        for sensor in self._sensors:
-            sensor.start()
+        """Let every sensor connect and report.
+
+        Raises:
+            PenstockError: this machine does not take so many.
+        """
+        try:
+            for sensor in self._sensors:
+                sensor.start()
+        except RuntimeError as error:
+            raise PenstockError(f"{len(self._sensors)} sensors are too many here ({error}): give fewer") from error
 
     def stop(self, timeout: float = 10.0) -> None:
         """Let every sensor finish the report that it is in, for at most `timeout` seconds each."""
         self._stopping.set()
         for sensor in self._sensors:
-            sensor.join(timeout)
+            if sensor.is_alive():
+                sensor.join(timeout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,9 +9,9 @@ from dataclasses import replace
 import structlog
 import trio
 
-from actors.errors import ConfigurationError
 from actors.runtime.log_limiter import LogLimiter
 from config.settings import Listener
+from daemon.listeners import sockets
 from daemon.listeners.http_connection import HttpConnection
 from daemon.listeners.http_service import (
     Handler,
@@ -28,10 +27,6 @@ from daemon.listeners.http_stream import SocketStream
 log = structlog.get_logger()
 
 _SWEEP_SECONDS = 0.25
-_BACKLOG = 1024
-# No descriptor, no memory: these pass, and the listener must outlive them.
-_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_SHORTAGE_PAUSE = 0.1
 # When every place is taken, those longest without a request make room, a share of them with each sweep.
 _EVICTED_SHARE = 20
 
@@ -67,8 +62,8 @@ class HttpListener:
         Raises:
             ConfigurationError: the address cannot be had.
         """
-        listeners = await self._bind()
-        self.address = _address(listeners[0])
+        listeners = await sockets.bind(self._listener, self._name)
+        self.address = sockets.name_of(listeners[0].getsockname())
         self._service.now = trio.current_time()
         async with trio.open_nursery() as background:
             background.start_soon(self._sweep)
@@ -99,48 +94,30 @@ class HttpListener:
             if self._room:
                 self._room.unpark()
 
-    async def _bind(self) -> list[trio.SocketListener]:
-        host, port = self._listener.host, self._listener.port
-        try:
-            return await trio.open_tcp_listeners(port, host=host or None, backlog=_BACKLOG)
-        except OSError as error:
-            raise ConfigurationError(_explain(self._name, host, port, error)) from error
-
     async def _accept_all(
-        self, listeners: list[trio.SocketListener], connections: trio.Nursery, started: Callable[[], None]
+        self, listeners: list[socket.socket], connections: trio.Nursery, started: Callable[[], None]
     ) -> None:
         try:
             async with trio.open_nursery() as acceptors:
-                for listener in listeners:
-                    acceptors.start_soon(self._accept, listener.socket, connections)
+                for listening in listeners:
+                    acceptors.start_soon(self._accept, listening, connections)
                 started()
         finally:
-            for listener in listeners:
-                listener.socket.close()
+            sockets.close(listeners)
 
-    async def _accept(self, listening: trio.socket.SocketType, connections: trio.Nursery) -> None:
+    async def _accept(self, listening: socket.socket, connections: trio.Nursery) -> None:
         while True:
             while len(self._connections) >= self._service.limits.max_connections:
                 self._limited_log.warning("All HTTP connections are taken", listener=self._name)
                 await self._room.park()
-            try:
-                accepted, address = await listening.accept()
-            except OSError as error:
-                await self._accept_failed(error)
-                continue
+            connection, peer = await sockets.accept(listening, self._short)
             self._service.statistics.accepted += 1
-            connections.start_soon(self._serve_socket, accepted.detach(), str(address[0]))
+            connections.start_soon(self._serve_socket, connection, str(peer[0]))
 
-    async def _accept_failed(self, error: OSError) -> None:
-        """A client that left before it was accepted is its own affair; a shortage is waited for (accept(2))."""
-        if error.errno in _SHORTAGES:
-            self._limited_log.warning("HTTP connection not accepted", listener=self._name, reason=error.strerror)
-            await trio.sleep(_SHORTAGE_PAUSE)
-        elif error.errno in {errno.EBADF, errno.ENOTSOCK, errno.EINVAL}:
-            raise error
+    def _short(self, reason: str) -> None:
+        self._limited_log.warning("HTTP connection not accepted", listener=self._name, reason=reason)
 
-    async def _serve_socket(self, descriptor: int, peer: str) -> None:
-        connected = socket.socket(fileno=descriptor)
+    async def _serve_socket(self, connected: socket.socket, peer: str) -> None:
         try:
             stream = SocketStream(connected)
         except OSError:
@@ -168,19 +145,3 @@ class HttpListener:
     def _drain(self) -> None:
         for connection in self._connections:
             connection.drain()
-
-
-def _address(listener: trio.SocketListener) -> str:
-    host, port = listener.socket.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _explain(name: str, host: str, port: int, error: OSError) -> str:
-    where = f"{name} cannot listen on {host}:{port}"
-    if error.errno == errno.EADDRINUSE:
-        return f"{where}: the port is in use; stop what listens there (`ss -ltnp`) or set {name}.listen.port"
-    if error.errno == errno.EACCES:
-        return f"{where}: this user may not use the port; set {name}.listen.port to 1024 or above"
-    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-        return f"{where}: this machine has no such address; set {name}.listen.host"
-    return f"{where}: {error.strerror or error}; set {name}.listen.host and {name}.listen.port"

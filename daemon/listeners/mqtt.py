@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import socket
 from collections.abc import Callable, Sequence
@@ -13,31 +12,11 @@ import trio
 
 from actors.device_session.actor import Session
 from actors.device_session.broker import Broker
-from actors.errors import ConfigurationError
 from config.settings import MqttSettings
+from daemon.listeners import sockets
 
 _RECEIVE_BYTES: Final = 65_536
 _SWEEP_SECONDS: Final = 1.0
-# As trio.serve_listeners does it: the process is out of file descriptors or memory; new connections wait in the
-# kernel's backlog until some of the present ones end.
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-_EXHAUSTED_SLEEP: Final = 0.1
-# These say that one connection failed before it was accepted (accept(2), "Error handling").
-_ABORTED: Final = frozenset(
-    {
-        errno.ECONNABORTED,
-        errno.EPERM,
-        errno.EPROTO,
-        errno.ENETDOWN,
-        errno.ENOPROTOOPT,
-        errno.EHOSTDOWN,
-        errno.ENONET,
-        errno.EHOSTUNREACH,
-        errno.EOPNOTSUPP,
-        errno.ENETUNREACH,
-        errno.ETIMEDOUT,
-    }
-)
 
 
 class SocketBytes(trio.abc.Stream):
@@ -110,13 +89,13 @@ class MqttListener:
         Raises:
             ConfigurationError: the address cannot be bound.
         """
-        listeners = await self._bind()
+        listeners = await sockets.bind(self._settings.listen, "mqtt")
         try:
-            self.address = _name(listeners[0].getsockname())
+            self.address = sockets.name_of(listeners[0].getsockname())
             structlog.get_logger().info("MQTT listener bound", address=self.address)
             await self._serve(listeners, started)
         finally:
-            _close(listeners)
+            sockets.close(listeners)
 
     def stop(self) -> None:
         """Accept no more, acknowledge what gets stored, close the sessions, return from `run`."""
@@ -131,60 +110,34 @@ class MqttListener:
                 started()
                 await self._stopping.wait()
                 accepting.cancel_scope.cancel()
-            _close(listeners)
+            sockets.close(listeners)
             await self._broker.sessions.drain(trio.current_time() + self._drain_seconds)
             sessions.cancel_scope.cancel()
 
-    async def _bind(self) -> list[socket.socket]:
-        host, port = self._settings.listen.host, self._settings.listen.port
-        try:
-            return [_plain(listener.socket) for listener in await trio.open_tcp_listeners(port, host=host)]
-        except OSError as error:
-            where = f"{host}:{port}"
-            if _is_in_use(error):
-                raise ConfigurationError(
-                    f"mqtt.listen: {where} is in use by another program; stop it (`ss -ltnp` shows who listens), "
-                    "or set mqtt.listen.port to another port (0 picks a free one)"
-                ) from error
-            raise ConfigurationError(
-                f"mqtt.listen: cannot listen on {where}: {error.strerror or error}; "
-                "set mqtt.listen.host to an address of this machine and mqtt.listen.port to a port it may use"
-            ) from error
-
-    async def _accept(self, listening: socket.socket, sessions: trio.Nursery) -> None:
+    async def _accept(self, listening: socket.socket, connections: trio.Nursery) -> None:
         counters, log = self._broker.counters, self._broker.log
         while True:
-            try:
-                await trio.lowlevel.wait_readable(listening)
-                connection, peer = listening.accept()
-            except BlockingIOError:
-                continue  # it was gone again, or somebody else took it
-            except OSError as error:
-                if error.errno in _ABORTED:
-                    continue
-                if error.errno not in _EXHAUSTED:
-                    raise
-                counters.accept_failures += 1
-                log.warning("MQTT connections wait: the process is out of resources", reason=error.strerror)
-                await trio.sleep(_EXHAUSTED_SLEEP)
-                continue
+            connection, peer = await sockets.accept(listening, self._short)
             if len(self._broker.sessions) >= self._settings.max_connections:
                 connection.close()
                 counters.refused_full += 1
-                log.warning("MQTT connection refused: mqtt.max_connections reached", peer=_name(peer))
+                log.warning("MQTT connection refused: mqtt.max_connections reached", peer=sockets.name_of(peer))
                 continue
-            self._start(connection, peer, sessions)
+            self._start(connection, sockets.name_of(peer), connections)
 
-    def _start(self, connection: socket.socket, peer: object, sessions: trio.Nursery) -> None:
+    def _short(self, reason: str) -> None:
+        self._broker.counters.accept_failures += 1
+        self._broker.log.warning("MQTT connections wait: the process is out of resources", reason=reason)
+
+    def _start(self, connection: socket.socket, peer: str, sessions: trio.Nursery) -> None:
         try:
-            connection.settimeout(0)
             # Acknowledgements are small and waited for; a peer that vanished is found even without keep alive.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         except OSError:
             connection.close()  # reset between accept and here
             return
-        session = Session(SocketBytes(connection), _name(peer), self._broker)
+        session = Session(SocketBytes(connection), peer, self._broker)
         self._broker.counters.accepted += 1
         sessions.start_soon(session.run, name="mqtt session")
 
@@ -193,36 +146,3 @@ class MqttListener:
             await trio.sleep(_SWEEP_SECONDS)
             await self._broker.sessions.sweep()
             self._broker.log.flush()
-
-
-def _plain(listening: trio.socket.SocketType) -> socket.socket:
-    """The same socket without trio's coat; sessions wait on the sockets themselves."""
-    kind = listening.family, listening.type, listening.proto
-    plain = socket.socket(*kind, fileno=listening.detach())
-    plain.settimeout(0)
-    return plain
-
-
-def _close(listeners: Sequence[socket.socket]) -> None:
-    for listening in listeners:
-        if listening.fileno() >= 0:
-            trio.lowlevel.notify_closing(listening)
-            listening.close()
-
-
-def _is_in_use(error: BaseException | None) -> bool:
-    """Whether the address is taken; trio wraps the errors of several addresses in a group."""
-    if isinstance(error, BaseExceptionGroup):
-        return any(_is_in_use(one) for one in error.exceptions)
-    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        return True
-    return error is not None and _is_in_use(error.__cause__)
-
-
-def _name(address: object) -> str:
-    """host:port of a socket address, IPv6 in brackets."""
-    match address:
-        case (str() as host, int() as port, *_):
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        case _:
-            return str(address)

@@ -17,9 +17,11 @@ Report = tuple[int, str, int]
 """Offset, device and number of one stored report."""
 
 
-def manifest(devices: Iterable[str], connection: str = SQLITE) -> str:
+def manifest(devices: Iterable[str], connection: str = SQLITE, partitions: int = PARTITIONS) -> str:
     """The devices, a task `latest` that keeps each one's last number, and a task `every` that keeps every offset."""
-    return _HOUSE.format(secret=SECRET, partitions=PARTITIONS, connection=connection) + "".join(
+    some = min(2, partitions)
+    house = _HOUSE.format(secret=SECRET, partitions=partitions, some=some, connection=connection)
+    return house + "".join(
         f"---\nkind: device\napp: house\nproduct: sensor\nname: {name}\nsecret: {SECRET}\n" for name in devices
     )
 
@@ -101,7 +103,7 @@ name: sink
 kind: task
 app: house
 name: latest
-runners: 2
+runners: {some}
 source:
   topic: reports
   start: earliest

@@ -22,8 +22,9 @@ from daemon.control import listener as control_listener
 from daemon.house import House, opened
 from daemon.running import RunningEngine
 from daemon.settings_in_force import SettingsInForce
+from tests.fakes.daemon import ChildDaemon
 from tests.path.client import MqttClient
-from tests.path.lot import EXAMPLE, FIRST, SECOND, TASK, report, secret_of
+from tests.path.lot import EXAMPLE, FIRST, SECOND, TASK, ParkingLot, report, secret_of
 
 FREE_PORT = Listener(port=0)
 SETTINGS = Settings(
@@ -143,6 +144,80 @@ async def test_a_poisoned_task_is_parked_and_shown_and_nobody_else_notices(
         await until(lambda: state("poisoned")["lag"] == 0)
         shown = await in_thread(state, "poisoned")
         assert (shown["state"], shown["reason"], shown["rows"]) == ("running", "", 2)
+
+
+def test_a_connector_that_raises_anything_stays_alone(folder: Path, tmp_path: Path) -> None:
+    """A plugin with a bug in each of its methods fails its own tasks and routes, with the reason, and no others."""
+    with ChildDaemon(folder, PYTHONPATH=str(install_plugin(tmp_path / "plugins"))) as daemon:
+        lot = ParkingLot(daemon)
+        daemon.apply(EXAMPLE_TEXT)
+        daemon.apply(BROKEN_SINK, allow_unreachable="true")
+        lot.tell(lot_000001="0", lot_000002="0")
+        shown = daemon.wait_status("tasks/broken", lambda status: status["state"] == "failed")
+        assert "a bug in claim" in shown["reason"]
+        with daemon.gateway() as client:
+            refused = client.get("/broken")
+        assert refused.status_code == 500
+        assert set(refused.json()) == {"error_code", "error_msg", "request_id"}
+        assert "a bug" not in refused.text
+        lot.tell(lot_000001="1")
+        assert lot.free() == '{"default":[{"FreeNo":1}]}'
+        assert daemon.stop() == 0
+
+
+def install_plugin(folder: Path) -> Path:
+    """A folder for sys.path with an installed distribution, whose entry point is a connector full of bugs."""
+    distribution = folder / "broken-1.0.dist-info"
+    distribution.mkdir(parents=True)
+    (distribution / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (distribution / "entry_points.txt").write_text("[penstock.plugins]\nbroken = broken_connector\n")
+    (folder / "broken_connector.py").write_text(BROKEN_CONNECTOR)
+    return folder
+
+
+BROKEN_CONNECTOR = """
+import msgspec
+from plugins.api import ConnectorType
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+class Broken:
+    def __init__(self, settings, host):
+        pass
+
+    def __getattr__(self, name):
+        async def method(*arguments, **options):
+            raise KeyError(f"a bug in {name}")
+        if name.startswith("_") or name == "backup_into":
+            raise AttributeError(name)
+        return method
+
+CONNECTOR = ConnectorType(name="broken", settings=Settings, build=Broken)
+"""
+BROKEN_SINK = """
+kind: connection
+app: city-parking
+name: broken
+connector: broken
+settings: {}
+---
+kind: task
+app: city-parking
+name: broken
+source:
+  topic: parking-status
+  start: earliest
+  fields: [{name: deviceId, type: string, path: data.deviceId}]
+target: {connection: broken, table: t, columns: {DeviceId: deviceId}}
+---
+kind: route
+app: city-parking
+name: broken
+request: {path: /broken}
+auth: none
+backend: {data: {connection: broken, sql: SELECT 1}}
+"""
 
 
 async def test_a_handler_that_crashes_is_answered_and_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,7 +155,7 @@ async def test_a_port_in_use_is_told_with_what_to_do() -> None:
 async def test_an_address_that_is_not_ours_is_told_with_what_to_do() -> None:
     """TEST-NET-1 (RFC 5737) belongs to nobody."""
     settings = MqttSettings(listen=Listener(host="192.0.2.1", port=0))
-    with pytest.raises(ConfigurationError, match=r"cannot listen on 192\.0\.2\.1:0.*mqtt\.listen\.host"):
+    with pytest.raises(ConfigurationError, match=r"cannot listen on 192\.0\.2\.1:0: .*mqtt\.listen\.host"):
         await MqttListener(settings, make_broker()).run(lambda: None)
 
 
