@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import trio
 
 from actors.errors import ActorGone
 from actors.log.disk import Disk
 from actors.log.log import Log, SyncTimes
+from actors.log.lookup import LogLookup
 from actors.log.reader import Fetched, LogReader, LogView
 from actors.records import TopicPartition
 from actors.runtime.mailbox import Mailbox, MailboxStatistics
 from actors.runtime.rates import Rate, RateMeter
 from actors.topic_partition.gate import Gate
 from actors.topic_partition.messages import Append, PartitionMessage
+
+T = TypeVar("T")
 
 # As many threads may read one partition at once; a slow disk holds its own readers only.
 _READERS = 4
@@ -63,7 +69,9 @@ class PartitionReference:
         self.gate = gate or Gate(partition.topic)
         self.counters = PartitionCounters()
         self._mailbox = mailbox
-        self._reader = LogReader(disk or Disk())
+        disk = disk or Disk()
+        self._reader = LogReader(disk)
+        self._look_up = LogLookup(disk)
         self._readers = trio.CapacityLimiter(_READERS)
         self._view: LogView | None = None
         self._opened = False
@@ -144,9 +152,48 @@ class PartitionReference:
         if offset == view.end_offset:
             await trio.lowlevel.checkpoint()
             return Fetched((), offset, offset, offset)
-        return await trio.to_thread.run_sync(
-            self._reader.fetch, view, offset, max_bytes, limiter=self._readers, abandon_on_cancel=True
-        )
+        return await self._in_thread(partial(self._reader.fetch, view, offset, max_bytes))
+
+    async def offset_of(self, timestamp: int) -> int:
+        """The first offset whose record is of this time (milliseconds since the epoch) or later; found by the index.
+
+        Where there is none: the high watermark.
+
+        Raises:
+            StorageError: the disk does not give it.
+            ActorGone: the partition has ended.
+        """
+        return await self._in_thread(partial(self._look_up.offset_of, self._check_alive(), timestamp))
+
+    async def timestamp_at(self, offset: int) -> int | None:
+        """The time of the first record at an offset or after it, in milliseconds; None where there is none yet.
+
+        Raises:
+            StorageError: the disk does not give it.
+            ActorGone: the partition has ended.
+        """
+        view = self._check_alive()
+        if offset >= view.end_offset:
+            await trio.lowlevel.checkpoint()
+            return None
+        return await self._in_thread(partial(self._look_up.timestamp_at, view, offset))
+
+    async def bytes_between(self, start: int, end: int) -> int:
+        """About how many bytes the records from `start` to before `end` take on disk; the index tells.
+
+        Raises:
+            StorageError: the disk does not give it.
+            ActorGone: the partition has ended.
+        """
+        view = self._check_alive()
+        if start >= view.segments[-1].base_offset or start >= end:
+            # What is being written has its index in memory.
+            await trio.lowlevel.checkpoint()
+            return self._look_up.bytes_between(view, start, end)
+        return await self._in_thread(partial(self._look_up.bytes_between, view, start, end))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(work, limiter=self._readers, abandon_on_cancel=True)
 
     def statistics(self) -> PartitionStatistics:
         """The partition as it stands, or as it last stood."""
