@@ -17,10 +17,11 @@ class Reply(Generic[T]):
     answer is there: so a session with many answers outstanding needs no task for each of them.
     """
 
-    __slots__ = ("_error", "_event", "_notify", "_value", "done")
+    __slots__ = ("_error", "_event", "_notify", "_taken", "_value", "done")
 
     def __init__(self, notify: Callable[[], None] | None = None) -> None:
         self.done = False
+        self._taken = False
         self._value: T | None = None
         self._error: BaseException | None = None
         self._notify = notify
@@ -33,6 +34,18 @@ class Reply(Generic[T]):
     def fail(self, error: BaseException) -> None:
         """Answer with an error, which is raised where the answer is read."""
         self._fill(None, error)
+
+    def take(self) -> bool:
+        """Begin what is asked; False where nobody asks it any more. For actors whose askers may withdraw."""
+        self._taken = not self.done
+        return self._taken
+
+    def withdraw(self, error: BaseException) -> bool:
+        """Ask no more; False where it has begun, or is done: then the answer must be waited for."""
+        if self._taken or self.done:
+            return False
+        self._fill(None, error)
+        return True
 
     @property
     def error(self) -> BaseException | None:

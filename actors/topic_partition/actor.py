@@ -131,6 +131,9 @@ class PartitionActor(Actor[PartitionMessage]):
 
     async def _commit(self, log: Log, appends: Sequence[Append]) -> None:
         counters = self._reference.counters
+        appends = [append for append in appends if append.reply.take()]
+        if not appends:
+            return
         appends, batches = self._build(appends, log.next_offset)
         offset = log.next_offset
         if batches:

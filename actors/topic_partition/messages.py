@@ -16,7 +16,8 @@ class Append:
     """Store these records, in this order, next to one another.
 
     `size` is the sum of their keys and values in bytes and is the message's weight in the mailbox. The answer is the
-    offset of the first one, and comes after the commit (`sync: true`: after fdatasync).
+    offset of the first one, and comes after the commit (`sync: true`: after fdatasync). What its sender withdraws
+    before the commit has begun is not stored.
     """
 
     records: Sequence[Record]

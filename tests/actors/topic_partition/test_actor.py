@@ -354,3 +354,14 @@ async def test_trimming_by_age_closes_a_segment_that_nobody_writes_any_more(tmp_
         await t.append([Record(b"k", b"v", 1000)])
         assert await t.ask(Trim(Keep(seconds=3600), consumed=0)) == Trimmed(1, 1, 1)
         assert t.partition.high_watermark == 1
+
+
+async def test_what_is_withdrawn_before_its_commit_is_not_stored(tmp_path: Path) -> None:
+    """A sender that gives up while its append waits finds nothing of it in the log; the others are not touched."""
+    async with running(tmp_path / "t-0") as t:
+        t.topic.gate.set(GateState.THROTTLED, "a group lags")
+        given_up, other = t.submit(records(3)), t.submit(records(2, 3))
+        assert given_up.reply.withdraw(PenstockError("no more patience"))
+        t.topic.gate.set(GateState.OPEN)
+        assert await other.reply.wait() == 0
+        assert plain((await t.partition.fetch(0, 1000)).records()) == records(2, 3)
