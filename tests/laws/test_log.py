@@ -11,6 +11,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.log.disk import Disk
+from actors.log.log import Log
+from actors.log.lookup import LogLookup
 from actors.log.names import RECOVERY_POINT
 from actors.records import Record
 from tests.actors.log.parts import QuickDisk, append, flip, log_file, open_log, plain, read_all, records
@@ -157,3 +160,43 @@ def test_no_index_can_make_records_wrong(name: str, content: bytes | None) -> No
         log = open_log(path, QuickDisk())
         for start in range(21):
             assert plain(read_all(log, start)[0]) == records(21 - start, start)
+
+
+TIMES = st.integers(0, 30)
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    commits=st.lists(st.lists(TIMES, min_size=1, max_size=4), min_size=1, max_size=15),
+    rolls=st.sets(st.integers(0, 14)),
+    name=st.sampled_from([".index", ".timeindex", None]),
+    content=st.none() | st.binary(max_size=60),
+)
+def test_a_time_leads_to_its_first_offset(
+    commits: list[list[int]], rolls: set[int], name: str | None, content: bytes | None
+) -> None:
+    """Whatever the order of times and whatever became of an index, the first record at or after a time is found."""
+    with folder() as path:
+        log = open_log(path, QuickDisk())
+        for number, commit in enumerate(commits):
+            append(log, [Record(None, b"x" * 40, timestamp) for timestamp in commit])
+            if number in rolls:
+                log.roll()
+        log.close()
+        times = [timestamp for commit in commits for timestamp in commit]
+        for each in (log, _reopened(path, name, content)):
+            for timestamp in range(32):
+                first = next((n for n, one in enumerate(times) if one >= timestamp), len(times))
+                assert LogLookup(Disk()).offset_of(each.view, timestamp) == first
+            found = [LogLookup(Disk()).timestamp_at(each.view, offset) for offset in range(len(times))]
+            assert found == times
+
+
+def _reopened(path: Path, name: str | None, content: bytes | None) -> Log:
+    """The log after a restart, its first segment's index meddled with."""
+    if name is not None:
+        index = log_file(path).with_suffix(name)
+        index.unlink()
+        if content is not None:
+            index.write_bytes(content)
+    return open_log(path, QuickDisk())
