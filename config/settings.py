@@ -47,6 +47,8 @@ class MqttSettings(_Section, frozen=True, kw_only=True):
     listen: MqttListen = MqttListen()
     connect_timeout: Seconds = 10.0
     write_timeout: Seconds = 60.0
+    # A client whose reports a topic's backlog policy rejects is left unacknowledged for so long, and then let go.
+    refused_timeout: Seconds = 10.0
     max_connections: Positive = 20_000
     max_packet_bytes: Positive = 1024 * 1024
     max_subscriptions: Positive = 100
@@ -105,6 +107,17 @@ class TaskSettings(_Section, frozen=True, kw_only=True):
     retry_max: Seconds = 30.0
 
 
+class GroupSettings(_Section, frozen=True, kw_only=True):
+    """Consumer groups. Times in seconds."""
+
+    # A member that says nothing for so long is thrown out, and others get its partitions.
+    session_timeout: Annotated[float, msgspec.Meta(ge=1)] = 30.0
+    # How often the bytes and the age of what waits are looked up.
+    sample_interval: Annotated[float, msgspec.Meta(ge=0.1)] = 5.0
+    # Groups of HTTP consumers come into being when they are first asked for: there are at most so many.
+    max_http_groups: Positive = 1000
+
+
 class LoggingSettings(_Section, frozen=True, kw_only=True):
     """`auto` writes coloured lines on a terminal and JSON elsewhere."""
 
@@ -127,6 +140,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     control: ControlSettings = ControlSettings()
     log: LogSettings = LogSettings()
     tasks: TaskSettings = TaskSettings()
+    groups: GroupSettings = GroupSettings()
     logging: LoggingSettings = LoggingSettings()
     instance_key: KeySettings = KeySettings()
     drain_seconds: Seconds = 20.0

@@ -186,8 +186,17 @@ def _rule(rule: Rule) -> Iterator[Flaw]:
     for i, topic in enumerate(targets):
         if topic in targets[:i]:
             yield Flaw(f"$.to[{i}].topic", f"topic {topic} is a target twice")
+    if rule.key_suffix is not None:
+        yield _key_suffix(rule)
     if not _is_field_path(rule.key):
         yield Flaw("$.key", f"'{rule.key}' is neither `device`, `none` nor the dotted path of a field")
+
+
+def _key_suffix(rule: Rule) -> Flaw:
+    if rule.key == "none":
+        return Flaw("$.key_suffix", "there is no key to add it to; records without a key are spread anyway")
+    reason = "the records of a key go to all partitions, and do not stay in order; `$key` has the suffix too"
+    return Flaw("$.key_suffix", reason, warning=True)
 
 
 def _source_topic(topic_filter: str, product: str, path: str) -> Iterator[Flaw]:

@@ -19,11 +19,11 @@ from actors.device_session.core import (
     admit,
     violation,
 )
-from actors.device_session.publishing import Publisher
+from actors.device_session.publishing import PartitionBatch, Publisher
 from actors.device_session.receiving import Receiver
 from actors.device_session.statuses import DeviceStatus
-from actors.device_session.writer import Writer
-from actors.errors import PenstockError
+from actors.device_session.writer import Refused, Writer
+from actors.errors import CircuitOpenError, PenstockError
 from actors.runtime.reply import Reply
 from actors.topic_partition.messages import Append
 from actors.wire.mqtt import encode
@@ -142,6 +142,14 @@ class Session:
             self.close(f"{what} from the client for {self._silence:g} s")
         elif now - self._writer.stuck_since > self._broker.settings.write_timeout:
             self.close(f"the client has not read anything for {self._broker.settings.write_timeout:g} s")
+        elif self._writer.refused is not None:
+            self._check_refused(now, self._writer.refused)
+
+    def _check_refused(self, now: float, refused: Refused) -> None:
+        timeout = self._broker.settings.refused_timeout
+        if now - refused.since >= timeout:
+            self._broker.counters.refused_disconnects += 1
+            self.close(f"its reports are refused, and were not acknowledged for {timeout:g} s: {refused.error}")
 
     def recheck(self) -> None:
         """End, or give up subscriptions, where the client has no right to them any more."""
@@ -260,14 +268,32 @@ class Session:
         replies: list[Reply[int]] = []
         for batch in intake.batches:
             reply: Reply[int] = Reply(self._writer.answered)
-            batch.partition.submit(Append(batch.records, batch.size, reply))
-            self._broker.counters.records += len(batch.records)
+            try:
+                self._submit(batch, reply)
+            except CircuitOpenError as error:
+                self._refused(batch, error, acknowledged=bool(intake.packet_ids))
+                if not intake.packet_ids:
+                    continue
+                reply.fail(error)
             replies.append(reply)
         if replies or intake.packet_ids:
             self._writer.inflight.add(intake.packet_ids, replies, intake.size, self._heard)
             self._writer.answered()
         if intake.violation is not None:
             raise ProtocolViolationError(intake.violation)
+
+    def _submit(self, batch: PartitionBatch, reply: Reply[int]) -> None:
+        if self._writer.refused is not None:
+            # Stored now it could not be acknowledged, and would come a second time.
+            raise self._writer.refused.error
+        batch.partition.submit(Append(batch.records, batch.size, reply))
+        self._broker.counters.records += len(batch.records)
+
+    def _refused(self, batch: PartitionBatch, error: CircuitOpenError, *, acknowledged: bool) -> None:
+        """A topic's policy refuses reports. MQTT 3.1.1 cannot say so: their PUBACK is withheld, see `check`."""
+        self._broker.counters.refused_reports += len(batch.records)
+        if acknowledged and self._writer.refused is None:
+            self._writer.refused = Refused(trio.current_time(), error)
 
     def _take_other(self, packet: Control) -> None:
         match packet:

@@ -32,4 +32,6 @@ class Counters:
     keep_alive_expired: int = 0
     protocol_errors: int = 0
     failed_appends: int = 0
+    refused_reports: int = 0
+    refused_disconnects: int = 0
     crashes: int = 0

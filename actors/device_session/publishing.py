@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from actors.device_session.outbox import OVERHEAD, Delivery
 from actors.device_session.statuses import DeviceStatus, milliseconds
 from actors.device_session.subscriptions import Subscriber
-from actors.device_session.targets import PartitionTarget, TopicTarget
+from actors.device_session.targets import PartitionTarget, TopicLookup, TopicTarget
 from actors.directory.identities import Identity
 from actors.directory.thing_model import Checker
 from actors.records import Record
 from actors.rules.forward import Forward
 from actors.rules.plan import Plan, compile_plan
+from actors.topic_partition.gate import ORIGIN_HEADER, Gate
 from actors.wire.mqtt import encode
 from actors.wire.mqtt.packets import Publish
 
@@ -55,11 +56,16 @@ class Intake(NamedTuple):
 
 
 class _Route(NamedTuple):
-    """A forward with its topic; `partition` is known once where all its records have the same key."""
+    """A forward with the topic that takes its records now; `partition` is known where they all have the same key.
+
+    `most` is the largest record that may be sent. `diverted` is the gate that leads them elsewhere, where one does.
+    """
 
     forward: Forward
     topic: TopicTarget | None
     partition: int | None
+    most: int
+    diverted: Gate | None
 
 
 class _Path:
@@ -155,10 +161,7 @@ class Publisher:
             if route.partition is not None:
                 self._add(batches, route, route.partition, records, topic)
                 continue
-            by_partition: dict[int, list[Record]] = {}
-            for record in records:
-                by_partition.setdefault(route.topic.partition_for(record.key), []).append(record)
-            for number, some in by_partition.items():
+            for number, some in _by_partition(route.topic, records, spread=route.forward.spread).items():
                 self._add(batches, route, number, some, topic)
 
     def _add(self, batches: Batches, route: _Route, number: int, records: list[Record], topic: str) -> None:
@@ -168,13 +171,15 @@ class Publisher:
         size = 0
         for key, value, _, _ in records:
             size += len(value or b"") + len(key or b"")
-        if size > target.max_message_bytes:
-            records, size = self._fitting(records, target.max_message_bytes, topic)
+        if size > route.most:
+            records, size = self._fitting(records, route.most, topic)
         if not records:
             return
-        batch = batches.get((route.forward.topic, number))
+        if route.diverted is not None:
+            route.diverted.diverted += len(records)
+        batch = batches.get((target.name, number))
         if batch is None:
-            batches[route.forward.topic, number] = PartitionBatch(target.partitions[number], records, size)
+            batches[target.name, number] = PartitionBatch(target.partitions[number], records, size)
         else:
             batch.records += records  # the batch's own list: `records` of a forward are always made anew
             batch.size += size
@@ -205,12 +210,7 @@ class Publisher:
     def _find(self, topic: str) -> _Path:
         broker = self._broker
         plan = compile_plan(self._identity, topic, broker.directory)
-        routes = []
-        for forward in plan.forwards:
-            target = broker.topics.get(forward.topic)
-            fixed = forward.extract_key is None and forward.key is not None
-            number = target.partition_for(forward.key) if target is not None and fixed else None
-            routes.append(_Route(forward, target, number))
+        routes = [_route(broker.topics, forward) for forward in plan.forwards]
         if len(self._paths) >= _PATHS:
             self._paths.clear()
         path = self._paths[topic] = _Path(plan, tuple(routes))
@@ -231,6 +231,27 @@ class Publisher:
 
     def _warn(self, event: str, topic: str, **facts: object) -> None:
         self._broker.log.warning(event, client=str(self._identity), topic=topic[:_TOPIC_SHOWN], **facts)
+
+
+def _route(topics: TopicLookup, forward: Forward) -> _Route:
+    home, target = topics.get(forward.topic), topics.route(forward.topic)
+    if home is None or target is None:
+        return _Route(forward, None, None, 0, None)
+    number = target.partition_for(forward.key) if forward.fixed else None
+    if target is home:
+        return _Route(forward, target, number, target.max_message_bytes, None)
+    # They are to come home again, so both must take them.
+    most = min(home.max_message_bytes, target.max_message_bytes)
+    return _Route(forward.with_headers((ORIGIN_HEADER, home.name.encode())), target, number, most, home.gate)
+
+
+def _by_partition(topic: TopicTarget, records: list[Record], *, spread: bool) -> dict[int, list[Record]]:
+    if spread and records and all(record.key is records[0].key for record in records):
+        return {topic.partition_for(records[0].key): records}
+    found: dict[int, list[Record]] = {}
+    for record in records:
+        found.setdefault(topic.partition_for(record.key), []).append(record)
+    return found
 
 
 def _not_allowed(qos: int) -> str:

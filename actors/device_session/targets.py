@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from actors.topic_partition.gate import Gate
 from actors.topic_partition.messages import Append
 
 
@@ -16,11 +17,20 @@ class PartitionTarget(Protocol):
 
         Raises:
             ActorGone: the partition has ended.
+            CircuitOpenError: the topic's backlog policy refuses records now.
         """
 
 
 class TopicTarget(Protocol):
     """One topic."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def gate(self) -> Gate:
+        """What its backlog policy does with records, and counts of them."""
 
     @property
     def partitions(self) -> Sequence[PartitionTarget]:
@@ -43,3 +53,6 @@ class TopicLookup(Protocol):
 
     def get(self, name: str) -> TopicTarget | None:
         """The topic of that name; None where there is none, or where it takes no records."""
+
+    def route(self, name: str) -> TopicTarget | None:
+        """The topic that takes the records of that one now: another one while its backlog policy diverts them."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
 
 from actors.device_session.inflight import Inflight
 from actors.device_session.receiving import Receiver
 from actors.device_session.signal import Signal
+from actors.errors import CircuitOpenError
 from actors.wire.mqtt import encode
 
 if TYPE_CHECKING:
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 
 # Answers that a client has not read; past that it is not read either.
 _REPLY_BYTES: Final = 16 * 1024
+
+
+class Refused(NamedTuple):
+    """When a topic's backlog policy refused a report, in trio's seconds, and what it said."""
+
+    since: float
+    error: CircuitOpenError
 
 
 class Writer:
@@ -34,6 +42,7 @@ class Writer:
         "_wakeup",
         "inflight",
         "receiver",
+        "refused",
         "stuck_since",
     )
 
@@ -48,6 +57,8 @@ class Writer:
         self.receiver: Receiver | None = None
         self.stuck_since = math.inf
         """Since when the client has not taken what is being sent; infinity while nothing is."""
+        self.refused: Refused | None = None
+        """When a topic refused a report, from which on nothing may be acknowledged; None while none did."""
 
     def reply(self, packet: bytes) -> None:
         """Send an answer that waits for nothing."""
@@ -88,7 +99,7 @@ class Writer:
             data = self._collect()
             if data:
                 await self.send(data)
-            elif self._drained and not self.inflight:
+            elif self._drained and (self.refused is not None or not self.inflight):
                 return
             else:
                 await self._wakeup.wait()
@@ -100,10 +111,17 @@ class Writer:
         self.stuck_since = math.inf
         self._broker.counters.bytes_sent += len(data)
 
+    def _take(self) -> list[int]:
+        """What may be acknowledged; once a report that was refused is the oldest, nothing."""
+        try:
+            return self.inflight.take()
+        except CircuitOpenError:
+            return []
+
     def _collect(self) -> bytes:
         data = b""
         if self.inflight.is_ready():
-            packet_ids = self.inflight.take()
+            packet_ids = self._take()
             self._broker.counters.acknowledged += len(packet_ids)
             data = encode.pubacks(packet_ids)
         deliveries = self.receiver.collect() if self.receiver is not None else None

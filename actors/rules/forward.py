@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from actors.directory.thing_model import Checker
-from actors.records import Record
+from actors.records import Header, Record
 from actors.rules.envelope import in_base64
-from actors.rules.keys import KeyExtractor
+from actors.rules.keys import SUFFIXES, KeyExtractor
 
 _new = tuple.__new__
 
@@ -19,9 +20,10 @@ class Forward:
     """One target of one rule.
 
     A record's value is `prefix + payload + suffix`, the payload in base64 where `base64` says so. Its key is `key`
-    (None: no key), unless `extract_key` reads it out of each payload: without `extract_key` all records have the
-    same key, so a session needs to find their partition only once. `check`, where there is one, tells why a payload
-    cannot be forwarded here (it is not JSON and the envelope is), and is asked before `record` or `records`.
+    (None: no key), unless `extract_key` reads it out of each payload. With `spread` each call of `records` adds a
+    suffix of its own to the keys, so that the batches of one key go to all partitions. `check`, where there is one,
+    tells why a payload cannot be forwarded here (it is not JSON and the envelope is), and is asked before `record` or
+    `records`.
     """
 
     rule: str
@@ -32,6 +34,17 @@ class Forward:
     base64: bool = False
     extract_key: KeyExtractor | None = None
     check: Checker | None = None
+    headers: tuple[Header, ...] = ()
+    spread: bool = False
+
+    @property
+    def fixed(self) -> bool:
+        """Whether every record has the same key."""
+        return self.key is not None and self.extract_key is None and not self.spread
+
+    def with_headers(self, *headers: Header) -> Forward:
+        """The same, with these headers on every record."""
+        return replace(self, headers=headers)
 
     def record(self, payload: bytes, timestamp: int) -> Record:
         """The record of one payload; `timestamp` in milliseconds since the epoch."""
@@ -43,11 +56,14 @@ class Forward:
         if self.prefix:
             prefix, suffix = self.prefix, self.suffix
             values = [prefix + value + suffix for value in values]
+        headers = self.headers
+        # One for all: the records of a batch stay together, and the next batch goes elsewhere.
+        suffix = random.choice(SUFFIXES) if self.spread else b""
         if self.extract_key is not None:
-            keys = map(self.extract_key, payloads)
-            return [Record(key, value, timestamp) for key, value in zip(keys, values, strict=True)]
-        key = self.key
-        return [_new(Record, (key, value, timestamp, ())) for value in values]
+            keys = [key + suffix if key is not None else None for key in map(self.extract_key, payloads)]
+            return [_new(Record, (key, value, timestamp, headers)) for key, value in zip(keys, values, strict=True)]
+        key = self.key + suffix if self.key is not None else None
+        return [_new(Record, (key, value, timestamp, headers)) for value in values]
 
 
 class Batch(NamedTuple):

@@ -13,6 +13,9 @@ KeyExtractor = Callable[[bytes], bytes | None]
 # An index into what fits in one packet.
 _INDEX_DIGITS = 9
 
+SUFFIXES = tuple(f"~{number:02x}".encode() for number in range(256))
+"""What `key_suffix: random` adds to a key: enough of them to reach every partition of the largest topic evenly."""
+
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 

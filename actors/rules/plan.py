@@ -93,4 +93,5 @@ def _forward(rule: Rule, topic: str, place: DeviceTopic, information: bytes, *, 
         base64=rule.base64,
         extract_key=compile_key(rule.key),
         check=check,
+        spread=rule.key_suffix == "random",
     )

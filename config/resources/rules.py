@@ -30,6 +30,7 @@ class Rule(
 
     With `include_device` a record's value is `{"device": {...}, "data": <payload>}`. `base64` encodes the payload (then
     `data` is a string). `key` is `device` (the device's name), `none`, or the path of a JSON field.
+    `key_suffix: random` spreads the records of a key over the partitions; they do not stay in order then.
     """
 
     sources: RuleSource | Annotated[tuple[RuleSource, ...], msgspec.Meta(min_length=1)] = msgspec.field(name="from")
@@ -37,4 +38,5 @@ class Rule(
     include_device: bool = False
     base64: bool = False
     key: Annotated[str, msgspec.Meta(min_length=1)] = "device"
+    key_suffix: Literal["random"] | None = None
     enabled: bool = True

@@ -106,6 +106,8 @@ def test_the_parking_lot_is_sound() -> None:
          "'a..b' is not a dotted path such as data.deviceId"),
         (rule("{product: p}", extra="key: a..b\n"), "$.key",
          "'a..b' is neither `device`, `none` nor the dotted path of a field"),
+        (rule("{product: p}", extra="key: none\nkey_suffix: random\n"), "$.key_suffix",
+         "there is no key to add it to; records without a key are spread anyway"),
         (rule("{product: p, devices: []}"), "$.from.devices",
          "names no device; write `all` for all of the product's"),
         (rule("{product: p}", "[{topic: t}, {topic: t}]"), "$.to[1].topic", "topic t is a target twice"),
@@ -159,6 +161,7 @@ def test_what_does_not_fit_is_told_with_path_and_reason(text: str, path: str, re
     [
         rule("{product: p, devices: [d9]}"),
         rule('{product: p, topic: "p/out/x/y"}'),
+        rule("{product: p}", extra="key_suffix: random\n"),
         "{kind: topic, app: a, name: x, shared_with: [nobody]}",
     ],
 )

@@ -17,6 +17,7 @@ from actors.device_session.broker import Broker, open_broker
 from actors.directory.directory import Directory
 from actors.directory.entries import AppEntry, DeviceEntry
 from actors.errors import ActorGone
+from actors.topic_partition.gate import Gate
 from actors.topic_partition.messages import Append
 from actors.wire.mqtt import encode
 from config.resources import Product, Property, Rule, RuleSource, RuleTarget, Service
@@ -38,10 +39,13 @@ class FakePartition:
         self.appends: list[Append] = []
         self.answers_at_once = True
         self.gone = False
+        self.gate: Gate | None = None
 
     def submit(self, message: Append) -> None:
         if self.gone:
             raise ActorGone("topic-0")
+        if self.gate is not None:
+            self.gate.admit(len(message.records))
         self.appends.append(message)
         if self.answers_at_once:
             message.reply.set(0)
@@ -59,6 +63,12 @@ class FakePartition:
 class FakeTopic:
     partitions: list[FakePartition] = field(default_factory=lambda: [FakePartition()])
     max_message_bytes: int = 1_000_000
+    name: str = "reports"
+    gate: Gate = field(default_factory=lambda: Gate("reports"))
+
+    def __post_init__(self) -> None:
+        for one in self.partitions:
+            one.gate = self.gate
 
     def partition_for(self, key: bytes | None) -> int:
         return (key or b"0")[-1] % len(self.partitions)
@@ -70,7 +80,14 @@ class FakeTopics:
         self.topics: dict[str, FakeTopic] = {"reports": FakeTopic()}
 
     def get(self, name: str) -> FakeTopic | None:
-        return self.topics.get(name)
+        topic = self.topics.get(name)
+        if topic is not None:
+            topic.name = name
+        return topic
+
+    def route(self, name: str) -> FakeTopic | None:
+        topic = self.get(name)
+        return self.get(topic.gate.divert_to) if topic is not None and topic.gate.divert_to else topic
 
 
 def status_product() -> Product:

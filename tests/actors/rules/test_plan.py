@@ -11,6 +11,7 @@ from actors.directory.identities import AppIdentity, DeviceIdentity
 from actors.directory.rights import DeviceTopic
 from actors.records import Record
 from actors.rules.plan import Plan, compile_plan, records_for
+from actors.topic_partition.partitioner import partition_for_key
 from config.resources import Product, Property, Rule, RuleSource, RuleTarget, Service
 
 LOT = DeviceIdentity("sensor", "lot-1", "city")
@@ -247,3 +248,17 @@ def test_one_record_is_the_first_of_many() -> None:
     """A forward makes of one payload what it makes of a batch of one."""
     (forward,) = compile_plan(LOT, OUT, build(rule(include_device=True), services=(STATUS,))).forwards
     assert [forward.record(REPORT, 7)] == forward.records([REPORT], 7)
+
+
+def test_a_random_suffix_spreads_the_batches_of_a_key() -> None:
+    """Records of one read keep one key, those of many reads get many; a record without a key stays without."""
+    for key, prefix in (("device", b"lot-1~"), ("status", b"0~")):
+        plan = compile_plan(LOT, OUT, build(rule(key=key, key_suffix="random")))
+        assert not plan.forwards[0].fixed
+        batches = [records(plan, REPORT, REPORT)[0][1] for _ in range(200)]
+        keys = [batch[0].key for batch in batches]
+        assert all(batch[0].key == batch[1].key for batch in batches)
+        assert all(one is not None and one.startswith(prefix) for one in keys)
+        assert {partition_for_key(one, 8) for one in keys if one is not None} == set(range(8))
+    plan = compile_plan(LOT, OUT, build(rule(key="absent", key_suffix="random")))
+    assert records(plan, REPORT)[0][1][0].key is None
