@@ -13,6 +13,7 @@ from config.resources import (
     AppResource,
     Connection,
     Device,
+    Mask,
     Product,
     Route,
     Rule,
@@ -181,6 +182,16 @@ def _of_use(name: Identity, resource: AppResource, path: str, topic: Topic) -> I
     diverts = topic.backlog is not None and topic.backlog.divert_to is not None
     if isinstance(resource, Topic) and diverts and topic.name != resource.name:
         yield Finding(name, path, f"topic {topic.name} itself diverts to another; name one that keeps")
+    if isinstance(resource, Topic) and not _hides(topic.mask, resource.mask):
+        reason = f"topic {topic.name} does not mask what topic {resource.name} masks; give it the same `mask`"
+        yield Finding(name, path, reason)
+
+
+def _hides(mask: Mask | None, wanted: Mask | None) -> bool:
+    """Whether a mask hides all that another one does."""
+    if wanted is None:
+        return True
+    return mask is not None and set(wanted.fields) <= set(mask.fields) and (wanted.at == "read" or mask.at == "store")
 
 
 def _route_collisions(world: World, new: World) -> list[Finding]:

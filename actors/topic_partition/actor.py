@@ -157,14 +157,14 @@ class PartitionActor(Actor[PartitionMessage]):
 
     def _build(self, appends: Sequence[Append], base_offset: int) -> tuple[Sequence[Append], list[Batch]]:
         """The batches of the appends that are fit to be written; the others get their error."""
-        limit = self._config.max_message_bytes
+        limit, mask = self._config.max_message_bytes, core.mask_at_store(self._config)
         if max(append.size for append in appends) > limit:
             appends = self._sift(appends, partial(core.too_large, max_message_bytes=limit))
         try:
-            return appends, core.build(appends, base_offset)
+            return appends, core.build(appends, base_offset, mask)
         except core.UNFIT:
-            appends = self._sift(appends, core.unfit)
-            return appends, core.build(appends, base_offset)
+            appends = self._sift(appends, partial(core.unfit, mask=mask))
+            return appends, core.build(appends, base_offset, mask)
 
     def _sift(self, appends: Sequence[Append], judge: Callable[[Append], PenstockError | None]) -> list[Append]:
         kept: list[Append] = []

@@ -8,8 +8,9 @@ from itertools import chain
 
 from actors.errors import PenstockError, RecordTooLargeError
 from actors.log.batch import MAX_RELATIVE, BadBatchError, Batch, build_batches
+from actors.topic_partition.mask import mask_records
 from actors.topic_partition.messages import Append, Configure, PartitionMessage, Retain, Roll, Trim
-from config.resources import Topic
+from config.resources import Mask, Topic
 
 # One commit writes at most about so many bytes of records; what waits beyond it goes into the next one.
 COMMIT_BYTES = 16 * 1024 * 1024
@@ -65,19 +66,25 @@ def too_large(append: Append, max_message_bytes: int) -> RecordTooLargeError | N
 UNFIT = (TypeError, ValueError, OverflowError, AttributeError, BadBatchError)
 
 
-def build(appends: Sequence[Append], base_offset: int) -> list[Batch]:
-    """The batches of one commit.
+def build(appends: Sequence[Append], base_offset: int, mask: Mask | None = None) -> list[Batch]:
+    """The batches of one commit, with the fields of the mask, if there is one, replaced for good.
 
     Raises:
         One of UNFIT: one of the records is not what its type says.
     """
-    return build_batches(chain.from_iterable(append.records for append in appends), base_offset)
+    records = chain.from_iterable(append.records for append in appends)
+    return build_batches(records if mask is None else mask_records(mask, list(records)), base_offset)
 
 
-def unfit(append: Append) -> PenstockError | None:
+def mask_at_store(topic: Topic) -> Mask | None:
+    """The mask of a topic that masks what it stores."""
+    return topic.mask if topic.mask is not None and topic.mask.at == "store" else None
+
+
+def unfit(append: Append, mask: Mask | None = None) -> PenstockError | None:
     """What to answer if the records of one append cannot be written at all."""
     try:
-        build([append], 0)
+        build([append], 0, mask)
     except UNFIT as error:
         return PenstockError(f"a record cannot be written: {error!r}")
     return None

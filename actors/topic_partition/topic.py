@@ -10,10 +10,11 @@ from actors.topic_partition.gate import Gate, GateState
 from actors.topic_partition.messages import PartitionMessage, weigh
 from actors.topic_partition.partitioner import partition_for_key
 from actors.topic_partition.reference import PartitionReference
+from config.resources import Mask
 
 
 class TopicReference:
-    """A topic; `partitions` is indexed by number.
+    """A topic; `partitions` is indexed by number, `app` owns it.
 
     An entry is replaced in place when a partition's actor is started anew: look it up per batch. Before its actor has
     opened for the first time, an entry answers everything with ActorGone.
@@ -22,6 +23,8 @@ class TopicReference:
     def __init__(self, name: str, partitions: int, max_message_bytes: int) -> None:
         self.name = name
         self.max_message_bytes = max_message_bytes
+        self.app = ""
+        self.mask: Mask | None = None
         self.gate = Gate(name)
         self.partitions: list[PartitionReference] = []
         self._in_use = partitions
@@ -36,6 +39,13 @@ class TopicReference:
     def use_all(self) -> None:
         """The partitions that `grow` added have opened: spread records over all of them."""
         self._in_use = len(self.partitions)
+
+    def mask_for(self, app: str | None) -> Mask | None:
+        """What an app that reads must not see; None where it may see all. `app` is None for queries and tails.
+
+        A mask that is applied at the store counts too: there may be records from before it was.
+        """
+        return None if app == self.app else self.mask
 
     def partition_for(self, key: bytes | None) -> int:
         """The partition of a key, as Kafka's default partitioner finds it; records without a key go round."""

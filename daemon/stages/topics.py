@@ -109,6 +109,7 @@ class TopicStage:
             return
         present = len(reference.partitions)
         reference.max_message_bytes = topic.max_message_bytes
+        reference.app, reference.mask = topic.app, topic.mask
         for partition in reference.partitions:
             with suppress(ActorGone):  # its next life begins with the topic as it is now
                 partition.submit(Configure(topic))
@@ -129,6 +130,7 @@ class TopicStage:
     def _adopt(self, name: str) -> list[ChildSpec]:
         topic = self._config(name)
         reference = TopicReference(topic.name, topic.partitions, topic.max_message_bytes)
+        reference.app, reference.mask = topic.app, topic.mask
         self._topics.add(reference)
         return [self._spec(reference, number) for number in range(topic.partitions)]
 

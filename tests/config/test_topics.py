@@ -15,7 +15,11 @@ HOUSE = """\
 ---
 {kind: app, name: b, key: key-b}
 ---
-{kind: topic, app: a, name: spare}
+{kind: topic, app: a, name: spare, mask: {fields: [data.name, phone], at: store}}
+---
+{kind: topic, app: a, name: open}
+---
+{kind: topic, app: a, name: lax, mask: {fields: [phone]}}
 ---
 {kind: topic, app: a, name: closed, access: subscribe}
 ---
@@ -84,6 +88,10 @@ def test_everything_a_topic_can_say() -> None:
         ("backlog: {limit: {age: 1h}, action: divert, divert_to: spar}", "$.backlog.divert_to", "did you mean spare"),
         ("backlog: {limit: {age: 1h}, action: divert, divert_to: closed}", "$.backlog.divert_to", "nothing can be"),
         ("backlog: {limit: {age: 1h}, action: divert, divert_to: others}", "$.backlog.divert_to", "does not share it"),
+        ("mask: {fields: [phone]}\nbacklog: {limit: {age: 1h}, action: divert, divert_to: open}",
+         "$.backlog.divert_to", "does not mask what topic t masks"),
+        ("mask: {fields: [phone], at: store}\nbacklog: {limit: {age: 1h}, action: divert, divert_to: lax}",
+         "$.backlog.divert_to", "does not mask what topic t masks"),
         ("backlog: {limit: {age: 1h}, action: divert, divert_to: chained}", "$.backlog.divert_to", "itself diverts"),
     ],
 )  # fmt: skip

@@ -318,6 +318,7 @@ async def test_a_failed_sync_fails_what_is_throttled_behind_it(tmp_path: Path) -
             with pytest.raises(StorageError):
                 await append.reply.wait()
         disk.sync_error = 0
+        await trio.sleep(1.05)  # a failed disk is tried again after a second, also to be closed
 
 
 async def test_retention_spares_what_a_policy_keeps(tmp_path: Path) -> None:
