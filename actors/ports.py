@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from actors.records import TopicPartition
+from actors.records import Confirmed, TopicPartition
 
 T = TypeVar("T")
 
@@ -139,6 +139,9 @@ class Connector(Protocol):
             CommitUnknownError: the answer to COMMIT was lost.
         """
 
+    async def reset(self, task: str, source: TopicPartition, offset: int) -> None:
+        """Set a task's position, and raise its epoch, which fences whoever writes there now."""
+
     async def close(self) -> None:
         """End every connection."""
 
@@ -156,13 +159,13 @@ class EmbeddedStore(Protocol):
 
 
 class OffsetStore(Protocol):
-    """The store's copy of how far each group has come, for display and for groups without a transactional sink."""
+    """How far each group has come: for a task a copy of what its sink has, for HTTP consumers the only truth."""
 
-    async def load_offsets(self, group: str) -> Mapping[TopicPartition, int]:
-        """Committed offsets of a group; the next offset to read."""
+    async def load_confirmed(self, group: str) -> Mapping[TopicPartition, Confirmed]:
+        """The positions of a group."""
 
-    async def save_offsets(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
-        """Store committed offsets."""
+    async def save_confirmed(self, group: str, positions: Mapping[TopicPartition, Confirmed]) -> None:
+        """Store positions in one transaction; on disk when the call returns."""
 
 
 class ConnectionLookup(Protocol):

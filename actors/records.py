@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 Header = tuple[str, bytes]
@@ -39,3 +40,14 @@ class StoredRecord(NamedTuple):
     timestamp: int
     headers: tuple[Header, ...]
     offset: int
+
+
+class Confirmed(NamedTuple):
+    """How far a group has come in a partition: everything below `offset` is done, and so are the ranges above it.
+
+    Ranges are half-open (first, next), in order, apart from one another and from `offset`. Where records are done in
+    their order, as a task's are, there are none.
+    """
+
+    offset: int
+    ranges: Sequence[tuple[int, int]] = ()

@@ -33,6 +33,7 @@ from daemon.running import RunningEngine
 from daemon.settings_in_force import SettingsInForce
 from daemon.stages.access import Access
 from daemon.stages.connections import Connections
+from daemon.stages.groups import GroupStage
 from daemon.stages.routes import RouteStage
 from daemon.stages.tasks import TaskStage
 from daemon.stages.topics import TopicStage
@@ -68,6 +69,7 @@ class _Ground:
     catalog: Catalog
     connectors: Connectors
     island: Island
+    http_groups: Mapping[str, str]
 
 
 @asynccontextmanager
@@ -88,8 +90,10 @@ async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool
         connectors = await trio.to_thread.run_sync(load_connectors)
         instance = await store.instance()
         known = await store.load_device_status()
+        http_groups = await store.load_http_groups()
         async with Island() as island:
-            yield _build(_Ground(settings, data, store, vault, catalog, connectors, island), instance.id, known)
+            ground = _Ground(settings, data, store, vault, catalog, connectors, island, http_groups)
+            yield _build(ground, instance.id, known)
     finally:
         with trio.CancelScope(shield=True):
             await store.close()
@@ -104,7 +108,8 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     access = Access(broker, credentials)
     connections = Connections(ground.connectors, credentials, Host(data, ground.island), catalog)
     topic_stage = TopicStage(topics, catalog, settings.log, data)
-    tasks = TaskStage(catalog, topics, connections, ground.store, settings.tasks)
+    groups = GroupStage(catalog, topics, ground.store, settings.groups, ground.http_groups)
+    tasks = TaskStage(catalog, topics, connections, groups, settings.tasks)
     gateway = Gateway(broker.directory, connections, settings.gateway)
     routes = RouteStage(gateway)
     doors = Doors(settings, broker, gateway)
@@ -125,7 +130,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     stages = Stages(
         connectors=connections.supervisor,
         partitions=topic_stage.supervisor,
-        groups=tasks.groups,
+        groups=groups.supervisor,
         tasks=tasks.tasks,
         gateway=doors.gateway,
         mqtt=doors.mqtt,

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from actors.records import Confirmed
+from actors.runtime.rates import Rate
 from actors.runtime.reply import Reply
 
 GroupKind = Literal["task", "http"]
 """Who its members are: the runners of a task, or the daemon's one member that hands records out over HTTP."""
-
-
-class Confirmed(NamedTuple):
-    """A position in a partition: everything below `offset` is done, and so are the ranges above it.
-
-    Ranges are half-open (first, next), in order, apart from one another and from `offset`. Where records are done in
-    their order, as a task's are, there are none.
-    """
-
-    offset: int
-    ranges: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +58,6 @@ class Heartbeat:
     """I am alive; `idle` if I have read all there is, which counts as progress. Every message of a member says so."""
 
     member: str
-    generation: int
     idle: bool = False
 
 
@@ -79,8 +69,8 @@ class Commit:
     """
 
     member: str
+    generation: int
     offsets: Mapping[int, int]
-    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +109,27 @@ class Release:
     reply: Reply[None] = field(default_factory=Reply)
 
 
-GroupMessage = Join | Leave | Commit
+GroupMessage = Join | Leave | Heartbeat | Commit | Confirm | Hold | Release
 
 
 @dataclass(frozen=True, slots=True)
 class Watermarks:
-    """The readable offsets of a partition: from `start` up to, not including, `high`; and records per second.
-
-    Rates are moving averages over 10 seconds and over a minute.
-    """
+    """The readable offsets of a partition: from `start` up to, not including, `high`; and what is appended a second."""
 
     start: int
     high: int
-    rate: float = 0.0
-    rate_minute: float = 0.0
+    rate: Rate = field(default_factory=Rate)
+
+
+@dataclass(frozen=True, slots=True)
+class LagSample:
+    """What waits in a partition: bytes on disk, and when its oldest record was made, in milliseconds since the epoch.
+
+    None where that cannot be told.
+    """
+
+    size: int | None
+    timestamp: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +137,10 @@ class PartitionProgress:
     """One partition as its group sees it.
 
     `committed` is None before anything was committed. `lag` is in messages: those that can still be read and are not
-    yet committed; `confirmed_above` of them are done, but not those before them. `lag_bytes` is their size on disk, and
-    `lag_seconds` the age of the oldest of them: both are sampled from time to time, None before that. Rates are records
-    per second, moving averages over 10 seconds and over a minute. `member` is empty while nobody reads the partition.
+    done; `confirmed_above` are done already, but not those before them. `lag_bytes` is about the size of the lag on
+    disk, and `lag_seconds` the age of its oldest record: both are looked up from time to time, None before that. Rates
+    are records per second, moving averages over 10 seconds and over a minute. `member` is empty while nobody reads the
+    partition.
     """
 
     partition: int

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 import structlog
 import trio
 
 from actors.consumer_group.groups import GroupReference
+from actors.consumer_group.membership import Membership
 from actors.consumer_group.messages import Assignment
-from actors.errors import ActorGone, FencedError
+from actors.errors import FencedError, MemberFencedError
 from actors.ports import ConnectionLookup
 from actors.runtime.child import describe
-from actors.runtime.reply import Reply
 from actors.task_runner.context import OnDamage, RunnerContext
 from actors.task_runner.core import rest_seconds
 from actors.task_runner.dead_letters import DeadLetters
@@ -25,8 +24,6 @@ from config.resources import Task
 from config.settings import TaskSettings
 
 log = structlog.get_logger()
-
-REJOIN_SECONDS = 1.0
 
 
 class TaskRunner:
@@ -50,13 +47,13 @@ class TaskRunner:
         on_damage: OnDamage = "stop",
     ) -> None:
         self.name = progress.member
+        self._membership = Membership(group, self.name, self._wake_up, progress.seconds)
         self._context = RunnerContext(
             task=task,
             mapping=mapping,
-            member=progress.member,
             topics=topics,
             connections=connections,
-            group=group,
+            membership=self._membership,
             settings=settings,
             progress=progress,
             dead_letters=DeadLetters(task.name, topics),
@@ -65,8 +62,6 @@ class TaskRunner:
         )
         self._progress = progress
         self._pipelines: dict[int, Pipeline] = {}
-        self._reply: Reply[Assignment] | None = None
-        self._rejoin_at = 0.0
         self._fences: dict[int, int] = {}
         self._stopping = False
         self._wake = trio.Event()
@@ -84,8 +79,7 @@ class TaskRunner:
             raise
         finally:
             self._progress.assigned, self._progress.partitions, self._progress.holding = False, (), ""
-            with suppress(ActorGone):
-                self._context.group.leave(self.name)
+            self._membership.leave()
 
     def stop(self) -> None:
         """Finish the transaction in flight, then leave."""
@@ -96,30 +90,31 @@ class TaskRunner:
         self._wake.set()
 
     def _interrupted(self) -> bool:
-        return self._stopping or (self._reply is not None and self._reply.done)
+        return self._stopping or self._membership.told
 
     # --- the group ---------------------------------------------------------------------------------------------------
 
     def _follow_group(self) -> None:
         """Take up what the group says, and say what is read now."""
-        if self._reply is not None and self._reply.done:
-            try:
-                self._take_up(self._reply.value())
-            except ActorGone:
-                # The group is being restarted. What is owned stays owned: the sink's epochs guard it.
-                self._rejoin_at = trio.current_time() + REJOIN_SECONDS
-            self._reply = None
-        if self._reply is None and trio.current_time() >= self._rejoin_at:
-            self._join()
-
-    def _join(self) -> None:
         try:
-            self._reply = self._context.group.join(self.name, frozenset(self._pipelines), self._wake_up)
-        except ActorGone:
-            self._rejoin_at = trio.current_time() + REJOIN_SECONDS
-            return
+            assignment = self._membership.hear()
+        except MemberFencedError as error:
+            self._lose_all(error)
+        else:
+            if assignment is not None:
+                self._take_up(assignment)
+        if self._membership.join(frozenset(self._pipelines)):
+            self._tell_again()
+
+    def _tell_again(self) -> None:
         for pipeline in self._pipelines.values():
             pipeline.tell_again()
+
+    def _lose_all(self, error: MemberFencedError) -> None:
+        """Others may read these by now: the sink's epochs guard them, and what is assigned anew is claimed anew."""
+        log.warning("task runner begins anew", task=self._context.task.name, member=self.name, reason=str(error))
+        self._pipelines.clear()
+        self._progress.assigned, self._progress.partitions = False, ()
 
     def _take_up(self, assignment: Assignment) -> None:
         for partition in set(self._pipelines) - assignment.partitions:
@@ -141,7 +136,8 @@ class TaskRunner:
         del self._pipelines[partition]
         self._fences[partition] = self._fences.get(partition, 0) + 1
         self._progress.partitions = tuple(sorted(self._pipelines))
-        self._join()
+        if self._membership.join(frozenset(self._pipelines), again=True):
+            self._tell_again()
 
     # --- the work ----------------------------------------------------------------------------------------------------
 
@@ -152,6 +148,8 @@ class TaskRunner:
         for partition, pipeline in list(self._pipelines.items()):
             if self._interrupted():
                 return
+            # Signs of life come from between the steps, so that a runner stuck in one of them gives none.
+            self._membership.beat()
             if pipeline.hold is None or pipeline.hold.until <= trio.current_time():
                 moved |= await self._advance(partition, pipeline)
         self._show_holding()
@@ -178,13 +176,13 @@ class TaskRunner:
     async def _wait(self) -> None:
         """Until there are records, a hold has run its time, the group has something to say, or `stop`."""
         ready = [pipeline for pipeline in self._pipelines.values() if pipeline.hold is None]
-        if len(ready) == len(self._pipelines) and self._pipelines:
+        idle = len(ready) == len(self._pipelines)
+        if idle and self._pipelines:
             # Everything was read without a fault.
             self._progress.failure = ""
+        self._membership.beat(idle=idle)
         times = [pipeline.hold.until for pipeline in self._pipelines.values() if pipeline.hold is not None]
-        if self._reply is None:
-            times.append(self._rejoin_at)
-        with trio.move_on_at(min(times, default=float("inf"))):
+        with trio.move_on_at(min([*times, self._membership.due_at])):
             await _wait_any(self._wake.wait, *(pipeline.wait_records for pipeline in ready))
 
     async def _rest(self, seconds: float) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from actors.consumer_group.groups import GroupReference
+from actors.consumer_group.membership import Membership
 from actors.ports import ConnectionLookup
 from actors.runtime.backoff import Backoff
 from actors.task_runner.dead_letters import DeadLetters
@@ -26,10 +26,9 @@ class RunnerContext:
 
     task: Task
     mapping: Mapping
-    member: str
     topics: Topics
     connections: ConnectionLookup
-    group: GroupReference
+    membership: Membership
     settings: TaskSettings
     progress: RunnerProgress
     dead_letters: DeadLetters

@@ -220,7 +220,7 @@ class Pipeline:
         self._told = False
         # The sink has the truth: a group that is just being restarted is told later.
         with self._context.progress.timed("commit"), suppress(ActorGone):
-            await self._context.group.commit(self._context.member, {self.source.partition: self._cursor})
+            await self._context.membership.commit({self.source.partition: self._cursor})
             self._told = True
 
     def _reference(self) -> PartitionReference:

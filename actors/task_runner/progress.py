@@ -47,7 +47,7 @@ class RunnerProgress:
     partitions: tuple[int, ...] = ()
     holding: str = ""
     failure: str = ""
-    seconds: dict[Step, float] = field(default_factory=lambda: dict.fromkeys(STEPS, 0.0))
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STEPS, 0.0))
 
     @contextmanager
     def timed(self, step: Step) -> Iterator[None]:
@@ -88,5 +88,5 @@ class TaskStatus:
     retries: int = 0
     transactions: int = 0
     lag: int = 0
-    seconds: dict[Step, float] = field(default_factory=lambda: dict.fromkeys(STEPS, 0.0))
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STEPS, 0.0))
     runners: tuple[RunnerStatus, ...] = ()

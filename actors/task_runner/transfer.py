@@ -82,6 +82,7 @@ class Transfer:
         spans = [(1, count), (0, 1)] if self._probing and count > 1 else [(0, count)]
         while spans:
             low, high = spans.pop()
+            self._context.membership.beat()
             try:
                 await self._commit(load, low, high)
                 self._probing = ""

@@ -1,18 +1,15 @@
-"""Tasks: a consumer group for each, and a supervisor of its runners for each that is enabled."""
+"""Tasks: a supervisor of its runners for each that is enabled."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 
 import trio
 
-from actors.consumer_group.actor import GroupActor
-from actors.consumer_group.groups import Groups
-from actors.consumer_group.messages import Watermarks
-from actors.errors import ActorGone, PenstockError
+from actors.errors import PenstockError
 from actors.ports import ConnectionLookup
 from actors.runtime.child import ChildSpec, ChildState
 from actors.runtime.supervisor import Supervisor
@@ -24,33 +21,30 @@ from config.resources.identity import Identity
 from config.settings import TaskSettings
 from daemon.catalog.catalog import Catalog
 from daemon.engine import Change
-from daemon.store.model import Store
+from daemon.stages.groups import GroupStage
 
 _DRAIN_SECONDS = 12.0
 
 
 class TaskStage:
-    """Makes groups and runners follow tasks; a task's group bears the task's name."""
+    """Makes runners follow tasks, and has a group for each (see `GroupStage`)."""
 
     kinds = ("task",)
 
     def __init__(
-        self, catalog: Catalog, topics: Topics, connections: ConnectionLookup, store: Store, settings: TaskSettings
+        self,
+        catalog: Catalog,
+        topics: Topics,
+        connections: ConnectionLookup,
+        groups: GroupStage,
+        settings: TaskSettings,
     ) -> None:
         self._catalog = catalog
         self._topics = topics
         self._connections = connections
-        self._store = store
+        self._groups = groups
         self._settings = settings
-        self._groups = Groups()
-        self._group_supervisor: Supervisor | None = None
         self._task_supervisor: Supervisor | None = None
-
-    def groups(self) -> Supervisor:
-        """A fresh supervisor of the group of every task."""
-        specs = [self._group_spec(task) for task in self._all()]
-        self._group_supervisor = Supervisor("groups", specs)
-        return self._group_supervisor
 
     def tasks(self) -> Supervisor:
         """A fresh supervisor of every task that is enabled."""
@@ -64,12 +58,11 @@ class TaskStage:
         await self.stop(name)
         match change.after:
             case Task() as task:
-                await self._put_group(task)
+                await self._groups.put_task(task)
                 if task.enabled:
                     await self.start(name)
             case _:
-                await self._remove_group(name)
-                await self._store.delete_offsets(name)
+                await self._groups.remove_task(name)
 
     async def start(self, name: str) -> None:
         """Start a task now; one that is parked as failed is started afresh, one that runs is left alone."""
@@ -107,14 +100,14 @@ class TaskStage:
 
     def status(self, identity: Identity) -> Mapping[str, Any]:
         """State, counters, runners, and lag by partition."""
-        group = self._groups.get(identity.name)
-        if group is None:
-            return {}
-        progress = group.statistics()
         shown = asdict(self._status(identity.name))
         shown["state"] = shown["state"].value
-        shown["lag"] = progress.lag
-        shown["partitions"] = [asdict(partition) for partition in progress.partitions]
+        group = self._groups.get(identity.name)
+        if group is not None and group.kind == "task":
+            progress = group.statistics()
+            shown["lag"] = progress.lag
+            shown["drain_seconds"] = progress.drain_seconds
+            shown["partitions"] = [asdict(partition) for partition in progress.partitions]
         return shown
 
     def statistics(self) -> Mapping[str, TaskStatus]:
@@ -136,41 +129,14 @@ class TaskStage:
     def _task_failed(self, name: str) -> bool:
         return self._status(name).state is TaskState.FAILED
 
-    async def _put_group(self, task: Task) -> None:
-        supervisor = self._group_supervisor
-        if supervisor is None:
-            return
-        present = self._groups.get(task.name)
-        if present is None or present.topic != task.source.topic or supervisor.status(task.name) is None:
-            await supervisor.remove(task.name)
-            await supervisor.add(self._group_spec(task))
-
-    async def _remove_group(self, name: str) -> None:
-        if self._group_supervisor is not None:
-            await self._group_supervisor.remove(name)
-        self._groups.discard(name)
-
-    def _group_spec(self, task: Task) -> ChildSpec:
-        reference = self._groups.get(task.name)
-        if reference is None or reference.topic != task.source.topic:
-            self._groups.discard(task.name)
-            reference = self._groups.add(task.name, task.source.topic)
-
-        def watermarks() -> Sequence[Watermarks]:
-            return _watermarks(self._topics, reference.topic)
-
-        return ChildSpec(task.name, lambda: GroupActor(reference, watermarks, self._store), resource=True)
-
     def _task_spec(self, name: str) -> ChildSpec:
         def start() -> TaskSupervisor:
-            group = self._groups.get(name)
-            if group is None:
-                raise PenstockError(f"task {name} has no group")
+            task = self._task(name)
             return TaskSupervisor(
-                self._task(name),
+                task,
                 topics=self._topics,
                 connections=self._connections,
-                group=group,
+                group=self._groups.of_task(task),
                 settings=self._settings,
             )
 
@@ -184,16 +150,3 @@ class TaskStage:
 
     def _all(self) -> list[Task]:
         return [one.resource for one in self._catalog.of_kind("task") if isinstance(one.resource, Task)]
-
-
-def _watermarks(topics: Topics, name: str) -> list[Watermarks]:
-    topic = topics.get(name)
-    if topic is None:
-        return []
-    watermarks = []
-    for partition in topic.partitions:
-        try:
-            watermarks.append(Watermarks(partition.start_offset, partition.high_watermark))
-        except ActorGone:
-            watermarks.append(Watermarks(0, 0))  # it has never opened: nothing of it can be read yet
-    return watermarks

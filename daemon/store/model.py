@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
-from actors.records import TopicPartition
+from actors.records import Confirmed, TopicPartition
 from config.resources import AnyResource
 from config.resources.identity import Identity, identity
 
@@ -102,14 +102,20 @@ class Store(Protocol):
     async def apply(self, puts: Sequence[StoredResource], removals: Sequence[Identity] = ()) -> None:
         """Store and delete, all or nothing; a resource that is put replaces the one of its name, secrets included."""
 
-    async def load_offsets(self, group: str) -> Mapping[TopicPartition, int]:
-        """Committed offsets of a group; the next offset to read."""
+    async def load_confirmed(self, group: str) -> Mapping[TopicPartition, Confirmed]:
+        """The positions of a group."""
 
-    async def save_offsets(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
-        """Store committed offsets of a group."""
+    async def save_confirmed(self, group: str, positions: Mapping[TopicPartition, Confirmed]) -> None:
+        """Store positions of a group."""
 
-    async def delete_offsets(self, group: str) -> None:
-        """Forget a group."""
+    async def load_http_groups(self) -> Mapping[str, str]:
+        """The groups of HTTP consumers, and the topic that each of them reads."""
+
+    async def add_http_group(self, group: str, topic: str) -> None:
+        """Remember a group of HTTP consumers; one that is known is left as it is."""
+
+    async def delete_group(self, group: str) -> None:
+        """Forget a group and its positions."""
 
     async def load_device_status(self) -> list[DeviceStatus]:
         """What was last seen of each device."""

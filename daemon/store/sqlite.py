@@ -17,9 +17,10 @@ import msgspec
 import trio
 
 from actors.errors import StorageError
-from actors.records import TopicPartition
+from actors.records import Confirmed, TopicPartition
 from config.resources import AnyResource
 from config.resources.identity import Identity
+from daemon.store.groups import add_http_group, delete_group, load_confirmed, load_http_groups, save_confirmed
 from daemon.store.migrate import Migration, migrate, shipped
 from daemon.store.model import DeviceStatus, Instance, Meta, Rejection, StoredResource, StoredSecret
 
@@ -69,19 +70,26 @@ class SqliteStore:
         if puts or removals:
             await self._write(partial(_apply, puts=puts, removals=removals))
 
-    async def load_offsets(self, group: str) -> Mapping[TopicPartition, int]:
-        """Committed offsets of a group; the next offset to read."""
-        return await self._run(partial(_load_offsets, group=group))
+    async def load_confirmed(self, group: str) -> Mapping[TopicPartition, Confirmed]:
+        """The positions of a group."""
+        return await self._run(partial(load_confirmed, group=group))
 
-    async def save_offsets(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
-        """Store committed offsets of a group."""
-        rows = [(group, place.topic, place.partition, offset) for place, offset in offsets.items()]
-        if rows:
-            await self._write(lambda db: db.executemany("INSERT OR REPLACE INTO offsets VALUES (?, ?, ?, ?)", rows))
+    async def save_confirmed(self, group: str, positions: Mapping[TopicPartition, Confirmed]) -> None:
+        """Store positions of a group."""
+        if positions:
+            await self._write(partial(save_confirmed, group=group, positions=positions))
 
-    async def delete_offsets(self, group: str) -> None:
-        """Forget a group."""
-        await self._write(lambda db: db.execute("DELETE FROM offsets WHERE consumer_group = ?", (group,)))
+    async def load_http_groups(self) -> Mapping[str, str]:
+        """The groups of HTTP consumers, and the topic that each of them reads."""
+        return await self._run(load_http_groups)
+
+    async def add_http_group(self, group: str, topic: str) -> None:
+        """Remember a group of HTTP consumers; one that is known is left as it is."""
+        await self._write(partial(add_http_group, group=group, topic=topic))
+
+    async def delete_group(self, group: str) -> None:
+        """Forget a group and its positions."""
+        await self._write(partial(delete_group, group=group))
 
     async def load_device_status(self) -> list[DeviceStatus]:
         """What was last seen of each device."""
@@ -205,14 +213,6 @@ def _secret_rows(puts: Sequence[StoredResource]) -> Iterator[tuple[object, ...]]
     for stored in puts:
         for field, secret in stored.secrets.items():
             yield (*stored.identity, field, *secret)
-
-
-def _load_offsets(connection: sqlite3.Connection, group: str) -> dict[TopicPartition, int]:
-    rows = connection.execute(
-        "SELECT topic, partition, next_offset FROM offsets WHERE consumer_group = ?",
-        (group,),
-    )
-    return {TopicPartition(topic, partition): offset for topic, partition, offset in rows}
 
 
 def _load_device_status(connection: sqlite3.Connection) -> list[DeviceStatus]:

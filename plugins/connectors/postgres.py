@@ -154,6 +154,13 @@ class Postgres:
         except postgres_errors.ERRORS as error:
             raise postgres_errors.write_error(error, self._where, batch.table.name) from error
 
+    async def reset(self, task: str, source: TopicPartition, offset: int) -> None:
+        """Set a task's position, and raise its epoch; the first one makes the position table."""
+        await self._system(
+            "set a position in",
+            lambda session: postgres_writes.reset(session, self._where, (task, *source), offset),
+        )
+
     async def close(self) -> None:
         """Close idle connections now, those in use once they come back."""
         await self._pool.close()

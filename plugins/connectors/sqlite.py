@@ -44,6 +44,10 @@ _CLAIM = (
     f"INSERT INTO {POSITIONS} (task, topic, partition, epoch) VALUES (?, ?, ?, 1) "  # noqa: S608 - a constant
     "ON CONFLICT (task, topic, partition) DO UPDATE SET epoch = epoch + 1"
 )
+_RESET = (
+    f'INSERT INTO {POSITIONS} (task, topic, partition, epoch, "offset") VALUES (?, ?, ?, 1, ?) '  # noqa: S608 - constant
+    'ON CONFLICT (task, topic, partition) DO UPDATE SET epoch = epoch + 1, "offset" = excluded."offset"'
+)
 _WHERE = "WHERE task = ? AND topic = ? AND partition = ?"
 _POSITION = f'SELECT epoch, "offset" FROM {POSITIONS} {_WHERE}'  # noqa: S608 - a constant
 _ADVANCE = f'UPDATE {POSITIONS} SET "offset" = ? {_WHERE} AND epoch = ? AND "offset" IS ?'  # noqa: S608 - a constant
@@ -158,6 +162,10 @@ class Sqlite:
             raise sqlite_errors.write_error(error, self._database.path, batch.table.name) from error
         except CommitFailed as failure:
             raise sqlite_errors.commit_error(_cause(failure), self._database.path) from failure
+
+    async def reset(self, task: str, source: TopicPartition, offset: int) -> None:
+        """Set a task's position, and raise its epoch; the first one makes the position table."""
+        await self._system("set a position in", self._database.write, partial(_reset, (task, *source), offset))
 
     async def backup_into(self, folder: Path) -> Path | None:
         """Copy the database into `folder`, at the path that it has in the data folder (see EmbeddedStore)."""
@@ -308,6 +316,14 @@ def _claim(who: tuple[str, str, int], connection: sqlite3.Connection) -> Positio
         return Position(*connection.execute(_POSITION, who).fetchone())
 
     return transaction(connection, work)
+
+
+def _reset(who: tuple[str, str, int], offset: int, connection: sqlite3.Connection) -> None:
+    def work() -> None:
+        connection.execute(_CREATE_POSITIONS)
+        connection.execute(_RESET, (*who, offset))
+
+    transaction(connection, work, durable=True)
 
 
 def _position(who: tuple[str, str, int], connection: sqlite3.Connection) -> Position:

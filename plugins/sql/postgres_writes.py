@@ -32,6 +32,11 @@ _CLAIM = (
     f"INSERT INTO {POSITIONS} AS p (task, topic, partition, epoch) VALUES ($1, $2, $3, 1) "  # noqa: S608 - a constant
     'ON CONFLICT (task, topic, partition) DO UPDATE SET epoch = p.epoch + 1 RETURNING epoch, "offset"'
 )
+_RESET = (
+    f'INSERT INTO {POSITIONS} AS p (task, topic, partition, epoch, "offset") '  # noqa: S608 - a constant
+    "VALUES ($1, $2, $3, 1, $4) ON CONFLICT (task, topic, partition) "
+    'DO UPDATE SET epoch = p.epoch + 1, "offset" = excluded."offset"'
+)
 _WHERE = "WHERE task = $1 AND topic = $2 AND partition = $3"
 # The lock waits for a COMMIT whose answer was lost and which the server has not ended yet.
 _POSITION = f'SELECT epoch, "offset" FROM {POSITIONS} {_WHERE} FOR SHARE'  # noqa: S608 - a constant
@@ -62,12 +67,22 @@ async def _create(session: Session, where: str, name: str, sql: str) -> None:
 
 async def claim(session: Session, where: str, who: Who) -> Position:
     """Raise the epoch; the first claim makes the position table."""
-    # Asked first: IF NOT EXISTS wants the right to create even where nothing is to be created.
-    if not await (await session.prepare(_EXISTS)).fetchval(POSITIONS):
-        await _create(session, where, POSITIONS, _CREATE_POSITIONS)
+    await _make_positions(session, where)
     row = await (await session.prepare(_CLAIM)).fetchrow(*who)
     assert row is not None, "INSERT ... RETURNING brings its row"  # noqa: S101 - what the statement says
     return Position(row[0], row[1])
+
+
+async def reset(session: Session, where: str, who: Who, offset: int) -> None:
+    """Set the position and raise the epoch; it waits for the end of a transaction that moves the position now."""
+    await _make_positions(session, where)
+    await (await session.prepare(_RESET)).fetch(*who, offset)
+
+
+async def _make_positions(session: Session, where: str) -> None:
+    # Asked first: IF NOT EXISTS wants the right to create even where nothing is to be created.
+    if not await (await session.prepare(_EXISTS)).fetchval(POSITIONS):
+        await _create(session, where, POSITIONS, _CREATE_POSITIONS)
 
 
 async def position(session: Session, who: Who) -> Position:

@@ -14,10 +14,10 @@ import trio
 
 from actors.consumer_group.actor import GroupActor
 from actors.consumer_group.groups import GroupReference
-from actors.consumer_group.messages import Watermarks
+from actors.consumer_group.messages import LagSample, Watermarks
 from actors.errors import CommitUnknownError, ConnectorError, FencedError, OffsetOutOfRangeError, RowRejectedError
 from actors.ports import Position, TargetTable, WriteBatch
-from actors.records import Record, StoredRecord, TopicPartition
+from actors.records import Confirmed, Record, StoredRecord, TopicPartition
 from actors.runtime.actor import Child
 from actors.task_runner.task import TaskSupervisor
 from actors.topic_partition.messages import Append
@@ -163,6 +163,11 @@ class FakeSink:
         if fault is not None:
             raise fault
 
+    async def reset(self, task: str, source: TopicPartition, offset: int) -> None:
+        await self._answer()
+        old = self.positions.get((task, source), Position(0, None))
+        self.positions[task, source] = Position(old.epoch + 1, offset)
+
     async def _answer(self) -> None:
         await trio.lowlevel.checkpoint()
         if self.down is not None:
@@ -176,10 +181,10 @@ class FakeSink:
 class NoStore:
     """Offsets that nobody keeps."""
 
-    async def load_offsets(self, _group: str) -> Mapping[TopicPartition, int]:
+    async def load_confirmed(self, _group: str) -> Mapping[TopicPartition, Confirmed]:
         return {}
 
-    async def save_offsets(self, _group: str, _offsets: Mapping[TopicPartition, int]) -> None:
+    async def save_confirmed(self, _group: str, _positions: Mapping[TopicPartition, Confirmed]) -> None:
         await trio.lowlevel.checkpoint()
 
 
@@ -205,8 +210,12 @@ class World:
     def watermarks(self) -> list[Watermarks]:
         return [Watermarks(one.start_offset, one.high_watermark) for one in self.reports]
 
+    async def sample(self, _partition: int, _offset: int) -> LagSample:
+        await trio.lowlevel.checkpoint()
+        return LagSample(None, None)
+
     def new_group(self) -> GroupActor:
-        return GroupActor(self.group, self.watermarks, NoStore())
+        return GroupActor(self.group, self, NoStore())
 
     def tune(self, **changes: Any) -> None:
         self.settings = msgspec.structs.replace(self.settings, **changes)

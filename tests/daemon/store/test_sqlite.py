@@ -13,11 +13,12 @@ import pytest
 import trio
 
 from actors.errors import StorageError
-from actors.records import TopicPartition
+from actors.records import Confirmed, TopicPartition
 from config.resources import App, Device, Route, RouteRequest, Rule, RuleSource, RuleTarget
 from config.resources.identity import Identity
 from config.resources.routes import Backend, MockBackend
 from daemon.store import DeviceStatus, Meta, Rejection, StoredResource, StoredSecret
+from daemon.store.migrate import shipped
 from daemon.store.sqlite import SqliteStore
 
 META = Meta(version=1, created=1000, updated=1000)
@@ -78,15 +79,54 @@ async def test_removal_takes_secrets_and_status_along(store: SqliteStore) -> Non
     assert await store.load_device_status() == []
 
 
-async def test_offsets(store: SqliteStore) -> None:
-    """The last saved offset of each partition of a group is what is loaded; groups do not mix; deleted is forgotten."""
-    await store.save_offsets("g", {TopicPartition("t", 0): 5, TopicPartition("t", 1): 7})
-    await store.save_offsets("g", {TopicPartition("t", 1): 9})
-    await store.save_offsets("h", {TopicPartition("t", 1): 1})
-    assert await store.load_offsets("g") == {TopicPartition("t", 0): 5, TopicPartition("t", 1): 9}
-    await store.delete_offsets("g")
-    assert await store.load_offsets("g") == {}
-    assert await store.load_offsets("h") == {TopicPartition("t", 1): 1}
+async def test_positions(store: SqliteStore) -> None:
+    """The last saved position of each partition of a group is loaded, ranges and all; groups do not mix."""
+    ranges = ((12, 14), (20, 2**40))
+    await store.save_confirmed("g", {TopicPartition("t", 0): Confirmed(5), TopicPartition("t", 1): Confirmed(7)})
+    await store.save_confirmed("g", {TopicPartition("t", 1): Confirmed(9, ranges)})
+    await store.save_confirmed("h", {TopicPartition("t", 1): Confirmed(1)})
+    assert await store.load_confirmed("g") == {
+        TopicPartition("t", 0): Confirmed(5),
+        TopicPartition("t", 1): Confirmed(9, ranges),
+    }
+    await store.delete_group("g")
+    assert await store.load_confirmed("g") == {}
+    assert await store.load_confirmed("h") == {TopicPartition("t", 1): Confirmed(1)}
+
+
+async def test_groups_of_http_consumers_are_remembered(store: SqliteStore) -> None:
+    """With their topics, also before anything was confirmed; a second word changes nothing; deleted is forgotten."""
+    await store.add_http_group("g", "t")
+    await store.add_http_group("g", "another")
+    await store.add_http_group("h", "t")
+    assert await store.load_http_groups() == {"g": "t", "h": "t"}
+    await store.delete_group("g")
+    await store.delete_group("never there")
+    assert await store.load_http_groups() == {"h": "t"}
+
+
+async def test_positions_that_cannot_be_read_name_the_group(store: SqliteStore) -> None:
+    """Ranges that are not what was written are an error, and not a lost confirmation."""
+    await store.save_confirmed("g", {TopicPartition("t", 0): Confirmed(5)})
+    with sqlite3.connect(store.path) as raw:
+        raw.execute("UPDATE offsets SET confirmed = '[[1,'")
+    raw.close()
+    with pytest.raises(StorageError, match="positions of group g"):
+        await store.load_confirmed("g")
+
+
+async def test_positions_of_the_version_before_are_kept(tmp_path: Path) -> None:
+    """A database of the first version is brought up to date: its offsets are positions without ranges."""
+    store = await SqliteStore.open(tmp_path, shipped()[:1])
+    await store.close()
+    with sqlite3.connect(tmp_path / "penstock.db") as raw:
+        raw.execute("INSERT INTO offsets VALUES ('g', 't', 3, 42)")
+    raw.close()
+    store = await SqliteStore.open(tmp_path)
+    try:
+        assert await store.load_confirmed("g") == {TopicPartition("t", 3): Confirmed(42)}
+    finally:
+        await store.close()
 
 
 async def test_device_status_is_kept_for_resources_only(store: SqliteStore) -> None:
@@ -133,16 +173,17 @@ async def test_backup_while_writing_is_consistent(store: SqliteStore) -> None:
         await store.backup_into(store.path.parent / "copy")
     copy = await SqliteStore.open(store.path.parent / "copy")
     try:
-        offsets = await copy.load_offsets("g")
+        positions = await copy.load_confirmed("g")
         assert (await copy.instance()).id == (await store.instance()).id
     finally:
         await copy.close()
-    assert len(set(offsets.values())) <= 1
+    assert len(set(positions.values())) <= 1
 
 
 async def _write_pairs(store: SqliteStore, count: int) -> None:
     for offset in range(count):
-        await store.save_offsets("g", {TopicPartition("t", 0): offset, TopicPartition("t", 1): offset})
+        position = Confirmed(offset)
+        await store.save_confirmed("g", {TopicPartition("t", 0): position, TopicPartition("t", 1): position})
 
 
 async def test_backup_never_overwrites(store: SqliteStore) -> None:
@@ -175,10 +216,10 @@ async def test_many_callers_share_the_one_connection(store: SqliteStore) -> None
     """Calls at the same time do not disturb one another."""
     async with trio.open_nursery() as nursery:
         for number in range(20):
-            nursery.start_soon(store.save_offsets, f"g{number}", {TopicPartition("t", 0): number})
+            nursery.start_soon(store.save_confirmed, f"g{number}", {TopicPartition("t", 0): Confirmed(number)})
             nursery.start_soon(store.load_all)
-    assert [await store.load_offsets(f"g{number}") for number in range(20)] == [
-        {TopicPartition("t", 0): number} for number in range(20)
+    assert [await store.load_confirmed(f"g{number}") for number in range(20)] == [
+        {TopicPartition("t", 0): Confirmed(number)} for number in range(20)
     ]
 
 
@@ -187,6 +228,7 @@ import sys, trio
 from pathlib import Path
 from config.resources import App
 from daemon.store import Meta, StoredResource
+from daemon.store.migrate import shipped
 from daemon.store.sqlite import SqliteStore
 
 async def main():

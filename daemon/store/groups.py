@@ -1,0 +1,64 @@
+"""Consumer groups in the metadata database: which there are of HTTP consumers, and how far all have come."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+
+import msgspec
+
+from actors.errors import StorageError
+from actors.records import Confirmed, TopicPartition
+
+_RANGES = msgspec.json.Decoder(tuple[tuple[int, int], ...])
+
+
+def load_confirmed(connection: sqlite3.Connection, group: str) -> dict[TopicPartition, Confirmed]:
+    """The positions of a group.
+
+    Raises:
+        StorageError: the ranges of one are not what was written.
+    """
+    rows = connection.execute(
+        "SELECT topic, partition, next_offset, confirmed FROM offsets WHERE consumer_group = ?", (group,)
+    )
+    return {
+        TopicPartition(topic, partition): Confirmed(offset, _ranges(group, ranges))
+        for topic, partition, offset, ranges in rows
+    }
+
+
+def save_confirmed(connection: sqlite3.Connection, group: str, positions: Mapping[TopicPartition, Confirmed]) -> None:
+    """Put positions in the place of those that were."""
+    rows = [
+        (group, *place, position.offset, msgspec.json.encode(position.ranges).decode())
+        for place, position in positions.items()
+    ]
+    connection.executemany(
+        "INSERT OR REPLACE INTO offsets (consumer_group, topic, partition, next_offset, confirmed) "
+        "VALUES (?, ?, ?, ?, ?)",
+        rows,
+    )
+
+
+def load_http_groups(connection: sqlite3.Connection) -> dict[str, str]:
+    """The groups of HTTP consumers, and their topics."""
+    return dict(connection.execute("SELECT name, topic FROM http_groups ORDER BY name").fetchall())
+
+
+def add_http_group(connection: sqlite3.Connection, group: str, topic: str) -> None:
+    """Remember a group."""
+    connection.execute("INSERT OR IGNORE INTO http_groups (name, topic) VALUES (?, ?)", (group, topic))
+
+
+def delete_group(connection: sqlite3.Connection, group: str) -> None:
+    """Forget a group and its positions."""
+    connection.execute("DELETE FROM offsets WHERE consumer_group = ?", (group,))
+    connection.execute("DELETE FROM http_groups WHERE name = ?", (group,))
+
+
+def _ranges(group: str, text: str) -> tuple[tuple[int, int], ...]:
+    try:
+        return _RANGES.decode(text)
+    except msgspec.DecodeError as error:
+        raise StorageError(f"the stored positions of group {group} cannot be read: {error}") from error
