@@ -33,7 +33,8 @@ def create_app(control: Control) -> QuartTrio:
     _Admission(MAX_REQUESTS).install(app)
     _Token(control.token).install(app)
     app.register_blueprint(health_blueprint(control))
-    for blueprint in (instance_blueprint(control), actions_blueprint(control), resources_blueprint(control)):
+    of_all = (instance_blueprint(control), actions_blueprint(control), resources_blueprint(control))
+    for blueprint in (*of_all, *(family.blueprint() for family in control.families)):
         app.register_blueprint(blueprint, url_prefix=PREFIX)
     return app
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from quart import Blueprint
 
 from daemon.catalog.service import CatalogService
 from daemon.engine import Engine
@@ -24,12 +26,33 @@ class About:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Operation(NamedTuple):
+    """One thing that can be asked of the API, for its description: `GET`, `/api/v1/topics/{name}/messages`, why."""
+
+    method: str
+    path: str
+    summary: str
+    query: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Endpoints that belong together, with all that they work on; the blueprint is made anew for each life."""
+
+    blueprint: Callable[[], Blueprint]
+    operations: tuple[Operation, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Control:
-    """Everything a request may need. `token` opens the API; `max_body_bytes` bounds what a request may bring."""
+    """Everything a request may need. `token` opens the API; `max_body_bytes` bounds what a request may bring.
+
+    `families` are the endpoints below /api/v1 that ask neither the catalog nor the engine as a whole.
+    """
 
     engine: Engine
     service: CatalogService
     about: About
     token: str
     max_body_bytes: int
+    families: Sequence[Family] = ()

@@ -62,6 +62,6 @@ def instance_blueprint(control: Control) -> Blueprint:
 
     @blueprint.get("/openapi.json")
     async def openapi() -> Response:
-        return answer(describe(about.version))
+        return answer(describe(about.version, control.families))
 
     return blueprint

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from config.manifest import KINDS
+from daemon.control.context import Family
 
 _REF = "#/components/schemas/{name}"
 _TEXT = {"type": "string"}
@@ -28,7 +29,7 @@ _READS = (
 )
 
 
-def describe(version: str) -> dict[str, Any]:
+def describe(version: str, families: Iterable[Family] = ()) -> dict[str, Any]:
     """The description of the whole API."""
     types, components = msgspec.json.schema_components(KINDS.values(), ref_template=_REF)
     schemas = dict(zip(KINDS, types, strict=True))
@@ -38,6 +39,10 @@ def describe(version: str) -> dict[str, Any]:
     paths |= {path: {"post": _operation(text, path)} for path, text in _VERBS}
     paths |= {path: {"get": _operation(text, path)} for path, text in _READS}
     paths |= _manifest_paths()
+    for operation in (one for family in families for one in family.operations):
+        parameters = [_query(name, _TEXT) for name in operation.query]
+        described = _operation(operation.summary, operation.path, None, *parameters)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {"title": "Penstock control API", "version": version},
