@@ -7,6 +7,13 @@ from typing import NamedTuple
 
 Header = tuple[str, bytes]
 
+RESERVED_HEADERS = "penstock-"
+"""What the names of the headers begin with that this program itself gives to records."""
+ID_HEADER = "penstock-id"
+"""A message's id, as its producer gave it."""
+TAGS_HEADER = "penstock-tags"
+"""A message's tags, as its producer gave them: one, or several with commas between them."""
+
 
 class TopicPartition(NamedTuple):
     """One partition of one topic; partitions are numbered from 0."""

@@ -8,12 +8,9 @@ from typing import Any
 
 import msgspec
 
-from actors.records import StoredRecord
+from actors.records import ID_HEADER, TAGS_HEADER, StoredRecord
 from actors.topic_gateway.errors import bad
 from actors.topic_gateway.requests import Line
-
-ID_HEADER = "penstock-id"
-TAGS_HEADER = "penstock-tags"
 
 # So much is decoded before others get a turn: about a millisecond's worth.
 SLICE_BYTES = 256 * 1024
