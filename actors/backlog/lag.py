@@ -47,11 +47,15 @@ class GroupLag:
 
 
 class Pressure(NamedTuple):
-    """The worst lag of all groups as a part of the limit: above 1 the limit is passed. `reason` says whose and what."""
+    """The worst lag of all groups as a part of the limit: above 1 the limit is passed. `reason` says whose and what.
+
+    Where it is not `certain`, some bytes or age are not known yet, and it may be higher.
+    """
 
     ratio: float
     reason: str
     group: str
+    certain: bool = True
 
 
 CALM = Pressure(0.0, "", "")
@@ -60,12 +64,13 @@ CALM = Pressure(0.0, "", "")
 
 def pressure(limit: BacklogLimit, lags: Iterable[GroupLag]) -> Pressure:
     """The highest part that any group's lag is of any of the limits; what is not known presses on nothing."""
-    worst = CALM
+    worst, certain = CALM, True
     for lag in lags:
+        certain = certain and _is_known(limit, lag)
         for ratio, reason in _parts(limit, lag):
             if ratio > worst.ratio:
                 worst = Pressure(ratio, f"group {lag.group} lags {reason}", lag.group)
-    return worst
+    return worst._replace(certain=certain)
 
 
 def consumed(lags: Iterable[GroupLag]) -> dict[int, int]:
@@ -112,6 +117,12 @@ def _parts(limit: BacklogLimit, lag: GroupLag) -> Iterator[tuple[float, str]]:
         yield size / limit.bytes, f"{size} bytes of {limit.bytes}"
     if age is not None and seconds is not None:
         yield seconds / age, f"{seconds:.0f} s of {age} s"
+
+
+def _is_known(limit: BacklogLimit, lag: GroupLag) -> bool:
+    if not lag.messages:
+        return True
+    return (limit.bytes is None or lag.bytes is not None) and (limit.age is None or lag.seconds is not None)
 
 
 def _sum(amounts: Iterable[int | None]) -> int | None:

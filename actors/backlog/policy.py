@@ -79,7 +79,7 @@ class Policy:
         """Look at the lags of this moment; `now` in seconds since the epoch."""
         found = pressure(self.policy.limit, lags)
         self._follow(now, found.ratio)
-        before, after = self.phase, self._next(found.ratio)
+        before, after = self.phase, self._next(found)
         transition = None
         if after is not before:
             self.phase, self._calm = after, 0
@@ -90,8 +90,10 @@ class Policy:
             )
         return self._decide(found), transition
 
-    def _next(self, ratio: float) -> Phase:
-        low = ratio <= self.policy.low_water
+    def _next(self, found: Pressure) -> Phase:
+        ratio = found.ratio
+        # Nothing ends on a guess: right after a start bytes and ages are not known yet.
+        low = ratio <= self.policy.low_water and found.certain
         match self.phase:
             case Phase.IDLE:
                 return Phase.ACTING if ratio > 1 else Phase.IDLE
@@ -127,7 +129,7 @@ class Policy:
         if self.phase is Phase.ACTING:
             return Decision(GateState.REJECTING, reason, self._retry_after(found.ratio))
         # Above low water the trickle waits, so that probing by itself never passes the limit.
-        allowance = PROBE_RECORDS if found.ratio <= self.policy.low_water else 0
+        allowance = PROBE_RECORDS if found.ratio <= self.policy.low_water and found.certain else 0
         return Decision(GateState.REJECTING, f"half open: {reason}", LEAST_RETRY_SECONDS, allowance=allowance)
 
     def _follow(self, now: float, ratio: float) -> None:

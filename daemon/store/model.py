@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
+from actors.backlog.homecoming import Homecoming
 from actors.records import Confirmed, TopicPartition
 from config.resources import AnyResource
 from config.resources.identity import Identity, identity
@@ -116,6 +117,21 @@ class Store(Protocol):
 
     async def delete_group(self, group: str) -> None:
         """Forget a group and its positions."""
+
+    async def load_phases(self) -> Mapping[str, str]:
+        """The phases of backlog policies by topic; of those that are idle nothing is kept."""
+
+    async def save_phase(self, topic: str, phase: str) -> None:
+        """Keep the phase of a topic's backlog policy; an empty one is forgotten."""
+
+    async def load_homecomings(self) -> Sequence[Homecoming]:
+        """How far diverted records have come home, also where nothing is left to move."""
+
+    async def save_homecoming(self, homecoming: Homecoming) -> None:
+        """Keep the places that are given."""
+
+    async def delete_backlog(self, topic: str) -> None:
+        """Forget the phase of a topic that is gone, its homecomings, and those from it."""
 
     async def load_device_status(self) -> list[DeviceStatus]:
         """What was last seen of each device."""

@@ -16,10 +16,18 @@ from typing import TypeVar
 import msgspec
 import trio
 
+from actors.backlog.homecoming import Homecoming
 from actors.errors import StorageError
 from actors.records import Confirmed, TopicPartition
 from config.resources import AnyResource
 from config.resources.identity import Identity
+from daemon.store.backlog import (
+    delete_backlog,
+    load_homecomings,
+    load_phases,
+    save_homecoming,
+    save_phase,
+)
 from daemon.store.groups import add_http_group, delete_group, load_confirmed, load_http_groups, save_confirmed
 from daemon.store.migrate import Migration, migrate, shipped
 from daemon.store.model import DeviceStatus, Instance, Meta, Rejection, StoredResource, StoredSecret
@@ -90,6 +98,26 @@ class SqliteStore:
     async def delete_group(self, group: str) -> None:
         """Forget a group and its positions."""
         await self._write(partial(delete_group, group=group))
+
+    async def load_phases(self) -> Mapping[str, str]:
+        """The phases of backlog policies by topic."""
+        return await self._run(load_phases)
+
+    async def save_phase(self, topic: str, phase: str) -> None:
+        """Keep the phase of a topic's backlog policy."""
+        await self._write(partial(save_phase, topic=topic, phase=phase))
+
+    async def load_homecomings(self) -> Sequence[Homecoming]:
+        """How far diverted records have come home."""
+        return await self._run(load_homecomings)
+
+    async def save_homecoming(self, homecoming: Homecoming) -> None:
+        """Keep how far they have come."""
+        await self._write(partial(save_homecoming, homecoming=homecoming))
+
+    async def delete_backlog(self, topic: str) -> None:
+        """Forget what the policies of a topic that is gone have left."""
+        await self._write(partial(delete_backlog, topic=topic))
 
     async def load_device_status(self) -> list[DeviceStatus]:
         """What was last seen of each device."""

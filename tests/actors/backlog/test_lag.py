@@ -28,7 +28,9 @@ def test_the_worst_group_by_the_worst_limit_counts() -> None:
 def test_what_is_not_known_presses_on_nothing() -> None:
     """A group whose bytes and age are not sampled yet counts by its messages alone."""
     unknown = group("g", PartitionLag(0, 50, None, None))
-    assert pressure(BacklogLimit(bytes=1, age="1s"), [unknown]) == CALM
+    assert pressure(BacklogLimit(bytes=1, age="1s"), [unknown]) == CALM._replace(certain=False)
+    assert pressure(BacklogLimit(messages=100), [unknown]).certain
+    assert pressure(BacklogLimit(bytes=1), [group("g", PartitionLag(0, 0))]).certain
     assert pressure(BacklogLimit(messages=100, bytes=1), [unknown]).ratio == 0.5
 
 

@@ -112,3 +112,14 @@ def test_a_policy_goes_on_where_it_stood() -> None:
     policy = BacklogPolicy(limit=BacklogLimit(messages=100), action="divert", divert_to="ditch")
     driver = Driver(Policy("lot", policy, Phase.ACTING))
     assert driver.states(70, 50) == ["diverted", "open"]
+
+
+def test_nothing_ends_on_a_guess() -> None:
+    """While bytes or ages are not known, as right after a start, a policy that acts goes on acting."""
+    policy = BacklogPolicy(limit=BacklogLimit(bytes=100), action="throttle")
+    machine = Policy("lot", policy, Phase.ACTING)
+    for second, (messages, size, state) in enumerate(
+        [(50, None, GateState.THROTTLED), (50, 90, GateState.THROTTLED), (5, 10, GateState.OPEN)]
+    ):
+        lags = [GroupLag("g", {0: PartitionLag(0, messages, size)})]
+        assert machine.sample(second, lags)[0].state is state
