@@ -179,6 +179,10 @@ def _of_use(name: Identity, resource: AppResource, path: str, topic: Topic) -> I
     if isinstance(resource, Task) and resource.runners > topic.partitions:
         reason = f"more runners ({resource.runners}) than topic {topic.name} has partitions ({topic.partitions})"
         yield Finding(name, "$.runners", reason)
+    most = resource.backlog.max_runners if isinstance(resource, Task) else None
+    if most is not None and most > topic.partitions:
+        reason = f"more than topic {topic.name} has partitions ({topic.partitions}): no more runners than that can work"
+        yield Finding(name, "$.backlog.max_runners", reason, warning=True)
     diverts = topic.backlog is not None and topic.backlog.divert_to is not None
     if isinstance(resource, Topic) and diverts and topic.name != resource.name:
         yield Finding(name, path, f"topic {topic.name} itself diverts to another; name one that keeps")

@@ -232,6 +232,17 @@ def _task(task: Task) -> Iterator[Flaw]:
             yield Flaw(f"$.target.key[{i}]", f"{column} is not one of the `columns`")
         elif column in task.target.key[:i]:
             yield Flaw(f"$.target.key[{i}]", f"{column} is in the key twice")
+    yield from _task_backlog(task)
+
+
+def _task_backlog(task: Task) -> Iterator[Flaw]:
+    backlog = task.backlog
+    if backlog.max_runners is not None and backlog.max_runners < task.runners:
+        reason = f"{backlog.max_runners} is less than `runners`, {task.runners}; it says how many there may be at most"
+        yield Flaw("$.backlog.max_runners", reason)
+    for field in ("max_runners", "max_batch"):
+        if backlog.heal == "off" and getattr(backlog, field) is not None:
+            yield Flaw(f"$.backlog.{field}", "has no effect with `heal: off`", warning=True)
 
 
 def _choices(fields: list[str]) -> str:

@@ -14,7 +14,7 @@ from actors.errors import FencedError, MemberFencedError
 from actors.ports import ConnectionLookup
 from actors.runtime.child import describe
 from actors.task_runner.context import OnDamage, RunnerContext
-from actors.task_runner.core import rest_seconds
+from actors.task_runner.core import BatchLimits, rest_seconds
 from actors.task_runner.dead_letters import DeadLetters
 from actors.task_runner.mapping import Mapping
 from actors.task_runner.pipeline import Pipeline
@@ -44,6 +44,7 @@ class TaskRunner:
         connections: ConnectionLookup,
         group: GroupReference,
         settings: TaskSettings,
+        limits: BatchLimits | None = None,
         on_damage: OnDamage = "stop",
     ) -> None:
         self.name = progress.member
@@ -55,6 +56,7 @@ class TaskRunner:
             connections=connections,
             membership=self._membership,
             settings=settings,
+            limits=limits or BatchLimits(settings.batch_rows, settings.fetch_bytes),
             progress=progress,
             dead_letters=DeadLetters(task.name, topics),
             on_damage=on_damage,

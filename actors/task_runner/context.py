@@ -9,6 +9,7 @@ from typing import Literal
 from actors.consumer_group.membership import Membership
 from actors.ports import ConnectionLookup
 from actors.runtime.backoff import Backoff
+from actors.task_runner.core import BatchLimits
 from actors.task_runner.dead_letters import DeadLetters
 from actors.task_runner.mapping import Mapping
 from actors.task_runner.progress import RunnerProgress
@@ -30,6 +31,7 @@ class RunnerContext:
     connections: ConnectionLookup
     membership: Membership
     settings: TaskSettings
+    limits: BatchLimits
     progress: RunnerProgress
     dead_letters: DeadLetters
     on_damage: OnDamage

@@ -22,24 +22,36 @@ class HeldError(PenstockError):
     """A task's partition cannot go on and nothing was skipped; the text says why and what to do."""
 
 
+@dataclass(slots=True)
+class BatchLimits:
+    """The most rows of a transaction, and bytes of a fetch; they may be changed while runners work."""
+
+    rows: int
+    bytes: int
+
+
 class BatchSize:
     """How many rows the next transaction takes: doubled while full ones are quick, halved when one was slow.
 
     `bytes_wanted` is what a fetch for one transaction asks for, after the sizes of the records seen last.
     """
 
-    def __init__(self, most_rows: int, most_bytes: int) -> None:
-        self.rows = min(FIRST_ROWS, most_rows)
-        self._most_rows = most_rows
-        self._most_bytes = most_bytes
+    def __init__(self, limits: BatchLimits) -> None:
+        self._limits = limits
+        self._rows = min(FIRST_ROWS, limits.rows)
         self._record_bytes = 0.0
+
+    @property
+    def rows(self) -> int:
+        """Rows of the next transaction."""
+        return min(self._rows, self._limits.rows)
 
     @property
     def bytes_wanted(self) -> int:
         """Bytes to fetch for one transaction; before any record was seen, as many as are allowed."""
         if not self._record_bytes:
-            return self._most_bytes
-        return min(self._most_bytes, max(LEAST_FETCH_BYTES, int(self.rows * self._record_bytes)))
+            return self._limits.bytes
+        return min(self._limits.bytes, max(LEAST_FETCH_BYTES, int(self.rows * self._record_bytes)))
 
     def fetched(self, records: int, size: int) -> None:
         """A fetch brought so many records in so many bytes."""
@@ -53,9 +65,9 @@ class BatchSize:
     def wrote(self, rows: int, seconds: float, *, full: bool) -> None:
         """A transaction of so many rows took so long; it was (part of) a full batch or all that there was."""
         if seconds > SLOW_SECONDS:
-            self.rows = max(min(LEAST_ROWS, self._most_rows), self.rows // 2)
+            self._rows = max(min(LEAST_ROWS, self._limits.rows), self.rows // 2)
         elif full and 2 * rows >= self.rows and seconds < QUICK_SECONDS:
-            self.rows = min(self._most_rows, self.rows * 2)
+            self._rows = min(self._limits.rows, self.rows * 2)
 
 
 def rest_seconds(worked: float) -> float:

@@ -45,7 +45,7 @@ class Pipeline:
         self.source = TopicPartition(context.task.source.topic, partition)
         self.hold: Hold | None = None
         self._context = context
-        self._size = BatchSize(context.settings.batch_rows, context.settings.fetch_bytes)
+        self._size = BatchSize(context.limits)
         self._sink = SinkPartition(context, self.source)
         self._transfer = Transfer(context, self.source, self._sink, self._size)
         self._from_end = context.task.source.start == "latest" and not appeared

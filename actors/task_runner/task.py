@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import trio
+
 from actors.consumer_group.groups import GroupReference
 from actors.ports import ConnectionLookup
 from actors.runtime.child import ChildSpec, ChildState, ChildStatus
 from actors.runtime.supervisor import Supervisor
 from actors.task_runner.actor import TaskRunner
 from actors.task_runner.context import OnDamage
+from actors.task_runner.core import BatchLimits
 from actors.task_runner.mapping import Mapping, compile_mapping
 from actors.task_runner.progress import STEPS, RunnerProgress, RunnerStatus, TaskState, TaskStatus
 from actors.topic_partition.topic import Topics
 from config.resources import Task
 from config.settings import TaskSettings
+
+# However many rows a transaction may take, a runner holds no more of a topic in memory at once.
+_MOST_FETCH_BYTES = 16 * 1024 * 1024
 
 
 class TaskSupervisor:
@@ -44,6 +50,9 @@ class TaskSupervisor:
         self._task = task
         self._group = group
         self._mapping = mapping or compile_mapping(task)
+        self._settings = settings
+        self._shutdown = shutdown
+        self._limits = BatchLimits(settings.batch_rows, settings.fetch_bytes)
         self._build = partial(
             TaskRunner,
             task,
@@ -52,17 +61,14 @@ class TaskSupervisor:
             connections=connections,
             group=group,
             settings=settings,
+            limits=self._limits,
             on_damage=on_damage,
         )
-        self._progress = {name: RunnerProgress(name) for name in self._members()}
+        self._progress: dict[str, RunnerProgress] = {}
+        self._runners = task.runners
         self._stopping = False
-        self._supervisor = Supervisor(
-            f"task {task.name}",
-            [
-                ChildSpec(name, partial(self._start_runner, progress), shutdown=shutdown, resource=True)
-                for name, progress in self._progress.items()
-            ],
-        )
+        self._turn = trio.Lock()
+        self._supervisor = Supervisor(f"task {task.name}", [self._spec(number) for number in range(task.runners)])
 
     async def run(self, started: Callable[[], None]) -> None:
         """Keep the runners running until `stop`."""
@@ -73,10 +79,57 @@ class TaskSupervisor:
         self._stopping = True
         # The supervisor hears of it first, so that it takes no runner's end for a failure.
         self._supervisor.stop()
-        for name in self._progress:
+        for name in list(self._progress):
             runner = self._supervisor.child(name)
             if runner is not None:
                 runner.stop()
+
+    # --- while it runs ---------------------------------------------------------------------------------------------
+
+    @property
+    def runners(self) -> int:
+        """How many runners there are to be now."""
+        return self._runners
+
+    @property
+    def most_rows(self) -> int:
+        """The most rows of a transaction now."""
+        return self._limits.rows
+
+    async def set_runners(self, runners: int) -> None:
+        """Have so many runners from now on; those that stay go on, those that go finish their transactions.
+
+        Raises:
+            ActorGone: the task stops, or has ended.
+        """
+        async with self._turn:
+            # Counted first: whoever gives up waiting has still had it begun.
+            for number in range(self._runners, runners):
+                self._runners = number + 1
+                await self._supervisor.add(self._spec(number))
+            for number in reversed(range(runners, self._runners)):
+                self._runners = number
+                await self._supervisor.remove(self._member(number))
+
+    def set_most_rows(self, rows: int) -> None:
+        """Let transactions take so many rows at most from now on, and fetch so much more or less for them."""
+        per_row = self._settings.fetch_bytes / self._settings.batch_rows
+        self._limits.rows = rows
+        self._limits.bytes = min(_MOST_FETCH_BYTES, max(self._settings.fetch_bytes, int(rows * per_row)))
+
+    async def restart_runner(self, member: str) -> None:
+        """End a runner, by force where it does not end by itself, and start it anew; unknown ones are no error.
+
+        Raises:
+            ActorGone: the task stops, or has ended.
+        """
+        async with self._turn:
+            numbers = {self._member(number): number for number in range(self._runners)}
+            if member in numbers:
+                await self._supervisor.remove(member)
+                await self._supervisor.add(self._spec(numbers[member]))
+
+    # -----------------------------------------------------------------------------------------------------------------
 
     @property
     def supervisor(self) -> Supervisor:
@@ -87,12 +140,13 @@ class TaskSupervisor:
         """The task as it stands."""
         children = {child.name: child for child in self._supervisor.children()}
         progress = self._progress.values()
-        failure = next((one.failure for one in progress if one.failure), "")
+        present = [self._progress[self._member(number)] for number in range(self._runners)]
+        failure = next((one.failure for one in present if one.failure), "")
         parked = next((child.reason for child in children.values() if child.state is ChildState.FAILED), "")
         return TaskStatus(
             state=self._state(failure or parked),
             reason=failure or parked,
-            holding=next((one.holding for one in progress if one.holding), ""),
+            holding=next((one.holding for one in present if one.holding), ""),
             rows=sum(one.rows for one in progress),
             dead=sum(one.dead for one in progress),
             lost=sum(one.lost for one in progress),
@@ -100,7 +154,7 @@ class TaskSupervisor:
             transactions=sum(one.transactions for one in progress),
             lag=self._group.statistics().lag,
             seconds={step: sum(one.seconds[step] for one in progress) for step in STEPS},
-            runners=tuple(_runner_status(one, children.get(one.member)) for one in progress),
+            runners=tuple(_runner_status(one, children.get(one.member)) for one in present),
         )
 
     def _state(self, failure: str) -> TaskState:
@@ -111,8 +165,14 @@ class TaskSupervisor:
         # A runner beyond the number of partitions has nothing to wait for.
         return TaskState.RUNNING if any(one.assigned for one in self._progress.values()) else TaskState.STARTED
 
-    def _members(self) -> list[str]:
-        return [f"{self._task.name}-{number}" for number in range(self._task.runners)]
+    def _member(self, number: int) -> str:
+        return f"{self._task.name}-{number}"
+
+    def _spec(self, number: int) -> ChildSpec:
+        """A runner; what was counted of its earlier lives goes on."""
+        name = self._member(number)
+        progress = self._progress.setdefault(name, RunnerProgress(name))
+        return ChildSpec(name, partial(self._start_runner, progress), shutdown=self._shutdown, resource=True)
 
     def _start_runner(self, progress: RunnerProgress) -> TaskRunner:
         runner = self._build(progress)

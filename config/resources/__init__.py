@@ -6,7 +6,7 @@ from config.resources.connections import Connection
 from config.resources.devices import Device, Product, Property, Service
 from config.resources.routes import Backend, DataBackend, MockBackend, Route, RouteRequest
 from config.resources.rules import Rule, RuleSource, RuleTarget
-from config.resources.tasks import Field, Task, TaskSource, TaskTarget
+from config.resources.tasks import Field, Task, TaskBacklog, TaskSource, TaskTarget
 from config.resources.topics import BacklogLimit, BacklogPolicy, Grant, Mask, Retention, Topic
 
 AnyResource = App | Product | Device | Topic | Rule | Connection | Task | Route
@@ -38,6 +38,7 @@ __all__ = [
     "SecretReference",
     "Service",
     "Task",
+    "TaskBacklog",
     "TaskSource",
     "TaskTarget",
     "Topic",

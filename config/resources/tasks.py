@@ -42,6 +42,19 @@ class TaskTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     create: bool = False
 
 
+class TaskBacklog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What the daemon may do by itself about a backlog.
+
+    `off`: nothing. `advise`: say in the log what would help. `auto`: do what is harmless, for as long as there is lag:
+    more runners, up to `max_runners` (left out: one for each partition); larger transactions, up to `max_batch` rows
+    (left out: as the settings have it); restart a runner that is stuck.
+    """
+
+    heal: Literal["off", "advise", "auto"] = "advise"
+    max_runners: Annotated[int, msgspec.Meta(ge=1, le=50)] | None = None
+    max_batch: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
+
+
 class Task(
     AppResource, tag_field="kind", tag="task", frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
 ):
@@ -51,4 +64,5 @@ class Task(
     source: TaskSource
     target: TaskTarget
     runners: Annotated[int, msgspec.Meta(ge=1, le=50)] = 1
+    backlog: TaskBacklog = TaskBacklog()
     enabled: bool = True

@@ -132,7 +132,7 @@ def test_a_text_left_empty_is_told_how_to_be_written() -> None:
          "device, topic, rule, connection, task, route")),
         (TASK + "runers: 2\n", "m.yaml:6: document 1 (task t): $: unknown field `runers`; did you mean `runners`?"),
         (TASK + "zzz: 2\n", ("m.yaml:6: document 1 (task t): $: unknown field `zzz`; known here: name, title, "
-         "description, tags, app, shared_with, mode, source, target, runners, enabled")),
+         "description, tags, app, shared_with, mode, source, target, runners, backlog, enabled")),
         (TASK + 'runners: "1"\n', ('m.yaml:6: document 1 (task t): $.runners: expected a whole number, got "1" (quoted '
          "text); write it without quotes")),
         (TASK + "runners: 1.5\n", "m.yaml:6: document 1 (task t): $.runners: expected a whole number, got 1.5"),

@@ -94,6 +94,8 @@ def test_the_parking_lot_is_sound() -> None:
         (task(topic="in-only"), "$.source.topic",
          "topic in-only has `access: publish`, so nothing can be read from it"),
         (task() + "runners: 5\n", "$.runners", "more runners (5) than topic t has partitions (4)"),
+        (task() + "runners: 3\nbacklog: {heal: auto, max_runners: 2}\n", "$.backlog.max_runners",
+         "2 is less than `runners`, 3; it says how many there may be at most"),
         ("{kind: topic, app: a, name: t, partitions: 3}", "$.partitions",
          "the topic has 4 partitions; they are never lowered, 3 is not taken"),
         (task(columns="{Id: ids}"), "$.target.columns.Id", ("there is no field ids in `source.fields`; a column takes "
@@ -163,6 +165,8 @@ def test_what_does_not_fit_is_told_with_path_and_reason(text: str, path: str, re
         rule('{product: p, topic: "p/out/x/y"}'),
         rule("{product: p}", extra="key_suffix: random\n"),
         "{kind: topic, app: a, name: x, shared_with: [nobody]}",
+        task() + "backlog: {heal: auto, max_runners: 5}\n",
+        task() + "backlog: {heal: off, max_batch: 5}\n",
     ],
 )
 def test_what_may_come_later_is_only_a_warning(text: str) -> None:
@@ -180,6 +184,7 @@ def test_what_may_come_later_is_only_a_warning(text: str) -> None:
         rule('[{product: p, topic: "p/out/+/#"}, {product: p, topic: p/out/d1}]', extra="key: data.id\n"),
         task(columns="{P: $partition, O: $offset, T: $timestamp, K: $key, N: $topic}"),
         task() + "runners: 4\n",
+        task() + "runners: 2\nbacklog: {heal: auto, max_runners: 4, max_batch: 20000}\n",
         route("r", "/x/{other}"),
         route("x", "/x/{id}", method="POST"),
         route("x", "/x/{id}", extra=", enabled: false"),
