@@ -35,6 +35,12 @@ class GatewayListen(Listener, frozen=True, kw_only=True):
     port: Port = 8080
 
 
+class TopicsListen(Listener, frozen=True, kw_only=True):
+    """Where topics are served over HTTP."""
+
+    port: Port = 9292
+
+
 class ControlListen(Listener, frozen=True, kw_only=True):
     """Where the control API is served."""
 
@@ -58,10 +64,17 @@ class MqttSettings(_Section, frozen=True, kw_only=True):
     max_keep_alive: Positive = 65_535
 
 
-class GatewaySettings(_Section, frozen=True, kw_only=True):
-    """Bounds of a gateway connection and request. Sizes in bytes, times in seconds."""
+class TlsSettings(_Section, frozen=True, kw_only=True):
+    """A listener's certificate chain and private key, PEM files; a path that is not absolute is in the data folder."""
 
-    listen: GatewayListen = GatewayListen()
+    certificate: str
+    key: str
+
+
+class HttpSettings(_Section, frozen=True, kw_only=True):
+    """Bounds of an HTTP connection and request. Sizes in bytes, times in seconds."""
+
+    tls: TlsSettings | None = None
     max_connections: Positive = 10_000
     header_line_bytes: Positive = 32 * 1024
     header_bytes: Positive = 128 * 1024
@@ -73,8 +86,31 @@ class GatewaySettings(_Section, frozen=True, kw_only=True):
     body_timeout: Seconds = 60.0
     keep_alive_timeout: Seconds = 75.0
     write_timeout: Seconds = 60.0
+
+
+class GatewaySettings(HttpSettings, frozen=True, kw_only=True):
+    """The gateway: routes."""
+
+    listen: GatewayListen = GatewayListen()
     max_rows: Positive = 10_000
     max_result_bytes: Positive = 16 * 1024 * 1024
+
+
+class TopicGatewaySettings(HttpSettings, frozen=True, kw_only=True):
+    """Topics over HTTP. Sizes in bytes, times in seconds."""
+
+    listen: TopicsListen = TopicsListen()
+    # A bulk, decompressed.
+    bulk_bytes: Positive = 32 * 1024 * 1024
+    # How long a producer is held by a slow disk or a backlog policy, before it is told to come back.
+    publish_wait: Seconds = 10.0
+    # A message that was delivered so often without being confirmed goes to the group's dead-letter topic.
+    max_deliveries: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 16
+    # Messages of one group that are handed out or wait to be again, and bytes of them that are kept in memory.
+    max_unconfirmed: Positive = 10_000
+    fetch_ahead_bytes: Positive = 1024 * 1024
+    # How many of a topic's last records are searched for what a numbered producer sends again.
+    producer_window: Positive = 100_000
 
 
 class ControlSettings(_Section, frozen=True, kw_only=True):
@@ -137,6 +173,7 @@ class Settings(_Section, frozen=True, kw_only=True):
 
     mqtt: MqttSettings = MqttSettings()
     gateway: GatewaySettings = GatewaySettings()
+    topics: TopicGatewaySettings = TopicGatewaySettings()
     control: ControlSettings = ControlSettings()
     log: LogSettings = LogSettings()
     tasks: TaskSettings = TaskSettings()

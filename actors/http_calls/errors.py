@@ -132,7 +132,7 @@ class CallRefusedError(PenstockError):
 
 def error_response(error: GatewayError, request_id: str, detail: str = "", headers: HeaderFields = ()) -> Response:
     """`{"error_code": ..., "error_msg": ..., "request_id": ...}` with the error's status; 503 says when to retry."""
-    if error.status == BUSY.status:
+    if error.status == BUSY.status and not any(name == "Retry-After" for name, _ in headers):
         headers = (*headers, ("Retry-After", "1"))
     message = f"{error.message.removesuffix('.')}: {detail}" if detail else error.message
     body = {"error_code": error.code, "error_msg": message, "request_id": request_id}

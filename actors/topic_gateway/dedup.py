@@ -35,9 +35,9 @@ class Place(NamedTuple):
 
 
 class Known(NamedTuple):
-    """Of the records of one request, by their index: those that are stored, and those that another request is storing.
+    """Of the numbers asked about: those that are stored, and where; those that somebody is storing; and the rest.
 
-    The rest is new, and now this request's to store: it owes a `stored` or `failed` for them.
+    The rest is new, and now the asker's to store: it owes a `stored` or `failed` for each of them.
     """
 
     stored: dict[int, Place]
@@ -53,7 +53,7 @@ class Window:
         self._places: dict[str, dict[int, Place]] = {}
         # In order of offsets, so that what leaves the window is found at the front.
         self._order: dict[int, deque[tuple[int, str, int]]] = {}
-        self._under_way: set[Numbered] = set()
+        self._under_way: dict[str, set[int]] = {}
 
     def __len__(self) -> int:
         """How many records it remembers."""
@@ -64,32 +64,37 @@ class Window:
         """Whether nothing is on its way into the log."""
         return not self._under_way
 
-    def admit(self, producer: str, first: int, count: int) -> Known:
-        """Tell which of the records numbered from `first` on are known, and claim the others."""
+    def admit(self, producer: str, sequences: Iterable[int]) -> Known:
+        """Tell which of a producer's records are known, and claim the others."""
         places = self._places.get(producer, {})
+        under_way = self._under_way.setdefault(producer, set())
         known = Known({}, [], [])
-        for index in range(count):
-            numbered = Numbered(producer, first + index)
-            place = places.get(first + index)
+        for sequence in sequences:
+            place = places.get(sequence)
             if place is not None:
-                known.stored[index] = place
-            elif numbered in self._under_way:
-                known.under_way.append(index)
+                known.stored[sequence] = place
+            elif sequence in under_way:
+                known.under_way.append(sequence)
             else:
-                known.new.append(index)
-        self._under_way.update(Numbered(producer, first + index) for index in known.new)
+                known.new.append(sequence)
+                under_way.add(sequence)
+        self._settle(producer)
         return known
+
+    def under_way(self, producer: str) -> set[int] | frozenset[int]:
+        """The numbers of a producer that somebody is storing now."""
+        return self._under_way.get(producer, frozenset())
 
     def stored(self, producer: str, sequences: Sequence[int], partition: int, offset: int) -> None:
         """Records with these numbers are stored next to one another, the first of them at `offset`."""
         for position, sequence in enumerate(sequences, offset):
-            self._under_way.discard(Numbered(producer, sequence))
             self._remember(producer, sequence, Place(partition, position))
+        self._settle(producer, sequences)
         self.advance(partition, offset + len(sequences))
 
     def failed(self, producer: str, sequences: Iterable[int]) -> None:
         """These were not stored, and may be sent again."""
-        self._under_way.difference_update(Numbered(producer, sequence) for sequence in sequences)
+        self._settle(producer, sequences)
 
     def read_back(self, partition: int, records: Iterable[StoredRecord]) -> None:
         """Records of the tail of a partition's log, in order."""
@@ -110,6 +115,13 @@ class Window:
                 del places[sequence]
             if not places:
                 del self._places[producer]
+
+    def _settle(self, producer: str, sequences: Iterable[int] = ()) -> None:
+        under_way = self._under_way.get(producer)
+        if under_way is not None:
+            under_way.difference_update(sequences)
+            if not under_way:
+                del self._under_way[producer]
 
     def _remember(self, producer: str, sequence: int, place: Place) -> None:
         places = self._places.setdefault(producer, {})

@@ -1,10 +1,12 @@
 """What a group of HTTP consumers has been handed, and what came back. Pure: time comes in as an argument.
 
-Each offset of a partition is in one of these states, and goes back from later ones only by a failure:
+Each offset of a partition is in one of these states, and goes back only by a failure:
 
-    unread -> ready -> handed out -> confirmed
-                ^          |
-                '-- again <'    not confirmed in time, or told to have failed; past the last delivery: dead
+    unread -> ready -> out -> confirmed
+                ^       |
+                '-------'    not confirmed in time, or told to have failed; past the last delivery: dead -> confirmed
+
+The record of a message that is out is kept while there is room for it; else it is read once more to be delivered again.
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ from actors.records import StoredRecord
 from actors.topic_gateway.handlers import Handler
 from actors.topic_gateway.ranges import OffsetRanges
 
-# Of confirmed deliveries the expiry is forgotten late; past so many of them, and half of all, it is time to sweep.
+# The expiry of a confirmed delivery is dropped late: once there are so many of them, and they are most of all.
 _STALE_EXPIRIES = 1024
+# What a record costs in memory beside its value, in bytes, so that empty ones count too.
+_RECORD_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryLimits:
-    """Bounds of one group: deliveries of one message, messages not confirmed, bytes read ahead."""
+    """Bounds of one group: deliveries of one message, messages that are out, bytes of records in memory."""
 
     max_deliveries: int
     max_unconfirmed: int
@@ -49,6 +53,7 @@ class Verdict(NamedTuple):
 class _Out(NamedTuple):
     number: int
     expires: int
+    record: StoredRecord | None
 
 
 class _Partition:
@@ -62,37 +67,44 @@ class _Partition:
         self.ready: deque[StoredRecord] = deque()
         self.ready_again: deque[StoredRecord] = deque()
         self.out: dict[int, _Out] = {}
-        # Offsets whose record must be read once more, to be delivered again or put aside.
+        # To be read once more: to be delivered again, or to be put aside.
         self.again: set[int] = set()
         self.dead: set[int] = set()
         self.attempts: dict[int, int] = {}
 
     @property
     def unconfirmed(self) -> int:
-        return len(self.ready) + len(self.ready_again) + len(self.out) + len(self.again) + len(self.dead)
+        return len(self.out) + len(self.again) + len(self.ready_again) + len(self.dead)
 
     def settle(self, offset: int) -> None:
         """Nothing more is to be done about an offset."""
         self.attempts.pop(offset, None)
         self.confirmed.add(offset)
 
+    def skip_to(self, offset: int) -> int:
+        """Forget all below; returns how many offsets there were not confirmed."""
+        known = sum(min(end, offset) - start for start, end in self.confirmed if start < offset)
+        lost = max(0, offset - self.confirmed.floor - known)
+        self.again = {key for key in self.again if key >= offset}
+        self.dead = {key for key in self.dead if key >= offset}
+        self.attempts = {key: number for key, number in self.attempts.items() if key >= offset}
+        self.confirmed.raise_floor(offset)
+        self.cursor = max(self.cursor, offset)
+        return lost
+
 
 class Deliveries:
     """The deliveries of one group over all partitions of its topic; times are in milliseconds since the epoch."""
 
-    def __init__(self, limits: DeliveryLimits) -> None:
-        self.delivered = 0
-        self.redelivered = 0
-        self.expired = 0
-        self.failed = 0
-        self.late = 0
-        self.lost = 0
-        self.ready_bytes = 0
+    def __init__(self, limits: DeliveryLimits, counters: DeliveryCounters | None = None) -> None:
+        self.counters = counters or DeliveryCounters()
         self._limits = limits
         self._partitions: dict[int, _Partition] = {}
         self._turn: deque[int] = deque()
         self._expiries: list[tuple[int, int, int, int]] = []
         self._changed: set[int] = set()
+        self._ready_bytes = 0
+        self._out_bytes = 0
 
     def begin(self, partition: int, floor: int, confirmed: Iterable[tuple[int, int]] = ()) -> None:
         """Deliver a partition from here on: below `floor` and in these ranges everything is confirmed."""
@@ -106,29 +118,32 @@ class Deliveries:
 
     @property
     def unconfirmed(self) -> int:
-        """Records that were read and are not confirmed."""
-        return sum(one.unconfirmed for one in self._partitions.values())
+        """Messages that were handed out and are neither confirmed nor put aside."""
+        return sum([one.unconfirmed for one in self._partitions.values()])
 
     @property
     def handed_out(self) -> int:
-        """Records that consumers have in hand."""
-        return sum(len(one.out) for one in self._partitions.values())
+        """Messages that consumers have in hand."""
+        return sum([len(one.out) for one in self._partitions.values()])
 
     @property
-    def has_ready(self) -> bool:
-        """Whether there is something to hand out."""
-        return any(one.ready or one.ready_again for one in self._partitions.values())
+    def has_changed(self) -> bool:
+        """Whether anything is confirmed that was not taken to be stored yet."""
+        return bool(self._changed)
+
+    @property
+    def full(self) -> bool:
+        """Whether as many are unconfirmed as may: nothing new is handed out."""
+        return self.unconfirmed >= self._limits.max_unconfirmed
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def wants(self, partition: int) -> int | None:
-        """The offset to read from next; None while nothing more may be held in memory."""
+        """The offset to read from next; None while there is no room for more."""
         one = self._partitions[partition]
-        if self.ready_bytes >= self._limits.fetch_ahead_bytes:
+        if self._ready_bytes >= self._limits.fetch_ahead_bytes:
             return None
-        if one.again or one.dead:
-            return min(min(part) for part in (one.again, one.dead) if part)
-        return one.cursor if self.unconfirmed < self._limits.max_unconfirmed else None
+        return min(one.again | one.dead, default=one.cursor) if one.again or one.dead else one.cursor
 
     def fetched(
         self, partition: int, offset: int, records: Sequence[StoredRecord], next_offset: int
@@ -146,70 +161,47 @@ class Deliveries:
     def skip_to(self, partition: int, offset: int) -> int:
         """What lies below cannot be read any more; returns how many offsets were given up."""
         one = self._partitions[partition]
-        before = one.confirmed.floor
-        known = sum(min(end, offset) - start for start, end in one.confirmed if start < offset)
-        for state in (one.out, one.attempts):
-            for key in [key for key in state if key < offset]:
-                del state[key]
-        for waiting in (one.again, one.dead):
-            waiting.difference_update([key for key in waiting if key < offset])
+        for key in [key for key in one.out if key < offset]:
+            self._take_back(one, key)
         for ready in (one.ready, one.ready_again):
             kept = [record for record in ready if record.offset >= offset]
-            self.ready_bytes -= sum(map(_size, ready)) - sum(map(_size, kept))
+            self._ready_bytes -= sum(map(_weight, ready)) - sum(map(_weight, kept))
             ready.clear()
             ready.extend(kept)
-        one.confirmed.raise_floor(offset)
-        one.cursor = max(one.cursor, offset)
+        lost = one.skip_to(offset)
+        self.counters.lost += lost
         self._changed.add(partition)
-        lost = max(0, offset - before - known)
-        self.lost += lost
         return lost
-
-    def buried(self, partition: int, offsets: Iterable[int]) -> None:
-        """These were put aside: they are done with."""
-        one = self._partitions[partition]
-        for offset in offsets:
-            if offset in one.dead:
-                one.dead.remove(offset)
-                one.settle(offset)
-                self._changed.add(partition)
 
     def _read_again(self, partition: int, offset: int, records: Sequence[StoredRecord], next_offset: int) -> None:
         one = self._partitions[partition]
         again = [record for record in records if record.offset in one.again]
-        one.again.difference_update(record.offset for record in again)
+        one.again.difference_update([record.offset for record in again])
         one.ready_again.extend(again)
-        self.ready_bytes += sum(map(_size, again))
+        self._ready_bytes += sum(map(_weight, again))
         there = {record.offset for record in records}
+        # It was there once: retention or damage took it since.
         for gone in [key for key in one.again | one.dead if offset <= key < next_offset and key not in there]:
             one.again.discard(gone)
             one.dead.discard(gone)
             one.settle(gone)
-            self.lost += 1
+            self.counters.lost += 1
             self._changed.add(partition)
 
     def _read_on(self, partition: int, records: Sequence[StoredRecord], next_offset: int) -> None:
         one = self._partitions[partition]
-        room = self._limits.max_unconfirmed - self.unconfirmed
         new = [record for record in records if record.offset >= one.cursor and record.offset not in one.confirmed]
-        if len(new) > room:
-            new = new[: max(0, room)]
-            next_offset = new[-1].offset + 1 if new else one.cursor
         one.ready.extend(new)
-        self.ready_bytes += sum(map(_size, new))
+        self._ready_bytes += sum(map(_weight, new))
         if len(new) < next_offset - one.cursor:
-            self._close_gaps(partition, new, next_offset)
-        one.cursor = max(one.cursor, next_offset, one.confirmed.floor)
-
-    def _close_gaps(self, partition: int, new: Iterable[StoredRecord], next_offset: int) -> None:
-        """Offsets without a record, which a failed sync leaves, are nobody's to confirm."""
-        one = self._partitions[partition]
-        expected = one.cursor
-        for record in new:
-            one.confirmed.add(expected, record.offset)
-            expected = record.offset + 1
-        one.confirmed.add(expected, next_offset)
-        self._changed.add(partition)
+            # Offsets without a record, which a failed sync leaves, are nobody's to confirm.
+            expected = one.cursor
+            for record in new:
+                one.confirmed.add(expected, record.offset)
+                expected = record.offset + 1
+            one.confirmed.add(expected, next_offset)
+            self._changed.add(partition)
+        one.cursor = next_offset
 
     # --- handing out --------------------------------------------------------------------------------------------------
 
@@ -219,28 +211,40 @@ class Deliveries:
         Whoever has it may confirm it for `ack_wait` milliseconds from `now`.
         """
         taken: list[Handed] = []
-        room = max_bytes
+        left = max_bytes
+        room = self._limits.max_unconfirmed - self.unconfirmed
         for _ in range(len(self._turn)):
             partition = self._turn[0]
             self._turn.rotate(-1)
             one = self._partitions[partition]
-            while ready := one.ready_again or one.ready:
-                size = _size(ready[0])
-                if len(taken) == max_messages or (taken and size > room):
+            while ready := one.ready_again or (room > 0 and one.ready) or None:
+                size = len(ready[0].value or b"")
+                if len(taken) == max_messages or (taken and size > left):
                     return taken
-                room -= size
-                self.ready_bytes -= size
-                taken.append(Handed(record := ready.popleft(), self._hand(partition, record.offset, now + ack_wait)))
+                left -= size
+                room -= ready is one.ready
+                taken.append(self._hand(partition, ready.popleft(), now + ack_wait))
         return taken
 
-    def _hand(self, partition: int, offset: int, expires: int) -> Handler:
+    def _hand(self, partition: int, record: StoredRecord, expires: int) -> Handed:
         one = self._partitions[partition]
+        offset, weight = record.offset, _weight(record)
         number = one.attempts[offset] = one.attempts.get(offset, 0) + 1
-        one.out[offset] = _Out(number, expires)
+        self._ready_bytes -= weight
+        kept = self._out_bytes + weight <= self._limits.fetch_ahead_bytes
+        if kept:
+            self._out_bytes += weight
+        one.out[offset] = _Out(number, expires, record if kept else None)
         heappush(self._expiries, (expires, partition, offset, number))
-        self.delivered += 1
-        self.redelivered += number > 1
-        return Handler(partition, offset, number, expires)
+        self.counters.delivered += 1
+        self.counters.redelivered += number > 1
+        return Handed(record, Handler(partition, offset, number, expires))
+
+    def _take_back(self, one: _Partition, offset: int) -> StoredRecord | None:
+        record = one.out.pop(offset).record
+        if record is not None:
+            self._out_bytes -= _weight(record)
+        return record
 
     # --- what comes back ----------------------------------------------------------------------------------------------
 
@@ -250,57 +254,60 @@ class Deliveries:
         A verdict that is late counts as failed. A success that is told twice in time counts each time, so that a
         confirmation whose answer was lost can be sent again.
         """
-        success = fail = 0
-        for handler, succeeded in verdicts:
-            if self._settle(handler, now, succeeded=succeeded):
-                success += 1
-            else:
-                fail += 1
-        return success, fail
+        told = [self._settle(handler, now, succeeded=succeeded) for handler, succeeded in verdicts]
+        return sum(told), len(told) - sum(told)
 
     def _settle(self, handler: Handler, now: int, *, succeeded: bool) -> bool:
         one = self._partitions.get(handler.partition)
-        if one is None:
-            return False
         in_time = now < handler.expires
-        if one.out.get(handler.offset) == (handler.number, handler.expires) and in_time:
-            del one.out[handler.offset]
+        if one is None or not in_time:
+            self.counters.late += 1
+            return False
+        out = one.out.get(handler.offset)
+        if out is not None and (out.number, out.expires) == (handler.number, handler.expires):
+            record = self._take_back(one, handler.offset)
             if succeeded:
                 one.settle(handler.offset)
                 self._changed.add(handler.partition)
+                self.counters.confirmed += 1
             else:
-                self.failed += 1
-                self._fail(one, handler.offset)
+                self.counters.failed += 1
+                self._fail(one, handler.offset, record)
             return succeeded
-        if succeeded and in_time and handler.offset in one.confirmed:
+        if succeeded and handler.offset in one.confirmed:
             return True
-        self.late += succeeded
+        self.counters.late += 1
         return False
 
     def expire(self, now: int) -> int:
         """Deliveries that were not confirmed in time are to be made again; returns how many."""
         count = 0
         while self._expiries and self._expiries[0][0] <= now:
-            expires, partition, offset, number = heappop(self._expiries)
-            one = self._partitions[partition]
-            if one.out.get(offset) == (number, expires):
-                del one.out[offset]
-                self._fail(one, offset)
+            entry = heappop(self._expiries)
+            if self._is_out(entry):
+                one, offset = self._partitions[entry[1]], entry[2]
+                self._fail(one, offset, self._take_back(one, offset))
                 count += 1
-        self.expired += count
+        self.counters.expired += count
         return count
 
     def next_expiry(self) -> int | None:
         """When `expire` has something to do next, or a little before."""
         stale = len(self._expiries) - self.handed_out
         if stale > _STALE_EXPIRIES and stale > len(self._expiries) // 2:
-            self._expiries = [
-                entry
-                for entry in self._expiries
-                if self._partitions[entry[1]].out.get(entry[2]) == (entry[3], entry[0])
-            ]
+            self._expiries = [entry for entry in self._expiries if self._is_out(entry)]
             heapify(self._expiries)
         return self._expiries[0][0] if self._expiries else None
+
+    def buried(self, partition: int, offsets: Iterable[int]) -> None:
+        """These were put aside: they are done with."""
+        one = self._partitions[partition]
+        for offset in offsets:
+            if offset in one.dead:
+                one.dead.remove(offset)
+                one.settle(offset)
+                self.counters.dead += 1
+                self._changed.add(partition)
 
     def take_changed(self) -> Mapping[int, OffsetRanges]:
         """What is confirmed in the partitions where that has changed since the last call."""
@@ -312,10 +319,34 @@ class Deliveries:
         """What changed there could not be stored: it counts as changed again."""
         self._changed.update(partitions)
 
-    def _fail(self, one: _Partition, offset: int) -> None:
-        exhausted = one.attempts.get(offset, 0) >= self._limits.max_deliveries
-        (one.dead if exhausted else one.again).add(offset)
+    def _is_out(self, entry: tuple[int, int, int, int]) -> bool:
+        expires, partition, offset, number = entry
+        out = self._partitions[partition].out.get(offset)
+        return out is not None and (out.number, out.expires) == (number, expires)
+
+    def _fail(self, one: _Partition, offset: int, record: StoredRecord | None) -> None:
+        if one.attempts.get(offset, 0) >= self._limits.max_deliveries:
+            one.dead.add(offset)
+        elif record is not None:
+            one.ready_again.append(record)
+            self._ready_bytes += _weight(record)
+        else:
+            one.again.add(offset)
 
 
-def _size(record: StoredRecord) -> int:
-    return len(record.value or b"")
+@dataclass(slots=True)
+class DeliveryCounters:
+    """What has happened: deliveries, of them repeated ones; how they ended; and offsets that were gone before."""
+
+    delivered: int = 0
+    redelivered: int = 0
+    confirmed: int = 0
+    failed: int = 0
+    expired: int = 0
+    late: int = 0
+    dead: int = 0
+    lost: int = 0
+
+
+def _weight(record: StoredRecord) -> int:
+    return len(record.value or b"") + _RECORD_BYTES

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from actors.errors import AppendRefusedError, CircuitOpenError, PenstockError
 from actors.http_calls.errors import BAD_REQUEST, CallRefusedError, GatewayError, error_of_status, find
@@ -19,6 +21,18 @@ TOO_LARGE = error_of_status(413)
 THROTTLED = find("APIC.0308", 429)
 
 _RETRY_SECONDS = 1.0
+
+
+class PartlyStoredError(CallRefusedError):
+    """Some of a bulk was stored and some was not.
+
+    Attributes:
+        stored: what was, as the answer would have told it.
+    """
+
+    def __init__(self, reason: CallRefusedError, stored: Mapping[str, Any]) -> None:
+        super().__init__(reason.error, reason.detail, reason.headers)
+        self.stored = stored
 
 
 def bad(detail: str) -> CallRefusedError:

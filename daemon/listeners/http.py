@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -23,6 +24,8 @@ from daemon.listeners.http_service import (
     plain_refusal,
 )
 from daemon.listeners.http_stream import SocketStream
+from daemon.listeners.http_writer import STREAM_ERRORS
+from daemon.listeners.tls import TlsStream
 
 log = structlog.get_logger()
 
@@ -35,7 +38,8 @@ class HttpListener:
     """Listens, and serves every connection with one handler; a child of a supervisor.
 
     `handler` answers requests; `refuse` makes the answer to what is not a request. `name` is the section of the
-    settings that an operator is sent to when the address cannot be had. `address` is host:port once it runs.
+    settings that an operator is sent to when the address cannot be had. `tls` makes what it serves TLS with, in a
+    thread, at the start. `address` is host:port once it runs.
     """
 
     def __init__(
@@ -46,8 +50,12 @@ class HttpListener:
         *,
         refuse: Refusal = plain_refusal,
         name: str = "gateway",
+        tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         self.address = ""
+        self._tls = tls
+        self._context: ssl.SSLContext | None = None
+        self._shaking = 0
         self._listener = listener
         self._name = name
         self._service = HttpService(handler, limits, refuse)
@@ -60,8 +68,10 @@ class HttpListener:
         """Listen until stopped, then finish the requests in flight.
 
         Raises:
-            ConfigurationError: the address cannot be had.
+            ConfigurationError: the address cannot be had, or TLS not be served.
         """
+        if self._tls is not None:
+            self._context = await trio.to_thread.run_sync(self._tls)
         listeners = await sockets.bind(self._listener, self._name)
         self.address = sockets.name_of(listeners[0].getsockname())
         self._service.now = trio.current_time()
@@ -107,7 +117,7 @@ class HttpListener:
 
     async def _accept(self, listening: socket.socket, connections: trio.Nursery) -> None:
         while True:
-            while len(self._connections) >= self._service.limits.max_connections:
+            while len(self._connections) + self._shaking >= self._service.limits.max_connections:
                 self._limited_log.warning("All HTTP connections are taken", listener=self._name)
                 await self._room.park()
             connection, peer = await sockets.accept(listening, self._short)
@@ -119,11 +129,28 @@ class HttpListener:
 
     async def _serve_socket(self, connected: socket.socket, peer: str) -> None:
         try:
-            stream = SocketStream(connected)
-        except OSError:
-            connected.close()  # the client has gone since
+            if self._context is None:
+                stream: HttpStream = SocketStream(connected)
+            else:
+                stream = await self._shake_hands(connected, self._context)
+        except STREAM_ERRORS:
+            connected.close()  # the client has gone since, or speaks no TLS
             return
         await self.serve(stream, peer)
+
+    async def _shake_hands(self, connected: socket.socket, context: ssl.SSLContext) -> HttpStream:
+        self._shaking += 1
+        try:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            stream = TlsStream(connected, context)
+            with trio.move_on_after(self._service.limits.header_timeout):
+                await stream.shake_hands()
+                return stream
+            raise trio.BrokenResourceError("the handshake did not end in time")
+        finally:
+            self._shaking -= 1
+            if self._room:
+                self._room.unpark()
 
     async def _sweep(self) -> None:
         service = self._service

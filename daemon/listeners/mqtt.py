@@ -72,13 +72,21 @@ class MqttListener:
     """Accepts MQTT connections over TCP and runs a session for each of them.
 
     Sessions are temporary: one that crashes is logged and counted, and nobody else notices. `stop` ends intake and
-    drains the sessions, for which they get `drain_seconds`.
+    drains the sessions, for which they get `drain_seconds`; `draining` is called when that begins.
     """
 
-    def __init__(self, settings: MqttSettings, broker: Broker, *, drain_seconds: float = math.inf) -> None:
+    def __init__(
+        self,
+        settings: MqttSettings,
+        broker: Broker,
+        *,
+        drain_seconds: float = math.inf,
+        draining: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._broker = broker
         self._drain_seconds = drain_seconds
+        self._draining = draining
         self._stopping = trio.Event()
         self.address = ""
         """host:port as bound, once started."""
@@ -111,6 +119,7 @@ class MqttListener:
                 await self._stopping.wait()
                 accepting.cancel_scope.cancel()
             sockets.close(listeners)
+            self._draining()
             await self._broker.sessions.drain(trio.current_time() + self._drain_seconds)
             sessions.cancel_scope.cancel()
 
