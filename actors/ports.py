@@ -139,8 +139,8 @@ class Connector(Protocol):
             CommitUnknownError: the answer to COMMIT was lost.
         """
 
-    async def reset(self, task: str, source: TopicPartition, offset: int) -> None:
-        """Set a task's position, and raise its epoch, which fences whoever writes there now."""
+    async def reset(self, task: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Set a task's positions, all of them or none, and raise their epochs, which fences whoever writes there."""
 
     async def close(self) -> None:
         """End every connection."""

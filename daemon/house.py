@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -24,9 +24,11 @@ from daemon.backup import Backup
 from daemon.catalog.catalog import Catalog
 from daemon.catalog.credentials import Credentials
 from daemon.catalog.service import CatalogService
-from daemon.control.context import About, Control
+from daemon.control.context import About, Control, Family
+from daemon.control.groups import groups_family
 from daemon.device_journal import DeviceJournal, restore
 from daemon.doors import Doors
+from daemon.groups import GroupControl
 from daemon.island import Island
 from daemon.measures import Measures
 from daemon.running import RunningEngine
@@ -118,6 +120,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         access=access,
         connections=connections,
         topics=topic_stage,
+        groups=groups,
         tasks=tasks,
         routes=routes,
         measures=Measures(broker, topics, tasks, gateway, doors),
@@ -126,7 +129,8 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     for stage in (access, routes):
         stage.load(catalog.resources())
     token = secrets.token_urlsafe(32)
-    control = _control(ground, engine, instance, token)
+    families = (groups_family(GroupControl(groups, topics, catalog, connections)),)
+    control = _control(ground, engine, instance, token, families)
     stages = Stages(
         connectors=connections.supervisor,
         partitions=topic_stage.supervisor,
@@ -141,7 +145,13 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     return House(root, engine, token)
 
 
-def _control(ground: _Ground, engine: RunningEngine, instance: str, token: str) -> Control:
+def _control(
+    ground: _Ground,
+    engine: RunningEngine,
+    instance: str,
+    token: str,
+    families: Sequence[Family],
+) -> Control:
     service = CatalogService(
         catalog=ground.catalog,
         store=ground.store,
@@ -156,7 +166,7 @@ def _control(ground: _Ground, engine: RunningEngine, instance: str, token: str) 
         data=ground.data.resolve(),
         settings=ground.settings,
     )
-    return Control(engine, service, about, token, ground.settings.now.control.max_body_bytes)
+    return Control(engine, service, about, token, ground.settings.now.control.max_body_bytes, families)
 
 
 def _resolve(reference: SecretReference) -> str:

@@ -23,6 +23,7 @@ from daemon.measures import Measures
 from daemon.metrics import Metric
 from daemon.stages.access import Access
 from daemon.stages.connections import Connections
+from daemon.stages.groups import GroupStage
 from daemon.stages.routes import RouteStage
 from daemon.stages.stage import Stage
 from daemon.stages.tasks import TaskStage
@@ -50,6 +51,7 @@ class RunningEngine:
         access: Access,
         connections: Connections,
         topics: TopicStage,
+        groups: GroupStage,
         tasks: TaskStage,
         routes: RouteStage,
         measures: Measures,
@@ -59,6 +61,7 @@ class RunningEngine:
         self._access = access
         self._connections = connections
         self._topics = topics
+        self._groups = groups
         self._tasks = tasks
         self._addresses = addresses
         self._measures = measures
@@ -143,8 +146,10 @@ class RunningEngine:
         await self._tasks.stop(name)
 
     async def delete_topic_data(self, name: str) -> bool:
-        """Delete the files of a topic that is gone."""
-        return await self._topics.delete_data(name)
+        """Delete the files of a topic that is gone, and what HTTP consumers had read of it."""
+        deleted = await self._topics.delete_data(name)
+        await self._groups.forget_topic(name)
+        return deleted
 
     async def disconnect_device(self, identity: Identity, reason: str) -> bool:
         """End the sessions of a device."""

@@ -150,10 +150,11 @@ class TaskRunner:
         for partition, pipeline in list(self._pipelines.items()):
             if self._interrupted():
                 return
-            # Signs of life come from between the steps, so that a runner stuck in one of them gives none.
-            self._membership.beat()
             if pipeline.hold is None or pipeline.hold.until <= trio.current_time():
                 moved |= await self._advance(partition, pipeline)
+                if pipeline.hold is not None:
+                    # A round over many partitions that are all refused takes long, and commits nothing.
+                    self._membership.beat()
         self._show_holding()
         if not moved:
             await self._wait()

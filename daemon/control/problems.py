@@ -12,7 +12,15 @@ from quart import Response, g
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from actors.errors import ConfigurationError, ConnectorError, PenstockError, StatementError
+from actors.errors import (
+    ConfigurationError,
+    ConnectorError,
+    GroupBusyError,
+    GroupConflictError,
+    OffsetOutOfRangeError,
+    PenstockError,
+    StatementError,
+)
 from config.errors import ManifestError, Problem
 from daemon.catalog.errors import InUseError, NotFoundError, UnreachableError, VersionConflictError
 
@@ -48,6 +56,9 @@ _BAD_REQUEST = "APIC.0201"
 _STATUS: Sequence[tuple[type[PenstockError], HTTPStatus]] = (
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (InUseError, HTTPStatus.CONFLICT),
+    (GroupBusyError, HTTPStatus.CONFLICT),
+    (GroupConflictError, HTTPStatus.CONFLICT),
+    (OffsetOutOfRangeError, HTTPStatus.BAD_REQUEST),
     (VersionConflictError, HTTPStatus.PRECONDITION_FAILED),
     (UnreachableError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (ConfigurationError, HTTPStatus.BAD_REQUEST),

@@ -154,12 +154,10 @@ class Postgres:
         except postgres_errors.ERRORS as error:
             raise postgres_errors.write_error(error, self._where, batch.table.name) from error
 
-    async def reset(self, task: str, source: TopicPartition, offset: int) -> None:
-        """Set a task's position, and raise its epoch; the first one makes the position table."""
-        await self._system(
-            "set a position in",
-            lambda session: postgres_writes.reset(session, self._where, (task, *source), offset),
-        )
+    async def reset(self, task: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Set positions and raise their epochs in one transaction; the first one makes the position table."""
+        rows = [(task, *source, offset) for source, offset in offsets.items()]
+        await self._system("set a position in", lambda session: postgres_writes.reset(session, self._where, rows))
 
     async def close(self) -> None:
         """Close idle connections now, those in use once they come back."""

@@ -163,9 +163,10 @@ class Sqlite:
         except CommitFailed as failure:
             raise sqlite_errors.commit_error(_cause(failure), self._database.path) from failure
 
-    async def reset(self, task: str, source: TopicPartition, offset: int) -> None:
-        """Set a task's position, and raise its epoch; the first one makes the position table."""
-        await self._system("set a position in", self._database.write, partial(_reset, (task, *source), offset))
+    async def reset(self, task: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Set positions and raise their epochs in one transaction; the first one makes the position table."""
+        rows = [(task, *source, offset) for source, offset in offsets.items()]
+        await self._system("set a position in", self._database.write, partial(_reset, rows))
 
     async def backup_into(self, folder: Path) -> Path | None:
         """Copy the database into `folder`, at the path that it has in the data folder (see EmbeddedStore)."""
@@ -318,10 +319,10 @@ def _claim(who: tuple[str, str, int], connection: sqlite3.Connection) -> Positio
     return transaction(connection, work)
 
 
-def _reset(who: tuple[str, str, int], offset: int, connection: sqlite3.Connection) -> None:
+def _reset(rows: Sequence[tuple[str, str, int, int]], connection: sqlite3.Connection) -> None:
     def work() -> None:
         connection.execute(_CREATE_POSITIONS)
-        connection.execute(_RESET, (*who, offset))
+        connection.executemany(_RESET, rows)
 
     transaction(connection, work, durable=True)
 

@@ -73,10 +73,19 @@ async def claim(session: Session, where: str, who: Who) -> Position:
     return Position(row[0], row[1])
 
 
-async def reset(session: Session, where: str, who: Who, offset: int) -> None:
-    """Set the position and raise the epoch; it waits for the end of a transaction that moves the position now."""
+async def reset(session: Session, where: str, rows: Sequence[tuple[str, str, int, int]]) -> None:
+    """Set positions (task, topic, partition, offset), all or none, and raise their epochs.
+
+    It waits for the end of a transaction that moves one of them now.
+    """
     await _make_positions(session, where)
-    await (await session.prepare(_RESET)).fetch(*who, offset)
+    statement = await session.prepare(_RESET)
+    await session.begin()
+    try:
+        await statement.executemany(rows)
+        await session.commit(where)
+    finally:
+        await session.roll_back()
 
 
 async def _make_positions(session: Session, where: str) -> None:

@@ -163,10 +163,11 @@ class FakeSink:
         if fault is not None:
             raise fault
 
-    async def reset(self, task: str, source: TopicPartition, offset: int) -> None:
+    async def reset(self, task: str, offsets: Mapping[TopicPartition, int]) -> None:
         await self._answer()
-        old = self.positions.get((task, source), Position(0, None))
-        self.positions[task, source] = Position(old.epoch + 1, offset)
+        for source, offset in offsets.items():
+            old = self.positions.get((task, source), Position(0, None))
+            self.positions[task, source] = Position(old.epoch + 1, offset)
 
     async def _answer(self) -> None:
         await trio.lowlevel.checkpoint()

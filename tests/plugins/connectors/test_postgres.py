@@ -237,6 +237,19 @@ async def test_claims_at_the_same_time_all_succeed(postgres: Postgres) -> None:
     assert sorted(epochs) == list(range(1, 9))
 
 
+async def test_a_position_that_was_set_fences_whoever_writes(postgres: Postgres) -> None:
+    """Setting positions makes their table, raises their epochs, and fences the writer of before."""
+    other = TopicPartition(SOURCE.topic, SOURCE.partition + 1)
+    await postgres.reset("to-table", {other: 0})
+    await claimed(postgres)
+    await postgres.write(batch([("a", "0")], expected=None))
+    await postgres.reset("to-table", {SOURCE: 40, other: 7})
+    with pytest.raises(FencedError):
+        await postgres.write(batch([("b", "0")], expected=1))
+    assert await postgres.claim("to-table", SOURCE) == Position(3, 40)
+    assert await postgres.claim("to-table", other) == Position(3, 7)
+
+
 @pytest.mark.parametrize(("epoch", "expected"), [(1, None), (2, 5), (3, None)])
 async def test_a_fenced_writer_writes_nothing(postgres: Postgres, epoch: int, expected: int | None) -> None:
     """An older epoch, or an offset that is not the one in the sink, changes neither row nor position."""

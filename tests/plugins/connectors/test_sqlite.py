@@ -220,6 +220,19 @@ async def test_a_fenced_writer_writes_nothing(sqlite: Sqlite, epoch: int, expect
     assert await sqlite.position("to-table", SOURCE) == Position(2, None)
 
 
+async def test_a_position_that_was_set_fences_whoever_writes(sqlite: Sqlite) -> None:
+    """Setting positions raises their epochs; the writer of before writes nothing, the next claim goes on from there."""
+    await sqlite.create_table(PARKING)
+    other = TopicPartition(SOURCE.topic, SOURCE.partition + 1)
+    await sqlite.claim("to-table", SOURCE)
+    await sqlite.write(batch([("a", "0")], epoch=1, expected=None))
+    await sqlite.reset("to-table", {SOURCE: 40, other: 0})
+    with pytest.raises(FencedError):
+        await sqlite.write(batch([("b", "0")], epoch=1, expected=1))
+    assert await sqlite.claim("to-table", SOURCE) == Position(3, 40)
+    assert await sqlite.claim("to-table", other) == Position(2, 0)
+
+
 async def test_a_writer_whose_position_table_is_gone_is_fenced(sqlite: Sqlite) -> None:
     """Somebody who removed the positions has taken the task's claim with them."""
     await sqlite.create_table(PARKING)
