@@ -69,6 +69,11 @@ class Fetched:
         self.high_watermark = high_watermark
 
     @property
+    def base_offset(self) -> int:
+        """The offset with which the first batch begins."""
+        return read_header(self.batches[0]).base_offset if self.batches else self.offset
+
+    @property
     def size(self) -> int:
         """Bytes of all batches."""
         return sum(map(len, self.batches))
