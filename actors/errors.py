@@ -49,6 +49,10 @@ class CircuitOpenError(AppendRefusedError):
         self.retry_after = retry_after
 
 
+class HomecomingError(PenstockError):
+    """Diverted records are not brought home: their topic still diverts them, or nobody knows where they are."""
+
+
 class OffsetOutOfRangeError(PenstockError):
     """A reader asked for an offset that retention has deleted or that is not written yet.
 

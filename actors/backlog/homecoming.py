@@ -49,9 +49,6 @@ class Homecoming(NamedTuple):
 class HomecomingStore(Protocol):
     """Where it is kept how far homecomings have come."""
 
-    async def load_homecomings(self) -> Sequence[Homecoming]:
-        """All of them, also those that have nothing left to move."""
-
     async def save_homecoming(self, homecoming: Homecoming) -> None:
         """Keep the places that are given; they are on disk when this returns."""
 

@@ -13,7 +13,7 @@ import trio
 from actors.backlog.homecoming import Homecoming, HomecomingProgress, HomecomingRunner, begun, remaining
 from actors.backlog.policy import Transition
 from actors.backlog.watch import BacklogWatch
-from actors.errors import ActorGone, PenstockError
+from actors.errors import ActorGone, HomecomingError
 from actors.runtime.child import ChildSpec, Restart
 from actors.runtime.supervisor import Supervisor
 from actors.topic_partition.gate import Gate, GateState
@@ -33,10 +33,6 @@ _DRAIN_SECONDS = 15.0
 
 Way = tuple[str, str]
 """A topic, and the one that its records were diverted to."""
-
-
-class HomecomingError(PenstockError):
-    """Records are not brought home: their topic still diverts them, or nobody knows where they are."""
 
 
 class BacklogStage:
@@ -82,8 +78,12 @@ class BacklogStage:
         if reference is None:
             return {}
         shown = _gate(reference.gate)
-        homecomings = [_shown(one) for (home, _), one in self._progress.items() if home == topic]
+        homecomings = self.homecomings(topic)
         return {**shown, "homecomings": homecomings} if homecomings else shown
+
+    def homecomings(self, topic: str) -> list[Mapping[str, Any]]:
+        """How far what was diverted from a topic has come home, by the topic it was diverted to."""
+        return [_shown(one) for (home, _), one in sorted(self._progress.items()) if home == topic]
 
     async def bring_home(self, topic: str, *, source: str = "", force: bool = False) -> Mapping[str, Any]:
         """Begin to bring home what was diverted by now, or say how far that has come; see `status` for the rest.
@@ -116,7 +116,7 @@ class BacklogStage:
             self._progress.pop(way, None)
         await self._store.delete_backlog(topic)
 
-    # --- homecomings (a `HomecomingStore` for its runners) -------------------------------------------------------------
+    # --- homecomings (a `HomecomingStore` for its runners) -----------------------------------------------------------
 
     async def save_homecoming(self, homecoming: Homecoming) -> None:
         """Keep places in the store, and know them here for the next life of a runner."""
@@ -172,7 +172,7 @@ class BacklogStage:
             raise NotFoundError(f"there is no topic {name}")
         return topic
 
-    # --- the watch -----------------------------------------------------------------------------------------------------
+    # --- the watch ---------------------------------------------------------------------------------------------------
 
     def _new_watch(self) -> BacklogWatch:
         self._watch = BacklogWatch(self._topics, self._policies, self._lags.of, self._store, tell=self._tell)
