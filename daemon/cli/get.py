@@ -56,8 +56,10 @@ def _many(client: Client, kind: str | None, output: Output) -> None:
         show_json([item for _, item in found])
     elif output is Output.YAML:
         show_manifest([item for _, item in found])
-    else:
+    elif found:
         show_rows(["kind", "name", "app", "state", "title"], [_row(each, item) for each, item in found])
+    else:
+        typer.echo(f"there is no {kind} yet" if kind else "nothing is applied yet: penstock apply -f FILE", err=True)
 
 
 def _row(kind: str, item: dict[str, Any]) -> list[Any]:
