@@ -122,3 +122,15 @@ async def test_statuses_outlive_the_house(tmp_path: Path) -> None:
         assert status["since"] >= status["last_report"]
         assert "deviceId" in status["rejected_reports"][0]["reason"]
         assert status["rejected_reports"][0]["topic"] == "sensor/out/a"
+
+
+async def test_who_an_instance_is_outlives_the_house(tmp_path: Path) -> None:
+    """Over a restart the instance keeps its id and its resources, so that applying them again changes nothing."""
+    seen = []
+    for _ in range(2):
+        async with living(tmp_path) as tenant:
+            answer = await tenant.call("POST", "apply", content=manifest(["a"]).encode())
+            status = (await tenant.call("GET", "status")).json()
+            seen.append((status["instance"], status["resources"], {one["result"] for one in answer.json()["results"]}))
+    assert seen[0][:2] == seen[1][:2]
+    assert (seen[0][2], seen[1][2]) == ({"created"}, {"unchanged"})
