@@ -65,5 +65,8 @@ def _many(client: Client, kind: str | None, output: Output) -> None:
 def _row(kind: str, item: dict[str, Any]) -> list[Any]:
     status = item.get("status") or {}
     state = status.get("state") or ("disabled" if item.get("enabled") is False else None)
-    reason = status.get("reason") if state == "failed" else None
-    return [kind, name_of(kind, item), item.get("app"), f"{state}: {reason}" if reason else state, item.get("title")]
+    if state == "failed" and status.get("reason"):
+        state = f"failed: {status['reason']}"
+    elif status.get("holding"):
+        state = f"{state}, holds: {status['holding']}"
+    return [kind, name_of(kind, item), item.get("app"), state, item.get("title")]

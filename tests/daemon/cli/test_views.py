@@ -55,6 +55,13 @@ def test_a_task_shows_its_runners_and_its_lag(penstock: Penstock, control: FakeC
     assert cells(out, "partitions")[1] == ["0", "4", "7", "3", "t-0"]
 
 
+def test_a_task_that_holds_is_seen_in_the_list(penstock: Penstock, control: FakeControl) -> None:
+    """`running` alone would hide that nothing moves."""
+    status = {"state": "running", "reason": "", "holding": "connection db: refused"}
+    control.lists("task", {"kind": "task", "name": "t", "app": "a", "status": status})
+    assert penstock("get", "task").out.splitlines()[1].endswith("running, holds: connection db: refused")
+
+
 def test_a_route_counts_answers_by_class(penstock: Penstock, control: FakeControl) -> None:
     """And says how long they took, without the histogram's buckets."""
     status = {
