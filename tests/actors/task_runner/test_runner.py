@@ -578,3 +578,17 @@ async def test_a_stop_in_the_middle_of_halving_loses_nothing(autojump_clock: Moc
             await world.until(lambda task=task: task.status().transactions > 0)  # type: ignore[misc]
     assert world.sink.offsets() == [at for at in range(100) if at % 20 != 5]
     assert [letter["source_offset"] for letter in world.letters()] == ["5", "25", "45", "65", "85"]
+
+
+async def test_starting_anew_is_written_down_in_the_sink(autojump_clock: MockClock) -> None:
+    """A position beyond the end of its topic starts over; reaching that very offset again is progress."""
+    world = World()
+    world.sink.positions["to-table", SOURCE] = Position(1, 2)
+    world.reports[0].report("a")
+    async with world.running() as task:
+        await world.until(lambda: task.status().lag == 0)
+        world.reports[0].report("b")
+        await world.until(lambda: task.status().lag == 0 and task.status().rows == 2)
+        await trio.sleep(10)
+    assert world.sink.offsets() == [0, 1]
+    assert world.sink.positions["to-table", SOURCE].offset == 2
