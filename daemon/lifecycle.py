@@ -26,7 +26,7 @@ from daemon.settings_in_force import SettingsInForce
 log = structlog.get_logger()
 
 # What was cut off has so long to let go of its threads.
-LAST_RESORT_SECONDS = 5.0
+LAST_RESORT_SECONDS = 3.0
 
 
 class ExitCode(IntEnum):

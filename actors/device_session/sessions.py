@@ -68,6 +68,9 @@ class Sessions:
         self._counters = counters
         self._connections: set[Member] = set()
         self._clients: dict[ClientKey, Member] = {}
+        # Who waits for a client id to become free: the newest only, so that a thousand that ask for one cost a
+        # thousand closes, and not a million wake-ups.
+        self._heirs: dict[ClientKey, Member] = {}
         self._accounts: dict[Account, tuple[Member, ...]] = {}
         self._empty: trio.Event | None = None
         self._draining = False
@@ -93,17 +96,33 @@ class Sessions:
 
         Returns False when the old session did not end in time.
         """
-        with trio.move_on_after(TAKEOVER_SECONDS):
-            # In the list of its account from now on: whoever closes a device finds this session too.
-            self._accounts[key.account] = (*self._accounts.get(key.account, ()), session)
-            while (other := self._clients.get(key)) is not None:
-                self._counters.takeovers += 1
-                other.close("taken over by a new connection with the same client id")
+        # In the list of its account from now on: whoever closes a device finds this session too.
+        self._accounts[key.account] = (*self._accounts.get(key.account, ()), session)
+        other = self._clients.get(key)
+        # Where there is an heir, the one before it is ending already.
+        before = self._heirs.get(key, other)
+        if before is not None:
+            self._counters.takeovers += 1
+            before.close("taken over by a new connection with the same client id")
+        if other is not None and not await self._inherit(session, key, other):
+            return False
+        self._heirs.pop(key, None)
+        self._clients[key] = session
+        self._bound(key.account)
+        return True
+
+    async def _inherit(self, session: Member, key: ClientKey, other: Member) -> bool:
+        """Wait for the end of the session that has the client id; False where it does not come in time."""
+        self._heirs[key] = session
+        try:
+            with trio.move_on_after(TAKEOVER_SECONDS):
                 await other.wait_ended()
-            self._clients[key] = session
-            self._bound(key.account)
-            return True
-        return False
+            # Closed while it was on its way here: a newer one takes it all.
+            await trio.lowlevel.checkpoint_if_cancelled()
+            return self._heirs.get(key) is session and key not in self._clients
+        finally:
+            if self._heirs.get(key) is session:
+                del self._heirs[key]
 
     def leave(self, session: Member, key: ClientKey) -> None:
         """A session that had joined has ended."""

@@ -1,16 +1,16 @@
-"""The folders of partitions under their common parent: which there are, and how one goes."""
+"""The folders of partitions under their common parent: which there are, and how what they hold goes."""
 
 from __future__ import annotations
 
-import shutil
+import time
 from pathlib import Path
 
 from actors.errors import StorageError
-from actors.log.disk import Disk
-from actors.log.names import parse_partition_folder, partition_folder
+from actors.log.log import Log, LogLimits
+from actors.log.names import parse_partition_folder
 from actors.records import TopicPartition
 
-_DELETED = ".deleted"
+_FOREVER_HOURS = 1_000_000
 
 
 def partitions_in(parent: Path) -> list[TopicPartition]:
@@ -26,40 +26,19 @@ def partitions_in(parent: Path) -> list[TopicPartition]:
     return sorted(partition for name in names if (partition := parse_partition_folder(name)) is not None)
 
 
-def delete_partition(parent: Path, partition: TopicPartition) -> None:
-    """Delete a partition's files for good; its actor must have ended.
+def delete_records(folder: Path) -> bool:
+    """Delete all that a partition holds, whose actor must have ended; False where it has no files.
 
-    It is renamed first, so that a crash leaves either all of it or a folder that no longer counts as a partition and
-    that `sweep_deleted` takes away.
-
-    Raises:
-        StorageError: as the disk says.
-    """
-    folder = partition_folder(parent, partition)
-    doomed = folder.with_name(folder.name + _DELETED)
-    try:
-        if doomed.exists():
-            shutil.rmtree(doomed)
-        if folder.exists():
-            folder.rename(doomed)
-            Disk().sync_folder(parent)
-            shutil.rmtree(doomed)
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be deleted: {error.strerror}") from error
-
-
-def sweep_deleted(parent: Path) -> int:
-    """Finish the deletions that a crash interrupted; returns how many.
+    What stays is an empty segment that says where the offsets go on. A topic that comes again under the same name never
+    gives out an offset twice: whoever remembers one (a task in its sink) can neither skip records nor read them anew.
 
     Raises:
         StorageError: as the disk says.
     """
-    count = 0
-    try:
-        for path in parent.glob(f"*{_DELETED}"):
-            if parse_partition_folder(path.name.removesuffix(_DELETED)) is not None:
-                shutil.rmtree(path)
-                count += 1
-    except OSError as error:
-        raise StorageError(f"{parent} cannot be swept: {error.strerror}") from error
-    return count
+    if not folder.is_dir():
+        return False
+    log = Log(folder, LogLimits())
+    log.roll()
+    log.retain(time.time(), _FOREVER_HOURS, 0)
+    log.close()
+    return True

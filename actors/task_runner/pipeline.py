@@ -139,7 +139,7 @@ class Pipeline:
             with progress.timed("decode"):
                 records = fetched.records()
         except OffsetOutOfRangeError as error:
-            self._reset(partition, error)
+            await self._reset(partition, error)
             return [], self._cursor
         except DamagedLogError as error:
             if self._context.on_damage == "stop" or error.resume <= self._cursor:
@@ -187,7 +187,7 @@ class Pipeline:
         self._attempts = 0
         self.hold = None
 
-    def _reset(self, partition: PartitionReference, error: OffsetOutOfRangeError) -> None:
+    async def _reset(self, partition: PartitionReference, error: OffsetOutOfRangeError) -> None:
         """Below the start: retention was faster. Beyond the end: the topic lost its tail, or is another one by now."""
         if self._cursor < error.start:
             self._lose(error.start, str(error))
@@ -201,6 +201,8 @@ class Pipeline:
             position=self._cursor,
             offset=restart,
         )
+        # Written down at once: the sink's position is what the next transaction starts from.
+        await self._sink.write((), restart)
         self._cursor = restart
 
     def _lose(self, offset: int, reason: str) -> None:

@@ -56,12 +56,17 @@ def _many(client: Client, kind: str | None, output: Output) -> None:
         show_json([item for _, item in found])
     elif output is Output.YAML:
         show_manifest([item for _, item in found])
-    else:
+    elif found:
         show_rows(["kind", "name", "app", "state", "title"], [_row(each, item) for each, item in found])
+    else:
+        typer.echo(f"there is no {kind} yet" if kind else "nothing is applied yet: penstock apply -f FILE", err=True)
 
 
 def _row(kind: str, item: dict[str, Any]) -> list[Any]:
     status = item.get("status") or {}
     state = status.get("state") or ("disabled" if item.get("enabled") is False else None)
-    reason = status.get("reason") if state == "failed" else None
-    return [kind, name_of(kind, item), item.get("app"), f"{state}: {reason}" if reason else state, item.get("title")]
+    if state == "failed" and status.get("reason"):
+        state = f"failed: {status['reason']}"
+    elif status.get("holding"):
+        state = f"{state}, holds: {status['holding']}"
+    return [kind, name_of(kind, item), item.get("app"), state, item.get("title")]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli import apply, backup, check, connection, delete, demo, device, get, group, run, status, task
-from daemon.cli.failure import CommandError
+from daemon.cli.failure import CommandError, ExitCode
 from daemon.cli.options import Globals
 
 app = typer.Typer(
@@ -70,6 +70,9 @@ def main() -> None:
     except CommandError as error:
         print(f"penstock: {error}", file=sys.stderr)
         sys.exit(error.code)
+    except OSError as error:  # the machine's: a full disk behind `>`, no more files, a folder that has gone
+        print(f"penstock: {error}", file=sys.stderr)
+        sys.exit(ExitCode.REFUSED)
 
 
 if __name__ == "__main__":

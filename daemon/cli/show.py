@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from config.yaml_write import write_documents
+from daemon.cli.views import manifest, view
 
 # A pipe has no width; nothing is to be cut for it.
 _PIPE_WIDTH = 10_000
-_FIRST = ("kind", "app", "product", "name")
 
 
 def _console() -> Console:
@@ -43,12 +43,7 @@ def show_yaml(documents: Sequence[Mapping[str, Any]]) -> None:
 
 def show_manifest(items: Sequence[Mapping[str, Any]]) -> None:
     """Resources as a manifest, without what the instance adds to them."""
-    show_yaml([_manifest(item) for item in items])
-
-
-def _manifest(item: Mapping[str, Any]) -> dict[str, Any]:
-    written = {name: value for name, value in item.items() if name not in {"meta", "status"}}
-    return {name: written[name] for name in _FIRST if name in written} | written
+    show_yaml([manifest(item) for item in items])
 
 
 def show_rows(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -73,40 +68,17 @@ def show_fields(fields: Mapping[str, Any]) -> None:
 
 
 def show_resource(kind: str, item: Mapping[str, Any]) -> None:
-    """One resource: what was written, and how it fares."""
-    written = _manifest(item)
-    status = dict(item.get("status") or {})
-    if kind == "device":
-        show_fields(_device(written, status))
-    else:
-        show_fields(written | {"status": status})
-
-
-def _device(written: Mapping[str, Any], status: dict[str, Any]) -> dict[str, Any]:
-    """A device: how it connects, whether it is there, and what it reports."""
-    mqtt = status.pop("mqtt", None) or {}
-    since, reason = status.pop("since", None), status.pop("reason", None)
-    rejected = status.pop("rejected_reports", None) or ()
-    shown = {
-        "device": f"{written['product']}/{written['name']}",
-        "app": written.get("app"),
-        "enabled": written.get("enabled", True),
-        "MQTT address": mqtt.get("address"),
-        "client id": mqtt.get("client_id"),
-        "user name": mqtt.get("username"),
-        "publishes to": mqtt.get("publish"),
-        "subscribes to": mqtt.get("subscribe"),
-        "state": " ".join(
-            filter(None, [status.pop("state", "?"), since and f"since {since}", reason and f"({reason})"])
-        ),
-        "connected as": status.pop("client_ids", None),
-        "connected from": status.pop("addresses", None),
-        "last report": status.pop("last_report", None) or "none yet",
-        "reports": status.pop("reports", None),
-        "rejected": status.pop("rejected", None),
-        "rejected reports": "\n".join("  ".join(map(str, each.values())) for each in rejected),
-    }
-    return shown | {key: value for key, value in written.items() if key not in {*_FIRST, "enabled"}} | status
+    """One resource: what was written, how it fares, and a table of each of its parts."""
+    shown = view(kind, item)
+    show_fields(shown.fields)
+    for title, rows in shown.tables.items():
+        if rows:
+            print(f"\n{title}")
+            names = list(rows[0])
+            show_rows(
+                [name.replace("_", " ") for name in names],
+                [[_on_one_line(row.get(name)) for name in names] for row in rows],
+            )
 
 
 def _lines(value: Any, indent: str, name: str = "") -> Iterator[tuple[str, str]]:

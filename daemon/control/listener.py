@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 
 import msgspec
 import trio
-from hypercorn.config import Config, Sockets
-from hypercorn.trio import serve
+from hypercorn.config import Config
 from quart_trio import QuartTrio
 
 from config.settings import ControlSettings
+from daemon.control.server import serve
 from daemon.listeners import sockets
 
-BACKLOG = 128
 GRACE_SECONDS = 3.0
 KEEP_ALIVE_SECONDS = 75.0
 
@@ -48,7 +46,7 @@ class ControlListener:
         try:
             self._port = listeners[0].getsockname()[1]
             started()
-            await serve(self._app, _BoundConfig(listeners), shutdown_trigger=self._stopping.wait)
+            await serve(self._app, _config(), listeners, self._stopping.wait)
         finally:
             sockets.close(listeners)
 
@@ -57,22 +55,11 @@ class ControlListener:
         self._stopping.set()
 
 
-class _BoundConfig(Config):
-    """Hypercorn's configuration, with sockets that are bound already and stay ours to close.
-
-    Hypercorn itself never closes the sockets it makes, which would keep the port after a crash.
-    """
-
-    def __init__(self, bound: list[socket.socket]) -> None:
-        super().__init__()
-        self._sockets = bound
-        self.accesslog = None
-        self.errorlog = None
-        self.include_server_header = False
-        self.backlog = BACKLOG
-        self.graceful_timeout = GRACE_SECONDS
-        self.keep_alive_timeout = KEEP_ALIVE_SECONDS
-
-    def create_sockets(self) -> Sockets:
-        """Those that are bound."""
-        return Sockets(secure_sockets=[], insecure_sockets=self._sockets, quic_sockets=[])
+def _config() -> Config:
+    config = Config()
+    config.accesslog = None
+    config.errorlog = None
+    config.include_server_header = False
+    config.graceful_timeout = GRACE_SECONDS
+    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
+    return config

@@ -25,7 +25,8 @@ MANIFEST_TYPES = (
 DEFAULT_SIZE = 100
 MAX_SIZE = 1000
 _PLURALS = {f"{kind}s": kind for kind in KINDS}
-_TAG = re.compile(r'"(\d+)"')
+# As many digits as a version can have: a longer one is none of ours.
+_TAG = re.compile(r'"([0-9]{1,18})"')
 
 
 class Page(NamedTuple):
@@ -104,7 +105,7 @@ async def json_body() -> dict[str, Any]:
     data = _bytes(await request.get_data(as_text=False))
     try:
         body = msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise RequestError("the body must be a JSON object")

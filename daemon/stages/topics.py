@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -13,6 +12,7 @@ import trio
 
 from actors.errors import ActorGone, PenstockError, StorageError
 from actors.log.backup import copy_partition
+from actors.log.folders import delete_records, partitions_in
 from actors.records import TopicPartition
 from actors.runtime.child import ChildSpec
 from actors.runtime.supervisor import Supervisor
@@ -76,10 +76,14 @@ class TopicStage:
         }
 
     async def delete_data(self, name: str) -> bool:
-        """Delete the files of a topic that is no longer a resource; False where there were none."""
+        """Delete all that a topic holds that is no longer a resource; False where it has no files.
+
+        Raises:
+            StorageError: as the disk says.
+        """
         if self._topics.get(name) is not None:
             raise PenstockError(f"topic {name} is in use: delete the topic first")
-        return await trio.to_thread.run_sync(_delete_folders, self._folder, name)
+        return await trio.to_thread.run_sync(_delete_records, self._folder, name)
 
     async def backup(self, folder: Path) -> int:
         """Copy every partition up to its high watermark while appends go on; returns the bytes.
@@ -156,9 +160,6 @@ class TopicStage:
         return failures + [one.fault for one in partitions if one.fault]
 
 
-def _delete_folders(folder: Path, topic: str) -> bool:
-    found = [path for path in folder.glob(f"{topic}-*") if path.name.rpartition("-")[2].isdigit()]
-    mine = [path for path in found if path.name.rpartition("-")[0] == topic]
-    for path in mine:
-        shutil.rmtree(path)
-    return bool(mine)
+def _delete_records(folder: Path, topic: str) -> bool:
+    mine = [partition for partition in partitions_in(folder) if partition.topic == topic]
+    return sum(delete_records(folder / str(partition)) for partition in mine) > 0

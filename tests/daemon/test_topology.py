@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from actors.runtime.child import ChildState
+from config.resources.identity import Identity
 from tests.fakes.house import Tenant, eventually, living, report
 from tests.fakes.numbered import SECRET, manifest
 
@@ -122,3 +125,40 @@ async def test_statuses_outlive_the_house(tmp_path: Path) -> None:
         assert status["since"] >= status["last_report"]
         assert "deviceId" in status["rejected_reports"][0]["reason"]
         assert status["rejected_reports"][0]["topic"] == "sensor/out/a"
+
+
+async def test_who_an_instance_is_outlives_the_house(tmp_path: Path) -> None:
+    """Over a restart the instance keeps its id and its resources, so that applying them again changes nothing."""
+    seen = []
+    for _ in range(2):
+        async with living(tmp_path) as tenant:
+            answer = await tenant.call("POST", "apply", content=manifest(["a"]).encode())
+            status = (await tenant.call("GET", "status")).json()
+            seen.append((status["instance"], status["resources"], {one["result"] for one in answer.json()["results"]}))
+    assert seen[0][:2] == seen[1][:2]
+    assert (seen[0][2], seen[1][2]) == ({"created"}, {"unchanged"})
+
+
+async def test_a_sink_that_is_down_does_not_hold_up_the_drain(tenant: Tenant) -> None:
+    """A task that waits for its sink lets go at once: nothing of it is lost, it goes on at the next start."""
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    sink = f"settings: {{host: 127.0.0.1, port: {port}, database: d, user: u, password: p}}"
+    text = manifest(["a"], f"connector: postgres\n{sink}")
+    answer = await tenant.call("POST", "apply?allow_unreachable=true", content=text.encode())
+    assert answer.status_code == 200, answer.text
+    device = await tenant.connect("sensor/a", SECRET)
+    await device.report("sensor/out/a", report("a", 1))
+    await eventually(lambda: _is_holding(tenant))
+    tenant.house.root.stop()
+    began = trio.current_time()
+    await eventually(lambda: _has_ended(tenant))
+    assert trio.current_time() - began < 3
+
+
+async def _is_holding(tenant: Tenant) -> bool:
+    return bool(tenant.house.engine.status(Identity("task", "every"))["holding"])
+
+
+async def _has_ended(tenant: Tenant) -> bool:
+    return all(child.state is ChildState.STOPPED for child in tenant.house.root.children())

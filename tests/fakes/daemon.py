@@ -26,6 +26,8 @@ class ChildDaemon:
         self.data = data
         self._environment = os.environ | FREE_PORTS | environment
         self._process: subprocess.Popen[bytes] | None = None
+        self.arguments: tuple[str, ...] = ()
+        """More arguments of `penstock run`."""
         self.note: DaemonNote | None = None
 
     def __enter__(self) -> Self:
@@ -61,7 +63,7 @@ class ChildDaemon:
         self.data.mkdir(parents=True, exist_ok=True)
         (self.data / "daemon.json").unlink(missing_ok=True)
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "daemon.cli.main", "run", "--data", str(self.data)]
+            command = [sys.executable, "-m", "daemon.cli.main", "run", "--data", str(self.data), *self.arguments]
             self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
         return self._process
 
@@ -79,9 +81,25 @@ class ChildDaemon:
 
     def stop(self, timeout: float = 40.0) -> int:
         """Let it drain; returns its exit code."""
+        self.send(signal.SIGTERM)
+        return self.wait(timeout)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
+
+    def wait(self, timeout: float = 40.0) -> int:
+        """Wait for its end; returns its exit code."""
+        assert self._process is not None
         return self._process.wait(timeout)
+
+    def wait_log(self, text: str, timeout: float = 10.0) -> None:
+        """Wait until its log says something."""
+        deadline = time.monotonic() + timeout
+        while text not in self.log.read_text():
+            assert time.monotonic() < deadline, f"{text!r} is not in the log:\n{self.log.read_text()[-4000:]}"
+            time.sleep(0.02)
 
     def penstock(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The command line beside the daemon, as a person calls it."""

@@ -103,6 +103,7 @@ class Tenant:
 @asynccontextmanager
 async def living(data: Path, settings: Settings = SETTINGS) -> AsyncIterator[Tenant]:
     """An instance on a data folder, until the end of the block, when it drains."""
+    data.mkdir(exist_ok=True)  # noqa: ASYNC240 - nothing runs yet
     async with opened(SettingsInForce(settings), data) as house, trio.open_nursery() as nursery:
         await nursery.start(_run, house)
         tenant = Tenant(house)

@@ -21,9 +21,18 @@ def manifest(devices: Iterable[str], connection: str = SQLITE, partitions: int =
     """The devices, a task `latest` that keeps each one's last number, and a task `every` that keeps every offset."""
     some = min(2, partitions)
     house = _HOUSE.format(secret=SECRET, partitions=partitions, some=some, connection=connection)
-    return house + "".join(
-        f"---\nkind: device\napp: house\nproduct: sensor\nname: {name}\nsecret: {SECRET}\n" for name in devices
+    return (
+        house
+        + every_task("every", partitions)
+        + "".join(
+            f"---\nkind: device\napp: house\nproduct: sensor\nname: {name}\nsecret: {SECRET}\n" for name in devices
+        )
     )
+
+
+def every_task(name: str, runners: int = 1) -> str:
+    """A task that keeps every offset in a table of its own name."""
+    return _EVERY.format(name=name, runners=runners)
 
 
 def stored_reports(data: Path) -> list[list[Report]]:
@@ -47,15 +56,16 @@ def check_topic(topic: list[list[Report]], acknowledged: dict[str, int]) -> None
         assert len(numbers) >= last, f"{device}: {last} acknowledged, {len(numbers)} stored"
 
 
-def check_tables(path: Path, topic: list[list[Report]]) -> None:
-    """`every` holds each offset exactly once, and `latest` is the fold of the topic."""
+def check_tables(path: Path, topic: list[list[Report]], *every: str) -> None:
+    """The tables `every` hold each offset exactly once, and `latest` is the fold of the topic."""
     database = sqlite3.connect(path)
     try:
-        every = database.execute('SELECT part, off, device, seq FROM "every" ORDER BY part, off').fetchall()
+        for table in every or ("every",):
+            rows = database.execute(f'SELECT part, off, device, seq FROM "{table}" ORDER BY part, off').fetchall()
+            assert rows == expected_every(topic), f"{table} is not what the topic holds"
         latest = dict(database.execute('SELECT device, seq FROM "latest"').fetchall())
     finally:
         database.close()
-    assert every == expected_every(topic)
     assert latest == expected_latest(topic)
 
 
@@ -109,18 +119,19 @@ source:
   start: earliest
   fields: [{{name: deviceId, type: string, path: deviceId}}, {{name: seq, type: integer, path: seq}}]
 target: {{connection: sink, table: latest, create: true, key: [device], columns: {{device: deviceId, seq: seq}}}}
----
+"""
+_EVERY = """---
 kind: task
 app: house
-name: every
-runners: {partitions}
+name: {name}
+runners: {runners}
 source:
   topic: reports
   start: earliest
   fields: [{{name: deviceId, type: string, path: deviceId}}, {{name: seq, type: integer, path: seq}}]
 target:
   connection: sink
-  table: every
+  table: {name}
   create: true
   columns: {{part: $partition, off: $offset, device: deviceId, seq: seq}}
 """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,21 +17,12 @@ from actors.runtime.supervisor import Supervisor
 from actors.task_runner import task as task_module
 from actors.task_runner.mapping import Mapping
 from config.resources import Task
-from config.settings import ControlSettings, GatewaySettings, Listener, MqttSettings, Settings
 from daemon.control import listener as control_listener
-from daemon.house import House, opened
 from daemon.running import RunningEngine
-from daemon.settings_in_force import SettingsInForce
 from tests.fakes.daemon import ChildDaemon
-from tests.path.client import MqttClient
+from tests.fakes.house import Device, Tenant, eventually, living
 from tests.path.lot import EXAMPLE, FIRST, SECOND, TASK, ParkingLot, report, secret_of
 
-FREE_PORT = Listener(port=0)
-SETTINGS = Settings(
-    mqtt=MqttSettings(listen=FREE_PORT),
-    gateway=GatewaySettings(listen=FREE_PORT),
-    control=ControlSettings(listen=FREE_PORT),
-)
 EXAMPLE_TEXT = EXAMPLE.read_text()
 POISONED = """---
 kind: task
@@ -45,52 +36,19 @@ target: {connection: parking-db, table: Poisoned, create: true, columns: {Device
 """
 
 
-class Tenant:
-    """A house that runs in this very process, and what clients ask of it from other threads."""
-
-    def __init__(self, house: House) -> None:
-        self.house = house
-
-    def sensor(self, name: str = FIRST) -> MqttClient:
-        host, _, port = self.house.addresses()["mqtt"].rpartition(":")
-        return MqttClient((host, int(port)), f"parking-sensor/{name}", secret_of(name))
-
-    def ask(self, path: str) -> httpx.Response:
-        """GET of the control API; raises where nobody answers."""
-        headers = {"Authorization": f"Bearer {self.house.token}"}
-        return httpx.get(f"http://{self.house.addresses()['control']}/api/v1/{path}", headers=headers, timeout=5)
-
-    def apply(self, text: str) -> None:
-        headers = {"Authorization": f"Bearer {self.house.token}"}
-        url = f"http://{self.house.addresses()['control']}/api/v1/apply"
-        answer = httpx.post(url, content=text.encode(), headers=headers, timeout=30)
-        assert answer.status_code == 200, answer.text
-
-    def free(self) -> str:
-        return httpx.get(f"http://{self.house.addresses()['gateway']}/parking/free", timeout=10).text
+async def sensor(tenant: Tenant, name: str) -> Device:
+    return await tenant.connect(f"parking-sensor/{name}", secret_of(name))
 
 
-@asynccontextmanager
-async def living(data: Path) -> AsyncIterator[Tenant]:
-    async with opened(SettingsInForce(SETTINGS), data) as house, trio.open_nursery() as nursery:
-        await nursery.start(_run, house)
-        yield Tenant(house)
-        house.root.stop()
+async def tell(device: Device, name: str, status: str) -> None:
+    await device.report(f"parking-sensor/out/{name}", report(name, status).encode())
 
 
-async def _run(house: House, *, task_status: trio.TaskStatus[None]) -> None:
-    await house.root.run(task_status.started)
+async def wait_free(tenant: Tenant, lots: int) -> None:
+    async def answered() -> bool:
+        return await tenant.get("/parking/free") == (200, f'{{"default":[{{"FreeNo":{lots}}}]}}')
 
-
-async def in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
-    return await trio.to_thread.run_sync(partial(work, *arguments))
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for what the house does by itself."""
-    with trio.fail_after(seconds):
-        while not await in_thread(condition):  # noqa: ASYNC110 - it happens in a house that tells no test
-            await trio.sleep(0.05)
+    await eventually(answered)
 
 
 @contextmanager
@@ -115,34 +73,33 @@ async def test_a_poisoned_task_is_parked_and_shown_and_nobody_else_notices(
 ) -> None:
     """A task whose mapping always crashes is failed with its reason; devices, other tasks and routes go on as before.
 
-    It is tried again with back-off, and started anew it goes on from where it was once the bug is gone.
+    Parked it is tried again with back-off, and without its bug it goes on from where it was.
     """
+
+    async def is_parked() -> bool:
+        return (await tenant.status("tasks/poisoned"))["runners"][0]["state"] == "failed"
+
+    async def has_caught_up() -> bool:
+        return (await tenant.status("tasks/poisoned"))["lag"] == 0
+
     async with living(tmp_path) as tenant:
-
-        def go_on(status: str) -> None:
-            with tenant.sensor(SECOND) as other:
-                other.report(f"parking-sensor/out/{SECOND}", report(SECOND, status))
-
-        def state(name: str) -> dict[str, Any]:
-            return tenant.ask(f"tasks/{name}").json()["status"]
-
         with poisoned_mapping(monkeypatch):
-            await in_thread(tenant.apply, EXAMPLE_TEXT + POISONED)
-            with await in_thread(tenant.sensor().__enter__) as sensor:
-                await in_thread(sensor.report, f"parking-sensor/out/{FIRST}", report(FIRST, "0"))
-                await until(lambda: state("poisoned")["runners"][0]["state"] == "failed")
-                shown = await in_thread(state, "poisoned")
-                assert shown["state"] == "failed"
-                assert "a bug in the mapping" in shown["reason"]
-                assert shown["lag"] == 1
-                await in_thread(go_on, "0")
-                await until(lambda: tenant.free() == '{"default":[{"FreeNo":2}]}')
-                assert (await in_thread(state, TASK))["state"] == "running"
-                assert sensor.disconnects == []
-                assert (await in_thread(tenant.ask, "status")).json()["ready"]
-        await in_thread(tenant.apply, POISONED.replace("Poisoned", "Cured"))
-        await until(lambda: state("poisoned")["lag"] == 0)
-        shown = await in_thread(state, "poisoned")
+            await tenant.apply(EXAMPLE_TEXT + POISONED)
+            first, second = await sensor(tenant, FIRST), await sensor(tenant, SECOND)
+            await tell(first, FIRST, "0")
+            await eventually(is_parked)
+            shown = await tenant.status("tasks/poisoned")
+            assert shown["state"] == "failed"
+            assert "a bug in the mapping" in shown["reason"]
+            assert shown["lag"] == 1
+            await tell(second, SECOND, "0")
+            await wait_free(tenant, 2)
+            assert (await tenant.status(f"tasks/{TASK}"))["state"] == "running"
+            assert await first.is_open()
+            assert tenant.house.engine.ready() == (True, "")
+        await tenant.apply(POISONED.replace("Poisoned", "Cured"))
+        await eventually(has_caught_up)
+        shown = await tenant.status("tasks/poisoned")
         assert (shown["state"], shown["reason"], shown["rows"]) == ("running", "", 2)
 
 
@@ -151,6 +108,10 @@ def test_a_connector_that_raises_anything_stays_alone(folder: Path, tmp_path: Pa
     with ChildDaemon(folder, PYTHONPATH=str(install_plugin(tmp_path / "plugins"))) as daemon:
         lot = ParkingLot(daemon)
         daemon.apply(EXAMPLE_TEXT)
+        with daemon.control() as client:
+            refused = client.post("/api/v1/apply", content=BROKEN_SINK.encode())
+        assert refused.status_code == 422
+        assert "connector broken has a fault of its own" in refused.text
         daemon.apply(BROKEN_SINK, allow_unreachable="true")
         lot.tell(lot_000001="0", lot_000002="0")
         shown = daemon.wait_status("tasks/broken", lambda status: status["state"] == "failed")
@@ -224,20 +185,20 @@ async def test_a_handler_that_crashes_is_answered_and_logged(tmp_path: Path, mon
     """A bug in one control request costs that request: 500 in the error shape; the next one is served, MQTT goes on."""
 
     def crash(_engine: RunningEngine) -> Any:
-        raise RuntimeError("a bug in a handler, with a secret")
+        raise RuntimeError("a bug in a handler")
 
     async with living(tmp_path) as tenant:
-        await in_thread(tenant.apply, EXAMPLE_TEXT)
-        with await in_thread(tenant.sensor().__enter__) as sensor:
-            with monkeypatch.context() as patch:
-                patch.setattr(RunningEngine, "tree", crash)
-                answer = await in_thread(tenant.ask, "tree")
-            assert answer.status_code == 500
-            assert answer.json()["error_code"] == "APIC.0601"
-            assert "a bug" not in answer.text
-            assert (await in_thread(tenant.ask, "tree")).status_code == 200
-            await in_thread(sensor.report, f"parking-sensor/out/{FIRST}", report(FIRST, "0"))
-            assert sensor.disconnects == []
+        await tenant.apply(EXAMPLE_TEXT)
+        device = await sensor(tenant, FIRST)
+        with monkeypatch.context() as patch:
+            patch.setattr(RunningEngine, "tree", crash)
+            answer = await tenant.call("GET", "tree")
+        assert answer.status_code == 500
+        assert answer.json()["error_code"] == "APIC.0601"
+        assert "a bug" not in answer.text
+        assert (await tenant.call("GET", "tree")).status_code == 200
+        await tell(device, FIRST, "0")
+        assert await device.is_open()
 
 
 async def test_a_crash_of_the_control_plane_does_not_touch_mqtt(
@@ -254,31 +215,32 @@ async def test_a_crash_of_the_control_plane_does_not_touch_mqtt(
             crashes += 1
             raise RuntimeError("a bug in the control plane")
 
+    async def answers() -> bool:
+        try:
+            return (await tenant.call("GET", "status")).json()["ready"] is True
+        except httpx.TransportError:
+            return False
+
     monkeypatch.setattr(control_listener, "serve", serve_until_broken)
     async with living(tmp_path) as tenant:
-        # More often than any child may fail in a row, without the waits that grow.
         control = tenant.house.root.child("control")
         assert isinstance(control, Supervisor)
+        # More often than any child may fail in a row, without the waits that grow.
         control._backoff = Backoff(maximum=0.1)
-        await in_thread(tenant.apply, EXAMPLE_TEXT)
+        await tenant.apply(EXAMPLE_TEXT)
         address = tenant.house.addresses()["control"]
-        with await in_thread(tenant.sensor().__enter__) as sensor:
-            broken.set()
-            for _ in range(20):
-                await in_thread(sensor.report, f"parking-sensor/out/{FIRST}", report(FIRST, "1"))
-                await trio.sleep(0.1)
-            assert crashes > 6
-            broken = trio.Event()
-            await in_thread(sensor.report, f"parking-sensor/out/{FIRST}", report(FIRST, "0"))
-            await until(lambda: tenant.free() == '{"default":[{"FreeNo":1}]}')
-            await until(lambda: _answers(tenant))
-            assert tenant.house.addresses()["control"] == address
-            assert (await in_thread(tenant.ask, f"tasks/{TASK}")).json()["status"]["rows"] == 21
-            assert sensor.disconnects == []
-
-
-def _answers(tenant: Tenant) -> bool:
-    try:
-        return tenant.ask("status").json()["ready"] is True
-    except httpx.TransportError:
-        return False
+        device = await sensor(tenant, FIRST)
+        broken.set()
+        reports = 0
+        with trio.fail_after(30):
+            while crashes < 8:
+                await tell(device, FIRST, "1")
+                reports += 1
+                await trio.sleep(0.05)
+        broken = trio.Event()
+        await tell(device, FIRST, "0")
+        await wait_free(tenant, 1)
+        await eventually(answers)
+        assert tenant.house.addresses()["control"] == address
+        assert (await tenant.status(f"tasks/{TASK}"))["rows"] == reports + 1
+        assert await device.is_open()

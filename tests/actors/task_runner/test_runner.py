@@ -683,3 +683,17 @@ async def test_a_forced_reset_moves_the_task(autojump_clock: MockClock) -> None:
         await world.until(lambda: len(world.sink.rows) == 8)
         await world.until(lambda: task.status().lag == 0)
     assert world.sink.offsets() == [0, 1, 2, 3, 4, 5, 4, 5]
+
+
+async def test_starting_anew_is_written_down_in_the_sink(autojump_clock: MockClock) -> None:
+    """A position beyond the end of its topic starts over; reaching that very offset again is progress."""
+    world = World()
+    world.sink.positions["to-table", SOURCE] = Position(1, 2)
+    world.reports[0].report("a")
+    async with world.running() as task:
+        await world.until(lambda: task.status().lag == 0)
+        world.reports[0].report("b")
+        await world.until(lambda: task.status().lag == 0 and task.status().rows == 2)
+        await trio.sleep(10)
+    assert world.sink.offsets() == [0, 1]
+    assert world.sink.positions["to-table", SOURCE].offset == 2

@@ -413,3 +413,15 @@ def test_settings_that_went_wrong_are_told_to_the_running_daemon_as_a_configurat
     Path("penstock.yaml").write_text("drain_seconds: soon\n")
     with pytest.raises(ConfigurationError, match=r"penstock.yaml:1: \$.drain_seconds: expected a number, got 'soon'"):
         handed_over[0]()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_behind_the_output_is_told_in_one_line() -> None:
+    """What the machine refuses is no traceback."""
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "daemon.cli.main", "--help"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[0] == b"penstock: [Errno 28] No space left on device"
+    assert b"Traceback" not in ended.stderr

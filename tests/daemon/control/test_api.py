@@ -256,6 +256,9 @@ async def test_health_needs_no_token(api: Api, instance: Instance) -> None:
     )
 
 
+JSON_BODY = {"Content-Type": "application/json"}
+
+
 @pytest.mark.parametrize(
     ("method", "path", "more", "status", "said"),
     [
@@ -268,6 +271,9 @@ async def test_health_needs_no_token(api: Api, instance: Instance) -> None:
         ("POST", "/api/v1/apply", {"form": {"a": "b"}}, 415, "this endpoint takes application/yaml"),
         ("PUT", "/api/v1/apps/a", {"data": "kind: app", "headers": {"Content-Type": "text/yaml"}}, 415, "json"),
         ("PUT", "/api/v1/apps/a", {"data": b"{", "headers": {"Content-Type": "application/json"}}, 400, "not JSON"),
+        ("PUT", "/api/v1/apps/a", {"data": b"[" * 50_000, "headers": JSON_BODY}, 400, "not JSON"),
+        ("PUT", "/api/v1/apps/a", {"data": b'{"title": "\xff"}', "headers": JSON_BODY}, 400, "not JSON"),
+        ("PUT", "/api/v1/apps/a", {"json": {}, "headers": {"If-Match": f'"{"9" * 5000}"'}}, 412, "does not exist"),
         ("PUT", "/api/v1/apps/a", {"json": []}, 400, "must be a JSON object"),
         ("PUT", "/api/v1/apps/a", {"json": {"colour": "red"}}, 400, "one problem"),
         ("PUT", "/api/v1/apps/a/b", {"json": {}}, 400, "problem"),

@@ -5,13 +5,17 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 import trio
+from h2.config import H2Configuration
+from h2.connection import H2Connection
 
 from actors.errors import ConfigurationError
 from config.settings import ControlSettings, Listener
+from daemon.control import server
 from daemon.control.app import create_app
 from daemon.control.context import Control
 from daemon.control.listener import ControlListener
@@ -124,3 +128,79 @@ async def test_malformed_requests_do_not_disturb(control: Control) -> None:
             await stream.aclose()
         async with httpx.AsyncClient() as client:
             assert (await client.get(f"{url}/healthz")).status_code == 200
+
+
+def _http2(path: bytes) -> bytes:
+    """An HTTP/2 request with prior knowledge, its path not checked."""
+    config = H2Configuration(header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False)
+    connection = H2Connection(config)
+    connection.initiate_connection()
+    headers = [(b":method", b"GET"), (b":path", path), (b":scheme", b"http"), (b":authority", b"a")]
+    connection.send_headers(1, headers, end_stream=True)
+    return connection.data_to_send()
+
+
+async def test_a_connection_on_which_the_server_crashes_is_the_only_one_that_ends(control: Control) -> None:
+    """Hypercorn raises over an HTTP/2 path that is not ASCII: its connection ends, the listener serves on."""
+    listener = ControlListener(FREE, create_app(control))
+    async with running(listener) as url, httpx.AsyncClient() as client:
+        host, port = listener.address.rsplit(":", 1)
+        assert (await client.get(f"{url}/healthz")).status_code == 200
+        for _ in range(3):
+            async with await trio.open_tcp_stream(host, int(port)) as stream:
+                await stream.send_all(_http2(b"/\x8e"))
+                with trio.fail_after(5):
+                    while await stream.receive_some():
+                        pass
+        assert (await client.get(f"{url}/healthz")).status_code == 200
+
+
+async def test_connection_close_closes(control: Control) -> None:
+    """Who asks for `Connection: close` sees the end of the stream right after the answer (RFC 9112 9.6)."""
+    listener = ControlListener(FREE, create_app(control))
+    async with running(listener):
+        host, port = listener.address.rsplit(":", 1)
+        async with await trio.open_tcp_stream(host, int(port)) as stream:
+            await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            with trio.fail_after(5):
+                answer = b"".join([data async for data in stream])
+        assert answer.endswith(b'{"status":"ok"}')
+
+
+async def test_a_connection_whose_client_left_is_let_go_at_once(control: Control) -> None:
+    """Clients that come and go leave no open sockets behind, whether or not they ever asked anything."""
+    listener = ControlListener(FREE, create_app(control))
+    async with running(listener) as url:
+        host, port = listener.address.rsplit(":", 1)
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(f"{url}/healthz")).status_code == 200
+        before = _open_files()
+        for number in range(40):
+            stream = await trio.open_tcp_stream(host, int(port))
+            if number % 2:
+                await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+                await stream.receive_some()
+            await stream.aclose()
+        with trio.fail_after(5):
+            while _open_files() > before:  # noqa: ASYNC110 - nobody says when a file is closed
+                await trio.sleep(0.01)
+
+
+async def test_connections_are_bounded(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One connection too many is closed unread; those that are open are served on."""
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 3)
+    listener = ControlListener(FREE, create_app(control))
+    async with running(listener) as url, httpx.AsyncClient() as client:
+        host, port = listener.address.rsplit(":", 1)
+        assert (await client.get(f"{url}/healthz")).status_code == 200
+        held = [await trio.open_tcp_stream(host, int(port)) for _ in range(2)]
+        surplus = await trio.open_tcp_stream(host, int(port))
+        with trio.fail_after(5):
+            assert await surplus.receive_some() == b""
+        assert (await client.get(f"{url}/healthz")).status_code == 200
+        for stream in (*held, surplus):
+            await stream.aclose()
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))

@@ -15,6 +15,7 @@ from config.resources.topics import Topic
 from daemon.engine import Change
 from daemon.house import opened
 from daemon.settings_in_force import SettingsInForce
+from tests.actors.log.parts import append, open_log, records
 from tests.fakes.house import SETTINGS, Tenant, eventually, living, report
 from tests.fakes.numbered import SECRET, manifest
 
@@ -33,6 +34,13 @@ async def tenant(tmp_path: Path) -> AsyncIterator[Tenant]:
     async with living(tmp_path) as one:
         await one.apply(manifest(["a", "b"]))
         yield one
+
+
+async def until_rows(data: Path, count: int) -> None:
+    async def reached() -> bool:
+        return rows(data) >= count
+
+    await eventually(reached)
 
 
 def rows(data: Path, table: str = "every") -> int:
@@ -89,10 +97,28 @@ async def test_a_topic_comes_goes_and_comes_again(tenant: Tenant, tmp_path: Path
     assert (status["state"], status["messages"], len(status["partitions"])) == ("running", 1, 2)
     assert (await tenant.call("DELETE", "topics/spare")).status_code < 300
     assert await tenant.house.engine.delete_topic_data("spare")
-    assert not list((tmp_path / "topics").glob("spare-*"))
+    assert sum(path.stat().st_size for path in (tmp_path / "topics").glob("spare-*/*.log")) == 0
     assert list((tmp_path / "topics").glob("reports-*"))
     await tenant.apply(TOPIC.format(name="spare", partitions=1))
     assert (await tenant.status("topics/spare"))["messages"] == 0
+
+
+async def test_a_topic_made_anew_never_hands_out_an_offset_twice(tenant: Tenant, tmp_path: Path) -> None:
+    """A task that comes again with its topic, whose records were deleted, moves just what is reported afterwards."""
+    device = await tenant.connect("sensor/a", SECRET)
+    for number in (1, 2, 3):
+        await device.report("sensor/out/a", report("a", number))
+    await until_rows(tmp_path / "sink.db", 3)
+    for path in ("tasks/latest", "tasks/every", "rules/forward"):
+        assert (await tenant.call("DELETE", path)).status_code < 300
+    assert (await tenant.call("DELETE", "topics/reports?data=true")).status_code < 300
+    await tenant.apply(manifest(["a", "b"]))
+    device = await tenant.connect("sensor/a", SECRET)
+    for number in (4, 5):
+        await device.report("sensor/out/a", report("a", number))
+    await until_rows(tmp_path / "sink.db", 5)
+    await trio.sleep(0.5)
+    assert rows(tmp_path / "sink.db") == 5
 
 
 async def test_topics_whose_names_look_alike_are_kept_apart(tenant: Tenant, tmp_path: Path) -> None:
@@ -104,8 +130,11 @@ async def test_topics_whose_names_look_alike_are_kept_apart(tenant: Tenant, tmp_
         assert (await tenant.status(f"topics/{name}"))["state"] == "running"
     assert (await tenant.status("topics/a-1"))["state"] != "running"
     assert (await tenant.call("DELETE", "topics/a")).status_code < 300
+    for folder in ("a-0", "a-9-0"):
+        append(open_log(tmp_path / "topics" / folder), records(3))
     assert await tenant.house.engine.delete_topic_data("a")
-    assert sorted(path.name for path in (tmp_path / "topics").glob("a-*")) == ["a-1-0", "a-1-0-0", "a-1-0-1", "a-1-1"]
+    assert not sum(path.stat().st_size for path in (tmp_path / "topics" / "a-0").glob("*.log"))
+    assert sum(path.stat().st_size for path in (tmp_path / "topics" / "a-9-0").glob("*.log"))
 
 
 async def test_partitions_are_raised_under_load(tenant: Tenant, tmp_path: Path) -> None:
