@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -63,18 +63,22 @@ class Addresses(Mapping[str, str]):
 class Doors:
     """Makes a listener for each of its lives."""
 
-    def __init__(self, settings: Settings, broker: Broker, gateway: Gateway) -> None:
+    def __init__(
+        self, settings: Settings, broker: Broker, gateway: Gateway, *, draining: Callable[[], None] = lambda: None
+    ) -> None:
+        """Make them for these; `draining` is called when the sessions of devices begin to drain."""
         self.addresses = Addresses()
         self._settings = settings
         self._broker = broker
         self._gateway = gateway
+        self._draining = draining
         self._http: HttpListener | None = None
 
     def mqtt(self) -> MqttListener:
         """Devices and apps, over MQTT."""
         mqtt = self._settings.mqtt
         settings = msgspec.structs.replace(mqtt, listen=self.addresses.again("mqtt", mqtt.listen))
-        listener = MqttListener(settings, self._broker, drain_seconds=_SESSIONS_DRAIN_SECONDS)
+        listener = MqttListener(settings, self._broker, drain_seconds=_SESSIONS_DRAIN_SECONDS, draining=self._draining)
         return self.addresses.keep("mqtt", listener)
 
     def gateway(self) -> HttpListener:

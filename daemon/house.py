@@ -13,6 +13,7 @@ from pathlib import Path
 
 import trio
 
+from actors.backlog.homecoming import Homecoming
 from actors.device_session.broker import open_broker
 from actors.directory.directory import Directory
 from actors.gateway_route.gateway import Gateway
@@ -26,6 +27,7 @@ from daemon.catalog.credentials import Credentials
 from daemon.catalog.service import CatalogService
 from daemon.control.context import About, Control, Family
 from daemon.control.groups import groups_family
+from daemon.control.homecomings import homecomings_family
 from daemon.device_journal import DeviceJournal, restore
 from daemon.doors import Doors
 from daemon.groups import GroupControl
@@ -34,6 +36,7 @@ from daemon.measures import Measures
 from daemon.running import RunningEngine
 from daemon.settings_in_force import SettingsInForce
 from daemon.stages.access import Access
+from daemon.stages.backlog import BacklogStage
 from daemon.stages.connections import Connections
 from daemon.stages.groups import GroupStage
 from daemon.stages.routes import RouteStage
@@ -72,6 +75,7 @@ class _Ground:
     connectors: Connectors
     island: Island
     http_groups: Mapping[str, str]
+    homecomings: Sequence[Homecoming]
 
 
 @asynccontextmanager
@@ -93,8 +97,9 @@ async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool
         instance = await store.instance()
         known = await store.load_device_status()
         http_groups = await store.load_http_groups()
+        homecomings = await store.load_homecomings()
         async with Island() as island:
-            ground = _Ground(settings, data, store, vault, catalog, connectors, island, http_groups)
+            ground = _Ground(settings, data, store, vault, catalog, connectors, island, http_groups, homecomings)
             yield _build(ground, instance.id, known)
     finally:
         with trio.CancelScope(shield=True):
@@ -114,13 +119,15 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     tasks = TaskStage(catalog, topics, connections, groups, settings.tasks)
     gateway = Gateway(broker.directory, connections, settings.gateway)
     routes = RouteStage(gateway)
-    doors = Doors(settings, broker, gateway)
+    backlog = BacklogStage(catalog, topics, groups, ground.store, ground.homecomings)
+    doors = Doors(settings, broker, gateway, draining=backlog.let_drain)
     engine = RunningEngine(
         backup=Backup(data, key_path(settings.instance_key, data), ground.store, connections, topic_stage),
         access=access,
         connections=connections,
         topics=topic_stage,
         groups=groups,
+        backlog=backlog,
         tasks=tasks,
         routes=routes,
         measures=Measures(broker, topics, tasks, gateway, doors),
@@ -129,12 +136,16 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     for stage in (access, routes):
         stage.load(catalog.resources())
     token = secrets.token_urlsafe(32)
-    families = (groups_family(GroupControl(groups, topics, catalog, connections)),)
+    families = (
+        groups_family(GroupControl(groups, topics, catalog, connections)),
+        homecomings_family(backlog),
+    )
     control = _control(ground, engine, instance, token, families)
     stages = Stages(
         connectors=connections.supervisor,
         partitions=topic_stage.supervisor,
         groups=groups.supervisor,
+        backlog=backlog.supervisor,
         tasks=tasks.tasks,
         gateway=doors.gateway,
         mqtt=doors.mqtt,

@@ -37,6 +37,11 @@ _TASK: tuple[tuple[str, MetricType, str, Callable[[TaskStatus], float]], ...] = 
     ("lag_records", "gauge", "Records that wait.", lambda one: one.lag),
     ("holding", "gauge", "1 while it waits for its sink.", lambda one: float(bool(one.holding))),
 )
+_GATE = (
+    ("refused", "Records that a backlog policy refused."),
+    ("diverted", "Records that a backlog policy led to another topic."),
+    ("dropped", "Records that a backlog policy dropped before every group had read them."),
+)
 _ANSWER_CLASSES = ("2xx", "3xx", "4xx", "5xx")
 
 
@@ -54,6 +59,7 @@ class Measures:
         """All families, as of this moment."""
         yield from self._mqtt()
         yield from self._partitions()
+        yield from self._gates()
         yield from self._moved()
         yield from self._http()
         yield from self._routes()
@@ -74,6 +80,14 @@ class Measures:
         for name, kind, text, read in _PARTITION:
             samples = tuple(Sample(read(statistics), labels) for labels, statistics in found)
             yield Metric(f"penstock_partition_{name}", kind, text, samples)
+
+    def _gates(self) -> Iterator[Metric]:
+        gates = [({"topic": topic.name}, topic.gate) for topic in self._topics]
+        states = tuple(Sample(1.0, labels | {"state": gate.state.value}) for labels, gate in gates)
+        yield Metric("penstock_topic_gate_state", "gauge", "1 for what happens to a topic's records.", states)
+        for name, text in _GATE:
+            samples = tuple(Sample(getattr(gate, name), labels) for labels, gate in gates)
+            yield Metric(f"penstock_topic_{name}_records_total", "counter", text, samples)
 
     def _moved(self) -> Iterator[Metric]:
         found = [({"task": name}, status) for name, status in self._tasks.statistics().items()]

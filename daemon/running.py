@@ -22,6 +22,7 @@ from daemon.engine import Change
 from daemon.measures import Measures
 from daemon.metrics import Metric
 from daemon.stages.access import Access
+from daemon.stages.backlog import BacklogStage
 from daemon.stages.connections import Connections
 from daemon.stages.groups import GroupStage
 from daemon.stages.routes import RouteStage
@@ -52,6 +53,7 @@ class RunningEngine:
         connections: Connections,
         topics: TopicStage,
         groups: GroupStage,
+        backlog: BacklogStage,
         tasks: TaskStage,
         routes: RouteStage,
         measures: Measures,
@@ -62,6 +64,7 @@ class RunningEngine:
         self._connections = connections
         self._topics = topics
         self._groups = groups
+        self._backlog = backlog
         self._tasks = tasks
         self._addresses = addresses
         self._measures = measures
@@ -133,6 +136,8 @@ class RunningEngine:
     def status(self, identity: Identity) -> Mapping[str, Any]:
         """What a resource does now."""
         status = dict(self._stages[identity.kind].status(identity))
+        if identity.kind == "topic" and status:
+            status["backlog"] = self._backlog.status(identity.name)
         if "mqtt" in status:
             status["mqtt"] = {"address": self._addresses.get("mqtt", ""), **status["mqtt"]}
         return status
@@ -149,6 +154,7 @@ class RunningEngine:
         """Delete the files of a topic that is gone, and what HTTP consumers had read of it."""
         deleted = await self._topics.delete_data(name)
         await self._groups.forget_topic(name)
+        await self._backlog.forget_topic(name)
         return deleted
 
     async def disconnect_device(self, identity: Identity, reason: str) -> bool:

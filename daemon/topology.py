@@ -8,6 +8,7 @@
         |-- connectors       one_for_one   a holder for each connection
         |-- partitions       one_for_one   an actor for each topic partition
         |-- groups           one_for_one   an actor for each consumer group
+        |-- backlog          one_for_one   the watch that sets the topics' gates, and a runner for each homecoming
         |-- tasks            one_for_one   a supervisor for each task, of its runners
         `-- listeners        one_for_one
             |-- gateway      a task for each HTTP connection: routes are admitted and answered there
@@ -23,6 +24,7 @@ an earlier entry, so that no circle of mailboxes can wait for itself:
     runner        --Commit-->  group                     (how far it has come)
     runner        --Append-->  partition of `<task>.dead`
     route         --query--->  connector
+    homecoming    --Append-->  partition                 (diverted records, a batch at a time)
 
 Answers come back in one-shot slots. Sessions hand messages to one another by `offer`, which never waits. The metadata
 store, the instance key and the asyncio island lie beneath the tree: `daemon/house.py` opens them before it starts.
@@ -51,6 +53,7 @@ class Stages:
     connectors: Callable[[], Child]
     partitions: Callable[[], Child]
     groups: Callable[[], Child]
+    backlog: Callable[[], Child]
     tasks: Callable[[], Child]
     gateway: Callable[[], Child]
     mqtt: Callable[[], Child]
@@ -76,6 +79,7 @@ def _chain(stages: Stages) -> Supervisor:
         ChildSpec("connectors", stages.connectors, shutdown=_STAGE_SECONDS),
         ChildSpec("partitions", stages.partitions, shutdown=_STAGE_SECONDS),
         ChildSpec("groups", stages.groups, shutdown=_STAGE_SECONDS),
+        ChildSpec("backlog", stages.backlog, shutdown=_STAGE_SECONDS),
         ChildSpec("tasks", stages.tasks, shutdown=_STAGE_SECONDS),
         ChildSpec("listeners", lambda: _listeners(stages), shutdown=_STAGE_SECONDS),
     ]
