@@ -37,8 +37,9 @@ from config.settings import GroupSettings
 log = structlog.get_logger()
 
 MAILBOX_MESSAGES = 1024
-# How often the owner looks for members that went silent and for new partitions.
+# How often the owner looks for members that went silent and for new partitions; more often for short sessions.
 TICK_SECONDS = 1.0
+_TICKS_A_SESSION = 10
 
 
 class Source(Protocol):
@@ -128,7 +129,8 @@ class GroupActor(Actor[GroupMessage]):
     # --- the owner: messages, and a look around every second -------------------------------------------------------
 
     async def _take_messages(self) -> None:
-        look_at = trio.current_time() + TICK_SECONDS
+        tick = min(TICK_SECONDS, self._settings.session_timeout / _TICKS_A_SESSION)
+        look_at = trio.current_time() + tick
         while True:
             messages: Sequence[GroupMessage] = ()
             try:
@@ -141,7 +143,7 @@ class GroupActor(Actor[GroupMessage]):
                 self._take(message, now)
             if now >= look_at:
                 self._look_around(now)
-                look_at = now + TICK_SECONDS
+                look_at = now + tick
             self._answer(now)
             self._reference.generation = self._core.generation
 

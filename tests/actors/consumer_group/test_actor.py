@@ -13,6 +13,7 @@ from actors.consumer_group.messages import Assignment, LagSample, Watermarks
 from actors.errors import ActorGone, GroupBusyError, GroupConflictError, MemberFencedError, StorageError
 from actors.records import Confirmed, TopicPartition
 from actors.runtime.rates import Rate
+from config.settings import GroupSettings
 
 
 class FakeStore:
@@ -41,13 +42,19 @@ class World:
         self.marks = [Watermarks(0, 100)] * partitions
         self.groups = Groups()
         self.reference = self.groups.add("task", "topic")
+        self.settings = GroupSettings()
         self.wall = 1_000_000.0
         self.sampled: list[tuple[int, int]] = []
         self.sample_fault: Exception | None = None
 
     def actor(self) -> GroupActor:
         return GroupActor(
-            self.reference, self, self.store, save_interval=1.0, clock=lambda: self.wall + trio.current_time()
+            self.reference,
+            self,
+            self.store,
+            settings=self.settings,
+            save_interval=1.0,
+            clock=lambda: self.wall + trio.current_time(),
         )
 
     def watermarks(self) -> list[Watermarks]:
@@ -277,6 +284,17 @@ async def test_a_silent_member_is_thrown_out_and_fenced(autojump_clock: MockCloc
         assert statistics.refused_commits == 1
         assert [(one.member, one.partitions) for one in statistics.expelled] == [("silent", (0, 1))]
         assert [one.name for one in statistics.members] == ["other"]
+
+
+async def test_a_short_session_time_out_is_kept(autojump_clock: MockClock) -> None:
+    """A member of a group with a session time-out of a second is gone soon after that second."""
+    world = World()
+    world.settings = GroupSettings(session_timeout=1.0)
+    async with world.running():
+        await world.read("a")
+        waiting = world.reference.join("a", frozenset({0, 1, 2, 3}), ignore)
+        with trio.fail_after(1.3), pytest.raises(MemberFencedError):
+            await waiting.wait()
 
 
 async def test_signs_of_life_keep_a_member(autojump_clock: MockClock) -> None:
