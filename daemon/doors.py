@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from actors.device_session.broker import Broker
 from actors.gateway_route.gateway import Gateway
-from config.settings import Listener, Settings
+from actors.topic_gateway.gateway import TopicGateway
+from config.settings import Listener, Settings, TlsSettings
 from daemon.control.app import create_app
 from daemon.control.context import Control
 from daemon.control.listener import ControlListener
 from daemon.listeners.http import HttpListener
 from daemon.listeners.http_service import HttpStatistics
 from daemon.listeners.mqtt import MqttListener
+from daemon.listeners.tls import server_context
 
 # Sessions acknowledge what gets stored, for so long; then they are cut off. Less than what the stage has to drain.
 _SESSIONS_DRAIN_SECONDS = 10.0
@@ -64,15 +69,25 @@ class Doors:
     """Makes a listener for each of its lives."""
 
     def __init__(
-        self, settings: Settings, broker: Broker, gateway: Gateway, *, draining: Callable[[], None] = lambda: None
+        self,
+        settings: Settings,
+        data: Path,
+        broker: Broker,
+        gateway: Gateway,
+        topics: TopicGateway,
+        *,
+        draining: Callable[[], None] = lambda: None,
     ) -> None:
         """Make them for these; `draining` is called when the sessions of devices begin to drain."""
         self.addresses = Addresses()
         self._settings = settings
         self._broker = broker
         self._gateway = gateway
+        self._topic_gateway = topics
+        self._data = data
         self._draining = draining
         self._http: HttpListener | None = None
+        self._topics: HttpListener | None = None
 
     def mqtt(self) -> MqttListener:
         """Devices and apps, over MQTT."""
@@ -85,8 +100,24 @@ class Doors:
         """Callers of routes."""
         settings = self._settings.gateway
         listen = self.addresses.again("gateway", settings.listen)
-        self._http = HttpListener(listen, settings, self._gateway.handle, refuse=self._gateway.refuse)
+        tls = self._tls(settings.tls, "gateway")
+        self._http = HttpListener(listen, settings, self._gateway.handle, refuse=self._gateway.refuse, tls=tls)
         return self.addresses.keep("gateway", self._http)
+
+    def topics(self) -> HttpListener:
+        """Producers and consumers over HTTP."""
+        settings, gateway = self._settings.topics, self._topic_gateway
+        gateway.open()
+        self._topics = HttpListener(
+            self.addresses.again("topics", settings.listen),
+            settings,
+            gateway.handle,
+            refuse=gateway.refuse,
+            name="topics",
+            tls=self._tls(settings.tls, "topics"),
+            draining=gateway.drain,
+        )
+        return self.addresses.keep("topics", self._topics)
 
     def control(self, control: Control) -> ControlListener:
         """The control API."""
@@ -94,6 +125,13 @@ class Doors:
         again = msgspec.structs.replace(settings, listen=self.addresses.again("control", settings.listen))
         return self.addresses.keep("control", ControlListener(again, create_app(control)))
 
+    def _tls(self, settings: TlsSettings | None, section: str) -> Callable[[], ssl.SSLContext] | None:
+        return None if settings is None else partial(server_context, settings, self._data, section)
+
     def http_statistics(self) -> HttpStatistics:
         """What the gateway's connections have seen."""
         return self._http.statistics() if self._http is not None else HttpStatistics()
+
+    def topics_statistics(self) -> HttpStatistics:
+        """What the topic gateway's connections have seen."""
+        return self._topics.statistics() if self._topics is not None else HttpStatistics()

@@ -23,6 +23,7 @@ class DaemonNote(msgspec.Struct, frozen=True):
     control: str
     token: str
     pid: int
+    topics: str = ""
 
 
 @contextlib.contextmanager

@@ -41,6 +41,7 @@ from daemon.stages.connections import Connections
 from daemon.stages.groups import GroupStage
 from daemon.stages.routes import RouteStage
 from daemon.stages.tasks import TaskStage
+from daemon.stages.topic_gateway import HttpGroupStage, topic_gateway
 from daemon.stages.topics import TopicStage
 from daemon.store.model import DeviceStatus, Store
 from daemon.store.sqlite import SqliteStore
@@ -120,7 +121,16 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     gateway = Gateway(broker.directory, connections, settings.gateway)
     routes = RouteStage(gateway)
     backlog = BacklogStage(catalog, topics, groups, ground.store, ground.homecomings)
-    doors = Doors(settings, broker, gateway, draining=backlog.let_drain)
+    consumers = HttpGroupStage(catalog, topics, groups, settings.topics)
+    over_http = topic_gateway(
+        apps=broker.directory,
+        catalog=catalog,
+        topics=topics,
+        consumers=consumers,
+        key=ground.vault.handler_key,
+        settings=settings.topics,
+    )
+    doors = Doors(settings, data, broker, gateway, over_http, draining=backlog.let_drain)
     engine = RunningEngine(
         backup=Backup(data, key_path(settings.instance_key, data), ground.store, connections, topic_stage),
         access=access,
@@ -141,13 +151,16 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         homecomings_family(backlog),
     )
     control = _control(ground, engine, instance, token, families)
+    consumers.make_topic = control.service.have_topic
     stages = Stages(
         connectors=connections.supervisor,
         partitions=topic_stage.supervisor,
         groups=groups.supervisor,
         backlog=backlog.supervisor,
         tasks=tasks.tasks,
+        consumers=consumers.supervisor,
         gateway=doors.gateway,
+        topics=doors.topics,
         mqtt=doors.mqtt,
     )
     devices = partial(DeviceJournal, broker.statuses, ground.store)

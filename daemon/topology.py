@@ -10,8 +10,10 @@
         |-- groups           one_for_one   an actor for each consumer group
         |-- backlog          one_for_one   the watch that sets the topics' gates, and a runner for each homecoming
         |-- tasks            one_for_one   a supervisor for each task, of its runners
+        |-- consumers        one_for_one   an actor for each group of HTTP consumers that is in use
         `-- listeners        one_for_one
             |-- gateway      a task for each HTTP connection: routes are admitted and answered there
+            |-- topics       a task for each HTTP connection of producers and consumers
             `-- mqtt         a session for each MQTT connection
 
 The chain has three uses. It is the order of the start: no socket opens before what lies behind it lives. Reversed, it
@@ -24,6 +26,11 @@ an earlier entry, so that no circle of mailboxes can wait for itself:
     runner        --Commit-->  group                     (how far it has come)
     runner        --Append-->  partition of `<task>.dead`
     route         --query--->  connector
+    producer      --Append-->  partition                 (HTTP; one a partition and request, withdrawn past a bound)
+    consumer      --Take---->  consumers                 (HTTP; one a connection; likewise Settle)
+    consumers     --fetch--->  partition's files         (ahead, bounded by bytes)
+    consumers     --Confirm->  group                     (stored and synced before a consumer is answered)
+    consumers     --Append-->  partition of `<group>.dead`
     homecoming    --Append-->  partition                 (diverted records, a batch at a time)
 
 Answers come back in one-shot slots. Sessions hand messages to one another by `offer`, which never waits. The metadata
@@ -55,7 +62,9 @@ class Stages:
     groups: Callable[[], Child]
     backlog: Callable[[], Child]
     tasks: Callable[[], Child]
+    consumers: Callable[[], Child]
     gateway: Callable[[], Child]
+    topics: Callable[[], Child]
     mqtt: Callable[[], Child]
 
 
@@ -81,6 +90,7 @@ def _chain(stages: Stages) -> Supervisor:
         ChildSpec("groups", stages.groups, shutdown=_STAGE_SECONDS),
         ChildSpec("backlog", stages.backlog, shutdown=_STAGE_SECONDS),
         ChildSpec("tasks", stages.tasks, shutdown=_STAGE_SECONDS),
+        ChildSpec("consumers", stages.consumers, shutdown=_STAGE_SECONDS),
         ChildSpec("listeners", lambda: _listeners(stages), shutdown=_STAGE_SECONDS),
     ]
     return Supervisor("chain", entries, strategy=Strategy.REST_FOR_ONE)
@@ -89,6 +99,7 @@ def _chain(stages: Stages) -> Supervisor:
 def _listeners(stages: Stages) -> Supervisor:
     entries = [
         ChildSpec("gateway", stages.gateway, shutdown=_STAGE_SECONDS),
+        ChildSpec("topics", stages.topics, shutdown=_STAGE_SECONDS),
         ChildSpec("mqtt", stages.mqtt, shutdown=_STAGE_SECONDS),
     ]
     return Supervisor("listeners", entries)

@@ -33,7 +33,10 @@ class SealBrokenError(PenstockError):
 
 
 class Vault:
-    """Holds the instance key (32 bytes); from it one key for each use is derived (HKDF-SHA-256, RFC 5869)."""
+    """Holds the instance key (32 bytes); from it one key for each use is derived (HKDF-SHA-256, RFC 5869).
+
+    `check` tells whether a key is this one; `handler_key` makes the handlers of consumed messages.
+    """
 
     def __init__(self, key: bytes) -> None:
         if len(key) != KEY_BYTES:
@@ -41,6 +44,7 @@ class Vault:
         self._digest_key = _derive(key, b"penstock digest")
         self._cipher = AESGCM(_derive(key, b"penstock seal"))
         self.check = _derive(key, b"penstock check")
+        self.handler_key = _derive(key, b"penstock handler")
 
     def digest(self, secret: bytes) -> bytes:
         """HMAC-SHA-256 of a secret; compare with `hmac.compare_digest`."""

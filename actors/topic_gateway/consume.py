@@ -99,10 +99,9 @@ class ConsumeCalls:
     async def confirm(self, request: Request, at: ToGroup) -> Response:
         """`POST .../group/{group}/messages`: what became of messages, stored before the answer."""
         told = confirm(await request.read())
-        verdicts = self._verdicts(told, at)
         if not self._known(at):
             raise unknown(f"there is no group {at.group} of HTTP consumers")
-        settle = Settle(verdicts)
+        settle = Settle(self._verdicts(told, at))
         try:
             await (await self._open(at)).put(settle)
             success, fail = await settle.reply.wait()

@@ -18,8 +18,8 @@ from actors.ports import ConnectionReport
 from config.errors import ManifestError, Problem
 from config.manifest import Document, SettingsTypes, load
 from config.references import referrers
-from config.resources import Connection, Device, Task
-from config.resources.identity import Identity
+from config.resources import Connection, Device, Task, Topic
+from config.resources.identity import Identity, identity
 from daemon.catalog.catalog import Catalog
 from daemon.catalog.credentials import Credentials
 from daemon.catalog.errors import InUseError, NotFoundError, UnreachableError, VersionConflictError
@@ -136,6 +136,17 @@ class CatalogService:
             if users := self._users(target):
                 raise InUseError(target, users)
             await self._commit([], [stored])
+
+    async def have_topic(self, topic: Topic) -> None:
+        """Create a topic that the daemon itself needs, where there is none of that name.
+
+        Raises:
+            StorageError: the store did not take it.
+        """
+        async with self._turn:
+            if self.catalog.get(identity(topic)) is None:
+                now = self._clock()
+                await self._commit([Step("created", None, StoredResource(topic, Meta(1, now, now)))], [])
 
     async def delete_data(self, topic: str) -> bool:
         """Delete the files of a topic that is no longer a resource; False where there were none."""

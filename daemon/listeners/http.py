@@ -39,7 +39,7 @@ class HttpListener:
 
     `handler` answers requests; `refuse` makes the answer to what is not a request. `name` is the section of the
     settings that an operator is sent to when the address cannot be had. `tls` makes what it serves TLS with, in a
-    thread, at the start. `address` is host:port once it runs.
+    thread, at the start. `draining` is called when the drain begins. `address` is host:port once it runs.
     """
 
     def __init__(
@@ -51,9 +51,11 @@ class HttpListener:
         refuse: Refusal = plain_refusal,
         name: str = "gateway",
         tls: Callable[[], ssl.SSLContext] | None = None,
+        draining: Callable[[], None] = lambda: None,
     ) -> None:
         self.address = ""
         self._tls = tls
+        self._draining = draining
         self._context: ssl.SSLContext | None = None
         self._shaking = 0
         self._listener = listener
@@ -86,6 +88,7 @@ class HttpListener:
     def stop(self) -> None:
         """Take no more connections; those that are idle end now, the others with the answer in hand."""
         self._accepting.cancel()
+        self._draining()
 
     def statistics(self) -> HttpStatistics:
         """Counters of all connections so far, and how many there are."""

@@ -87,6 +87,15 @@ class GroupStage:
         assert found is not None, "just made"  # noqa: S101 - see above
         return found
 
+    def find_http(self, name: str, topic: str) -> GroupReference | None:
+        """The group of HTTP consumers of this name, or None where the name is free.
+
+        Raises:
+            GroupConflictError: it is a task's, or reads another topic.
+        """
+        found = self._groups.find(name, topic, "http")
+        return found if name in self._http else None
+
     # --- what the stage of tasks asks ------------------------------------------------------------------------------
 
     async def put_task(self, task: Task) -> None:

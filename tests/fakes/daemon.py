@@ -16,7 +16,7 @@ import msgspec
 
 from daemon.folder import DaemonNote
 
-FREE_PORTS = {f"PENSTOCK_{name}__LISTEN__PORT": "0" for name in ("MQTT", "GATEWAY", "CONTROL")}
+FREE_PORTS = {f"PENSTOCK_{name}__LISTEN__PORT": "0" for name in ("MQTT", "GATEWAY", "TOPICS", "CONTROL")}
 
 
 class ChildDaemon:
@@ -123,6 +123,11 @@ class ChildDaemon:
         """A client of its gateway."""
         assert self.note is not None
         return httpx.Client(base_url=f"http://{self.note.gateway}", timeout=30, **options)
+
+    def topics(self, **options: Any) -> httpx.Client:
+        """A client of its topic gateway."""
+        assert self.note is not None
+        return httpx.Client(base_url=f"http://{self.note.topics}", timeout=60, **options)
 
     def mqtt(self) -> tuple[str, int]:
         """Where it takes devices."""
