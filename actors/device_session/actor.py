@@ -11,6 +11,7 @@ import trio
 from actors.device_session.broker import Broker
 from actors.device_session.core import (
     CLIENT_ID_CHARACTERS,
+    KEEP_ALIVE_FACTOR,
     Admission,
     ClientLeftError,
     Control,
@@ -71,6 +72,7 @@ class Session:
         "_publisher",
         "_reader",
         "_reason",
+        "_reassure_at",
         "_scope",
         "_silence",
         "_status",
@@ -89,6 +91,7 @@ class Session:
         self._heard = trio.current_time()
         self._silence = broker.settings.connect_timeout
         self._holding = False
+        self._reassure_at = math.inf
         self._drained = False
         self._reason = ""
         # Made when they are first needed: most sessions need few of them.
@@ -144,6 +147,16 @@ class Session:
             self.close(f"the client has not read anything for {self._broker.settings.write_timeout:g} s")
         elif self._writer.refused is not None:
             self._check_refused(now, self._writer.refused)
+        elif self._holding and now >= self._reassure_at:
+            self._reassure(now)
+
+    def _reassure(self, now: float) -> None:
+        """Answer in advance the PINGREQ of a client that is not read: it lies behind its reports, and it would leave.
+
+        One that is answered twice notices nothing.
+        """
+        self._reassure_at = now + self._silence / KEEP_ALIVE_FACTOR / 2
+        self._writer.reply(encode.PINGRESP)
 
     def _check_refused(self, now: float, refused: Refused) -> None:
         timeout = self._broker.settings.refused_timeout
@@ -325,9 +338,11 @@ class Session:
         """Read nothing while too much is outstanding; the keep alive's clock stands still meanwhile."""
         self._broker.counters.pauses += 1
         self._holding = True
+        self._reassure_at = self._heard + self._silence / KEEP_ALIVE_FACTOR / 2
         self._heard = math.inf
         await self._writer.wait_room()
         self._heard = trio.current_time()
+        self._reassure_at = math.inf
 
     async def _write(self) -> None:
         try:
