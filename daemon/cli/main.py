@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli import apply, backup, check, connection, delete, demo, device, get, group, run, status, task
+from daemon.cli import apply, backup, check, connection, delete, demo, device, get, group, run, status, task, topic
 from daemon.cli.failure import CommandError, ExitCode
 from daemon.cli.options import Globals
 
@@ -58,6 +58,7 @@ app.command("status")(status.status)
 app.command("backup")(backup.backup)
 app.command("demo")(demo.demo)
 app.add_typer(task.app, name="task")
+app.add_typer(topic.app, name="topic")
 app.add_typer(group.app, name="group")
 app.add_typer(device.app, name="device")
 app.add_typer(connection.app, name="connection")
