@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from actors.log.disk import Disk
 from actors.log.log import Log, SyncTimes
 from actors.log.lookup import LogLookup
 from actors.log.reader import Fetched, LogReader, LogView
+from actors.log.verify import Verified, verify_view
 from actors.records import TopicPartition
 from actors.runtime.mailbox import Mailbox, MailboxStatistics
 from actors.runtime.rates import Rate, RateMeter
@@ -21,6 +23,9 @@ from actors.topic_partition.gate import Gate
 from actors.topic_partition.messages import Append, PartitionMessage
 
 T = TypeVar("T")
+
+# After each mebibyte of a check that nobody is in a hurry for.
+_GIVE_WAY_SECONDS = 0.001
 
 # As many threads may read one partition at once; a slow disk holds its own readers only.
 _READERS = 4
@@ -69,9 +74,9 @@ class PartitionReference:
         self.gate = gate or Gate(partition.topic)
         self.counters = PartitionCounters()
         self._mailbox = mailbox
-        disk = disk or Disk()
-        self._reader = LogReader(disk)
-        self._look_up = LogLookup(disk)
+        self._disk = disk or Disk()
+        self._reader = LogReader(self._disk)
+        self._look_up = LogLookup(self._disk)
         self._readers = trio.CapacityLimiter(_READERS)
         self._view: LogView | None = None
         self._opened = False
@@ -192,6 +197,15 @@ class PartitionReference:
             return self._look_up.bytes_between(view, start, end)
         return await self._in_thread(partial(self._look_up.bytes_between, view, start, end))
 
+    async def verify(self) -> Verified:
+        """Check every batch, index entry and offset of the files up to the high watermark, while appends go on.
+
+        Raises:
+            StorageError: the disk does not give it.
+            ActorGone: the partition has ended.
+        """
+        return await self._in_thread(partial(verify_view, self._check_alive(), self._disk, _give_way))
+
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await trio.to_thread.run_sync(work, limiter=self._readers, abandon_on_cancel=True)
 
@@ -250,3 +264,9 @@ class PartitionReference:
     def _check_opened(self) -> None:
         if not self._opened:
             raise ActorGone(str(self.partition))
+
+
+def _give_way() -> None:
+    """Let others have the processor, and end a check that nobody waits for any more."""
+    trio.from_thread.check_cancelled()
+    time.sleep(_GIVE_WAY_SECONDS)

@@ -15,6 +15,7 @@ from actors.log.disk import Disk
 from actors.log.log import Log
 from actors.log.lookup import LogLookup
 from actors.log.names import RECOVERY_POINT
+from actors.log.verify import verify_folder
 from actors.records import Record
 from tests.actors.log.parts import QuickDisk, append, flip, log_file, open_log, plain, read_all, records
 
@@ -200,3 +201,23 @@ def _reopened(path: Path, name: str | None, content: bytes | None) -> Log:
         if content is not None:
             index.write_bytes(content)
     return open_log(path, QuickDisk())
+
+
+@settings(deadline=None, max_examples=150)
+@given(data=st.data(), rolls=st.sets(st.integers(0, 7)))
+def test_verifying_finds_any_changed_byte(data: st.DataObject, rolls: set[int]) -> None:
+    """Whichever byte of a closed log's segments and indexes changes, the check says so, and names a file beside it."""
+    with folder() as path:
+        log = open_log(path, QuickDisk())
+        for n in range(8):
+            append(log, records(3, 3 * n))
+            if n in rolls:
+                log.roll()
+        log.close()
+        assert verify_folder(path, Disk()).flaws == 0
+        files = sorted(file for file in path.iterdir() if file.name != RECOVERY_POINT and file.stat().st_size)
+        file = data.draw(st.sampled_from(files))
+        flip(file, data.draw(st.integers(0, file.stat().st_size - 1)), data.draw(st.integers(1, 255)))
+        found = verify_folder(path, Disk())
+        assert found.flaws
+        assert file.stem in {Path(flaw.file).stem for flaw in found.described}
