@@ -21,23 +21,28 @@ from actors.runtime.supervisor import Supervisor
 from actors.topic_partition.topic import Topics
 from config.load import resolve_secret
 from config.resources.base import SecretReference
+from daemon.audit import AuditLog
 from daemon.backup import Backup
 from daemon.catalog.catalog import Catalog
 from daemon.catalog.credentials import Credentials
 from daemon.catalog.service import CatalogService
+from daemon.control.backlog import backlog_family
 from daemon.control.context import About, Control, Family
 from daemon.control.groups import groups_family
 from daemon.control.homecomings import homecomings_family
+from daemon.control.topics import topics_family
 from daemon.device_journal import DeviceJournal, restore
 from daemon.doors import Doors
 from daemon.groups import GroupControl
 from daemon.island import Island
 from daemon.measures import Measures
+from daemon.messages import TopicMessages
 from daemon.running import RunningEngine
 from daemon.settings_in_force import SettingsInForce
 from daemon.stages.access import Access
 from daemon.stages.backlog import BacklogStage
 from daemon.stages.connections import Connections
+from daemon.stages.doctor import DoctorStage
 from daemon.stages.groups import GroupStage
 from daemon.stages.routes import RouteStage
 from daemon.stages.tasks import TaskStage
@@ -130,6 +135,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         key=ground.vault.handler_key,
         settings=settings.topics,
     )
+    doctor = DoctorStage(groups, tasks, AuditLog(ground.store), settings.tasks.batch_rows)
     doors = Doors(settings, data, broker, gateway, over_http, draining=backlog.let_drain)
     engine = RunningEngine(
         backup=Backup(data, key_path(settings.instance_key, data), ground.store, connections, topic_stage),
@@ -140,7 +146,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         backlog=backlog,
         tasks=tasks,
         routes=routes,
-        measures=Measures(broker, topics, tasks, gateway, doors),
+        measures=Measures(broker, topics, tasks, gateway, doors, doctor),
         addresses=doors.addresses,
     )
     for stage in (access, routes):
@@ -149,6 +155,8 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     families = (
         groups_family(GroupControl(groups, topics, catalog, connections)),
         homecomings_family(backlog),
+        backlog_family(doctor),
+        topics_family(TopicMessages(topics, catalog)),
     )
     control = _control(ground, engine, instance, token, families)
     consumers.make_topic = control.service.have_topic
@@ -164,7 +172,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         mqtt=doors.mqtt,
     )
     devices = partial(DeviceJournal, broker.statuses, ground.store)
-    root = penstock(partial(doors.control, control), devices, stages)
+    root = penstock(partial(doors.control, control), devices, stages, doctor.doctor)
     engine.attach(root)
     return House(root, engine, token)
 
