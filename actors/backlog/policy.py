@@ -22,7 +22,7 @@ from config.resources import BacklogPolicy
 
 PROBE_RECORDS = 100
 """What a half-open circuit lets through in one sample; one batch may reach beyond it."""
-PROBE_SAMPLES = 5
+PROBE_SAMPLES = 3
 """So many calm samples of probing close the circuit."""
 LEAST_RETRY_SECONDS = 1.0
 MOST_RETRY_SECONDS = 60.0
