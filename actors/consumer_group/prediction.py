@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from actors.consumer_group.messages import PartitionProgress
+
+# A member that needs so much longer than all of them together would is behind for a reason of its own.
+_FAR_BEHIND = 1.5
 
 
 def drain_seconds(partitions: Iterable[PartitionProgress]) -> float | None:
     """Seconds until nothing waits in any partition; None where that is never, or cannot be told.
 
-    Whoever reads several partitions moves them in turns: their lag is gone when the sum of it is. Members work side by
-    side, so that the slowest of them decides. A partition that nobody reads, and in which something waits, is never
-    empty. Rates are those over 10 seconds.
+    Whoever reads several partitions moves them in turns: their lag is gone when the sum of it is. Members that share
+    one sink get faster when others are done, members that do not, do not: the first makes it the time of the whole,
+    the second that of the slowest, and in between the two lies the answer, unless one is far behind and so decides
+    alone. A partition that nobody reads, and in which something waits, is never empty. Rates are the present ones.
     """
     by_member: defaultdict[str, list[PartitionProgress]] = defaultdict(list)
     for partition in partitions:
-        by_member[partition.member].append(partition)
-    longest = 0.0
-    for own in by_member.values():
-        seconds = _member_seconds(own)
+        if partition.lag or partition.member:
+            by_member[partition.member].append(partition)
+    slowest = 0.0
+    for member, own in by_member.items():
+        seconds = _seconds(own) if member else None
         if seconds is None:
             return None
-        longest = max(longest, seconds)
-    return longest
+        slowest = max(slowest, seconds)
+    together = _seconds([partition for own in by_member.values() for partition in own])
+    if together is None or slowest > _FAR_BEHIND * together:
+        return slowest
+    return (slowest + together) / 2
 
 
-def _member_seconds(own: list[PartitionProgress]) -> float | None:
-    lag = sum(partition.lag for partition in own)
+def _seconds(partitions: Sequence[PartitionProgress]) -> float | None:
+    lag = sum(partition.lag for partition in partitions)
     if not lag:
         return 0.0
-    gain = sum(partition.consume_rate - partition.produce_rate for partition in own)
-    if not own[0].member or gain <= 0.0:
-        return None
-    return lag / gain
+    gain = sum(partition.consume_rate - partition.produce_rate for partition in partitions)
+    return lag / gain if gain > 0.0 else None

@@ -1,4 +1,4 @@
-"""Rates of things that are counted in batches: moving averages that fade by themselves. Pure."""
+"""Rates of things that are counted in batches: moving averages that know when a flow begins and ends. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ SHORT_SECONDS = 10.0
 LONG_SECONDS = 60.0
 # What is counted within so short a time is counted as one.
 _GATHER_SECONDS = 0.1
+# A flow is standing still when nothing came for so many of its usual intervals, and for so long at least.
+_PATIENCE_INTERVALS = 3
+_LEAST_PATIENCE_SECONDS = 3.0
+_LEAST_FADE_SECONDS = 1.0
+# What was before a standstill weighs as much as so many seconds of what comes after it.
+_PRIOR_SECONDS = 0.5
+# The usual interval follows longer ones sooner than shorter ones: patience is learnt faster than it is lost.
+_LONGER, _SHORTER = 0.5, 0.2
 
 
 class Rate(NamedTuple):
-    """Things per second: exponentially weighted over 10 seconds, and over a minute."""
+    """Things per second: what flows at present, averaged over 10 seconds, and the trend, averaged over a minute."""
 
     short: float = 0.0
     long: float = 0.0
@@ -21,44 +29,72 @@ class Rate(NamedTuple):
 class RateMeter:
     """Turns counts into a `Rate`; times are in seconds of any clock that never goes back.
 
-    Each count is taken as spread evenly over the time since the one before, so that a steady flow that comes in large
-    batches has the rate it has, and not the one that this very moment suggests. A flow that stops fades away from the
-    moment on at which the next batch would have been due.
+    Both are exponentially weighted averages. Each count is taken as spread evenly over the time since the one before,
+    so that a steady flow that comes in large batches has the rate it has, and not the one that this very moment
+    suggests. The short average ends soon after the flow does, and begins anew with it: a backlog whose producers have
+    stopped shrinks at the pace of its consumers, and not at what is left of an average. The long one does not forget.
     """
 
-    __slots__ = ("_interval", "_last", "_long", "_pending", "_short", "_start")
+    __slots__ = ("_interval", "_last", "_long", "_pending", "_short")
 
     def __init__(self, now: float) -> None:
-        self._start = now
         self._last = now
         self._interval = 0.0
         self._pending = 0
-        self._short = 0.0
-        self._long = 0.0
+        self._short = _Average(SHORT_SECONDS)
+        self._long = _Average(LONG_SECONDS)
 
     def count(self, things: int, now: float) -> None:
         """So many more."""
         self._pending += things
         elapsed = now - self._last
-        if elapsed >= _GATHER_SECONDS:
-            pace = self._pending / elapsed
-            self._short = _towards(self._short, pace, elapsed / SHORT_SECONDS)
-            self._long = _towards(self._long, pace, elapsed / LONG_SECONDS)
-            self._last, self._interval, self._pending = now, elapsed, 0
+        if elapsed < _GATHER_SECONDS:
+            return
+        pace = self._pending / elapsed
+        if elapsed > self._patience:
+            # Nobody knows when what ends a standstill began to come: it tells no pace.
+            self._short.begin(self.at(now).short)
+        else:
+            self._short.add(pace, elapsed)
+        self._long.add(pace, elapsed)
+        self._interval += (elapsed - self._interval) * (_LONGER if elapsed > self._interval else _SHORTER)
+        self._last, self._pending = now, 0
 
     def at(self, now: float) -> Rate:
         """The rate as of now."""
-        return Rate(self._present(self._short, SHORT_SECONDS, now), self._present(self._long, LONG_SECONDS, now))
+        elapsed = now - self._last
+        short = _faded(self._short.value, elapsed - self._patience, max(_LEAST_FADE_SECONDS, self._interval))
+        long = _faded(self._long.value, elapsed - min(self._interval, LONG_SECONDS), LONG_SECONDS)
+        return Rate(short, long)
 
-    def _present(self, average: float, length: float, now: float) -> float:
-        if not average:
-            return 0.0
-        # Over a life shorter than the average's length, only that life counts, and not the nothing before it.
-        average /= -math.expm1((self._start - self._last) / length)
-        # After a long silence the last interval says nothing of when the next batch is due.
-        late = now - self._last - min(self._interval, length)
-        return average if late <= 0.0 else average * math.exp(-late / length)
+    @property
+    def _patience(self) -> float:
+        return max(_LEAST_PATIENCE_SECONDS, _PATIENCE_INTERVALS * self._interval)
 
 
-def _towards(average: float, pace: float, lengths: float) -> float:
-    return pace + (average - pace) * math.exp(-lengths)
+class _Average:
+    """An exponentially weighted average over the time that it has seen, however short that is."""
+
+    __slots__ = ("_length", "_sum", "_weight")
+
+    def __init__(self, length: float) -> None:
+        self._length = length
+        self._sum = 0.0
+        self._weight = 0.0
+
+    @property
+    def value(self) -> float:
+        return self._sum / self._weight if self._weight else 0.0
+
+    def add(self, pace: float, seconds: float) -> None:
+        kept = math.exp(-seconds / self._length)
+        self._sum = self._sum * kept + pace * (1.0 - kept)
+        self._weight = self._weight * kept + 1.0 - kept
+
+    def begin(self, prior: float) -> None:
+        self._weight = -math.expm1(-_PRIOR_SECONDS / self._length)
+        self._sum = prior * self._weight
+
+
+def _faded(rate: float, late: float, length: float) -> float:
+    return rate if late <= 0.0 else rate * math.exp(-late / length)

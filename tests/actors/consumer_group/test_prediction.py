@@ -33,11 +33,22 @@ def test_partitions_of_one_member_share_its_work() -> None:
     assert drain_seconds([partition(500, 20, 10), partition(100, 0, 70)]) == pytest.approx(10)
 
 
-def test_members_work_side_by_side() -> None:
-    """The slowest member decides, and one that has stopped means never."""
+def test_the_slowest_member_decides_where_it_is_far_behind() -> None:
+    """One that crawls is not helped by the others; one that has stopped means never."""
     fast, slow = partition(100, 0, 100, "a"), partition(100, 0, 1, "b")
     assert drain_seconds([fast, slow]) == pytest.approx(100)
     assert drain_seconds([fast, partition(1, 0, 0, "b")]) is None
+
+
+def test_members_that_differ_a_little_are_taken_together() -> None:
+    """Between the time of the slowest and that of all of them as one, and within a fifth of either."""
+    own = [partition(1000, 0, 100, "a"), partition(1000, 0, 80, "b"), partition(900, 0, 90, "c")]
+    together, slowest = 2900 / 270, 1000 / 80
+    predicted = drain_seconds(own)
+    assert predicted is not None
+    assert together < predicted < slowest
+    assert predicted == pytest.approx(together, rel=0.2)
+    assert predicted == pytest.approx(slowest, rel=0.2)
 
 
 def test_a_partition_nobody_reads_is_never_empty() -> None:
