@@ -173,3 +173,27 @@ class ConnectionLookup(Protocol):
 
     def get(self, name: str) -> Connector | None:
         """The connector, or None where no such connection exists or it is disabled."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Something was done to a resource: when (milliseconds since the epoch), by whom, what, and why.
+
+    `outcome` is `done`, or why it failed.
+    """
+
+    at: int
+    by: str
+    subject: str
+    action: str
+    before: str
+    after: str
+    reason: str
+    outcome: str = "done"
+
+
+class AuditTrail(Protocol):
+    """Keeps what was done."""
+
+    async def record(self, entry: AuditEntry) -> None:
+        """Keep it; never raises, what cannot be stored is in the log all the same."""

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from itertools import accumulate
 
 from actors.device_session.broker import Broker
+from actors.doctor.messages import Diagnosis
 from actors.gateway_route.counters import LATENCY_BOUNDS, RouteStatistics
 from actors.gateway_route.gateway import Gateway
 from actors.task_runner.progress import TaskStatus
@@ -14,6 +15,7 @@ from actors.topic_partition.reference import PartitionStatistics
 from actors.topic_partition.topic import Topics
 from daemon.doors import Doors
 from daemon.metrics import Metric, MetricType, Sample
+from daemon.stages.doctor import DoctorStage
 from daemon.stages.tasks import TaskStage
 
 _PARTITION: tuple[tuple[str, MetricType, str, Callable[[PartitionStatistics], float]], ...] = (
@@ -42,18 +44,30 @@ _GATE = (
     ("diverted", "Records that a backlog policy led to another topic."),
     ("dropped", "Records that a backlog policy dropped before every group had read them."),
 )
+_GROUP: tuple[tuple[str, str, Callable[[Diagnosis], float | None]], ...] = (
+    ("lag_records", "Records that wait.", lambda one: one.lag),
+    ("lag_bytes", "Bytes that wait, about.", lambda one: one.lag_bytes),
+    ("lag_seconds", "Age of the oldest record that waits.", lambda one: one.lag_seconds),
+    ("produce_rate", "Records per second that come, over 10 seconds.", lambda one: one.produce_rate),
+    ("consume_rate", "Records per second that are done, over 10 seconds.", lambda one: one.consume_rate),
+    ("drain_seconds", "Until nothing waits at these rates; absent while the lag grows.", lambda one: one.drain_seconds),
+    ("members", "Members.", lambda one: one.members),
+)
 _ANSWER_CLASSES = ("2xx", "3xx", "4xx", "5xx")
 
 
 class Measures:
     """Looks at everything that counts something; changes nothing."""
 
-    def __init__(self, broker: Broker, topics: Topics, tasks: TaskStage, gateway: Gateway, doors: Doors) -> None:
+    def __init__(  # noqa: PLR0917 - it looks at everything
+        self, broker: Broker, topics: Topics, tasks: TaskStage, gateway: Gateway, doors: Doors, doctor: DoctorStage
+    ) -> None:
         self._broker = broker
         self._topics = topics
         self._tasks = tasks
         self._gateway = gateway
         self._doors = doors
+        self._doctor = doctor
 
     def metrics(self) -> Iterable[Metric]:
         """All families, as of this moment."""
@@ -61,6 +75,7 @@ class Measures:
         yield from self._partitions()
         yield from self._gates()
         yield from self._moved()
+        yield from self._groups()
         yield from self._http()
         yield from self._routes()
 
@@ -99,6 +114,20 @@ class Measures:
         yield Metric("penstock_task_step_seconds_total", "counter", "Seconds spent by step.", steps)
         states = tuple(Sample(1.0, labels | {"state": one.state.value}) for labels, one in found)
         yield Metric("penstock_task_state", "gauge", "1 for the state that a task is in.", states)
+
+    def _groups(self) -> Iterator[Metric]:
+        found = [({"group": one.group, "topic": one.topic}, one) for one in self._doctor.diagnoses()]
+        for name, text, read in _GROUP:
+            # What is not known is left out: 0 would say that all is well.
+            values = ((labels, read(one)) for labels, one in found)
+            samples = tuple(Sample(value, labels) for labels, value in values if value is not None)
+            yield Metric(f"penstock_group_{name}", "gauge", text, samples)
+        causes = tuple(Sample(1.0, labels | {"cause": cause.kind}) for labels, one in found for cause in one.causes)
+        yield Metric("penstock_group_lag_cause", "gauge", "1 for each cause of a group's lag.", causes)
+        done = tuple(
+            Sample(count, {"task": task, "action": action}) for (task, action), count in self._doctor.actions().items()
+        )
+        yield Metric("penstock_heal_actions_total", "counter", "What was done against lag by itself.", done)
 
     def _http(self) -> Iterator[Metric]:
         statistics = self._doors.http_statistics()

@@ -4,17 +4,18 @@
     |-- control              one_for_one   without a limit: however often it crashes, devices do not notice
     |   `-- api              the control API; started first and stopped last, it may ask anyone, nobody waits on it
     |-- devices              writes what is known of devices to the metadata store, also what their sessions' ends say
-    `-- chain                rest_for_one: whoever fails takes with it what was built on it
-        |-- connectors       one_for_one   a holder for each connection
-        |-- partitions       one_for_one   an actor for each topic partition
-        |-- groups           one_for_one   an actor for each consumer group
-        |-- backlog          one_for_one   the watch that sets the topics' gates, and a runner for each homecoming
-        |-- tasks            one_for_one   a supervisor for each task, of its runners
-        |-- consumers        one_for_one   an actor for each group of HTTP consumers that is in use
-        `-- listeners        one_for_one
-            |-- gateway      a task for each HTTP connection: routes are admitted and answered there
-            |-- topics       a task for each HTTP connection of producers and consumers
-            `-- mqtt         a session for each MQTT connection
+    |-- chain                rest_for_one: whoever fails takes with it what was built on it
+    |   |-- connectors       one_for_one   a holder for each connection
+    |   |-- partitions       one_for_one   an actor for each topic partition
+    |   |-- groups           one_for_one   an actor for each consumer group
+    |   |-- backlog          one_for_one   the watch that sets the topics' gates, and a runner for each homecoming
+    |   |-- tasks            one_for_one   a supervisor for each task, of its runners
+    |   |-- consumers        one_for_one   an actor for each group of HTTP consumers that is in use
+    |   `-- listeners        one_for_one
+    |       |-- gateway      a task for each HTTP connection: routes are admitted and answered there
+    |       |-- topics       a task for each HTTP connection of producers and consumers
+    |       `-- mqtt         a session for each MQTT connection
+    `-- doctor               looks at groups and tasks every few seconds, says why they lag, and does what is harmless
 
 The chain has three uses. It is the order of the start: no socket opens before what lies behind it lives. Reversed, it
 is the order of the stop: intake ends first, then tasks commit, then partitions sync. And a *waiting* send goes only to
@@ -68,13 +69,17 @@ class Stages:
     mqtt: Callable[[], Child]
 
 
-def penstock(control: Callable[[], Child], devices: Callable[[], Child], stages: Stages) -> Supervisor:
+def penstock(
+    control: Callable[[], Child], devices: Callable[[], Child], stages: Stages, doctor: Callable[[], Child]
+) -> Supervisor:
     """The root of the tree. How long its drain may take as a whole is for the process to say (`lifecycle.py`)."""
     entries = [
         ChildSpec("control", lambda: _control(control)),
         # Nothing depends on it: it may fail for as long as it likes.
         ChildSpec("devices", devices, resource=True),
         ChildSpec("chain", lambda: _chain(stages), shutdown=math.inf),
+        # Likewise; the first to stop, so that it heals nothing that is to end.
+        ChildSpec("doctor", doctor, resource=True),
     ]
     return Supervisor("penstock", entries)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -16,6 +15,7 @@ from actors.doctor.healing import Action, Advice, Healer, Limits
 from actors.doctor.history import History
 from actors.doctor.messages import Diagnosis, Snapshot, TaskSnapshot
 from actors.errors import PenstockError
+from actors.ports import AuditEntry, AuditTrail
 
 log = structlog.get_logger()
 
@@ -38,30 +38,6 @@ class Tasks(Protocol):
 
     async def restart_runner(self, name: str, member: str) -> None:
         """End a runner and start it anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """Something was done to a resource: when (milliseconds since the epoch), by whom, what, and why.
-
-    `outcome` is `done`, or why it failed.
-    """
-
-    at: int
-    by: str
-    subject: str
-    action: str
-    before: str
-    after: str
-    reason: str
-    outcome: str = "done"
-
-
-class AuditTrail(Protocol):
-    """Keeps what was done."""
-
-    async def record(self, entry: AuditEntry) -> None:
-        """Keep it; never raises, what cannot be stored is in the log all the same."""
 
 
 class Doctor:

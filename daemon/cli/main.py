@@ -8,7 +8,22 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli import apply, backup, check, connection, delete, demo, device, get, group, run, status, task, topic
+from daemon.cli import (
+    apply,
+    backlog,
+    backup,
+    check,
+    connection,
+    delete,
+    demo,
+    device,
+    get,
+    group,
+    run,
+    status,
+    task,
+    topic,
+)
 from daemon.cli.failure import CommandError, ExitCode
 from daemon.cli.options import Globals
 
@@ -55,6 +70,8 @@ app.command("check")(check.check)
 app.command("get")(get.get)
 app.command("delete")(delete.delete)
 app.command("status")(status.status)
+app.command("backlog")(backlog.backlog)
+app.command("audit")(backlog.audit)
 app.command("backup")(backup.backup)
 app.command("demo")(demo.demo)
 app.add_typer(task.app, name="task")

@@ -98,6 +98,11 @@ class TaskStage:
                     if task.name in users and task.enabled:
                         await self.start(task.name)
 
+    def running(self, name: str) -> TaskSupervisor | None:
+        """The task as it lives now; None where it does not."""
+        child = self._task_supervisor.child(name) if self._task_supervisor is not None else None
+        return child if isinstance(child, TaskSupervisor) else None
+
     def status(self, identity: Identity) -> Mapping[str, Any]:
         """State, counters, runners, and lag by partition."""
         shown = asdict(self._status(identity.name))
@@ -113,6 +118,10 @@ class TaskStage:
     def statistics(self) -> Mapping[str, TaskStatus]:
         """Every task as it stands."""
         return {task.name: self._status(task.name) for task in self._all()}
+
+    def resources(self) -> list[Task]:
+        """Every task as it is written."""
+        return self._all()
 
     def _status(self, name: str) -> TaskStatus:
         supervisor = self._task_supervisor

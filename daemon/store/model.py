@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from actors.backlog.homecoming import Homecoming
+from actors.ports import AuditEntry
 from actors.records import Confirmed, TopicPartition
 from config.resources import AnyResource
 from config.resources.identity import Identity, identity
@@ -132,6 +133,12 @@ class Store(Protocol):
 
     async def delete_backlog(self, topic: str) -> None:
         """Forget the phase of a topic that is gone, its homecomings, and those from it."""
+
+    async def add_audit(self, entry: AuditEntry) -> None:
+        """Add to the audit log, which keeps the last few thousand entries."""
+
+    async def load_audit(self, limit: int) -> Sequence[AuditEntry]:
+        """The last entries of the audit log, the newest first."""
 
     async def load_device_status(self) -> list[DeviceStatus]:
         """What was last seen of each device."""

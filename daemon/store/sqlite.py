@@ -18,9 +18,11 @@ import trio
 
 from actors.backlog.homecoming import Homecoming
 from actors.errors import StorageError
+from actors.ports import AuditEntry
 from actors.records import Confirmed, TopicPartition
 from config.resources import AnyResource
 from config.resources.identity import Identity
+from daemon.store.audit import add_audit, load_audit
 from daemon.store.backlog import (
     delete_backlog,
     load_homecomings,
@@ -118,6 +120,14 @@ class SqliteStore:
     async def delete_backlog(self, topic: str) -> None:
         """Forget what the policies of a topic that is gone have left."""
         await self._write(partial(delete_backlog, topic=topic))
+
+    async def add_audit(self, entry: AuditEntry) -> None:
+        """Add to the audit log."""
+        await self._write(partial(add_audit, entry=entry))
+
+    async def load_audit(self, limit: int) -> Sequence[AuditEntry]:
+        """The last entries of the audit log, the newest first."""
+        return await self._run(partial(load_audit, limit=limit))
 
     async def load_device_status(self) -> list[DeviceStatus]:
         """What was last seen of each device."""

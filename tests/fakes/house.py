@@ -13,7 +13,7 @@ import trio
 
 from actors.runtime.supervisor import Supervisor
 from actors.wire.mqtt import encode
-from config.settings import ControlSettings, GatewaySettings, Listener, MqttSettings, Settings
+from config.settings import ControlSettings, GatewaySettings, Listener, MqttSettings, Settings, TopicGatewaySettings
 from daemon.house import House, opened
 from daemon.settings_in_force import SettingsInForce
 
@@ -21,6 +21,7 @@ FREE_PORT = Listener(port=0)
 SETTINGS = Settings(
     mqtt=MqttSettings(listen=FREE_PORT),
     gateway=GatewaySettings(listen=FREE_PORT),
+    topics=TopicGatewaySettings(listen=FREE_PORT),
     control=ControlSettings(listen=FREE_PORT),
 )
 
