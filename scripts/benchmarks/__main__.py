@@ -5,11 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 
+from scripts.benchmarks.backlog import backlog
 from scripts.benchmarks.gateway import gateway
 from scripts.benchmarks.idle import idle
 from scripts.benchmarks.ingest import ingest, pipeline
+from scripts.benchmarks.topics import topics
 
-BENCHMARKS = {"ingest": ingest, "pipeline": pipeline, "gateway": gateway, "idle": idle}
+BENCHMARKS = {
+    "ingest": ingest,
+    "pipeline": pipeline,
+    "gateway": gateway,
+    "idle": idle,
+    "topics": topics,
+    "backlog": backlog,
+}
 
 
 def main() -> int:

@@ -89,6 +89,7 @@ class Penstock:
         self.folder = folder
         self.mqtt = _address(note.mqtt)
         self.gateway = _address(note.gateway)
+        self.topics = _address(note.topics)
         headers = {"Authorization": f"Bearer {note.token}"}
         self.control = httpx.Client(base_url=f"http://{note.control}", headers=headers, timeout=300)
 
@@ -109,7 +110,7 @@ def penstock(**environment: str) -> Iterator[Penstock]:
     """Run a daemon, on disk beside this file's checkout rather than on a memory file system."""
     root = Path("var") / "bench"
     root.mkdir(parents=True, exist_ok=True)
-    ports = {f"PENSTOCK_{name}__LISTEN__PORT": "0" for name in ("MQTT", "GATEWAY", "CONTROL")}
+    ports = {f"PENSTOCK_{name}__LISTEN__PORT": "0" for name in ("MQTT", "GATEWAY", "CONTROL", "TOPICS")}
     with tempfile.TemporaryDirectory(dir=root) as name:
         folder = Path(name).resolve()
         data = folder / "data"
