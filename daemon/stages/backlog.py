@@ -48,7 +48,7 @@ class BacklogStage:
         self._catalog = catalog
         self._topics = topics
         self._store = store
-        self._lags = GroupLags(groups.statistics, self._starts_at_end)
+        self._lags = GroupLags(groups, self._starts_at_end)
         self._homecomings = {(one.topic, one.source): one for one in homecomings}
         self._progress: dict[Way, HomecomingProgress] = {}
         self._beginning = trio.Lock()

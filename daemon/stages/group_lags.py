@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from actors.backlog.lag import GroupLag, PartitionLag
+from actors.consumer_group.groups import GroupReference
 from actors.consumer_group.messages import GroupStatistics, PartitionProgress
 
 
@@ -15,20 +16,15 @@ class GroupLags:
     has what is in its partitions to read, unless it `starts_at_end`: then what comes from the first look on.
     """
 
-    def __init__(self, groups: Callable[[], Iterable[GroupStatistics]], starts_at_end: Callable[[str], bool]) -> None:
+    def __init__(self, groups: Iterable[GroupReference], starts_at_end: Callable[[str], bool]) -> None:
         self._groups = groups
         self._starts_at_end = starts_at_end
         self._ends: dict[str, dict[int, int]] = {}
 
     def of(self, topic: str) -> list[GroupLag]:
         """The lag of each group of a topic that counts."""
-        found = []
-        for group in self._groups():
-            if group.topic == topic:
-                lag = self._lag(group)
-                if lag is not None:
-                    found.append(lag)
-        return found
+        lags = [self._lag(group.statistics()) for group in self._groups if group.topic == topic]
+        return [lag for lag in lags if lag is not None]
 
     def _lag(self, group: GroupStatistics) -> GroupLag | None:
         begun = any(one.committed is not None for one in group.partitions)

@@ -15,7 +15,7 @@ from config.resources.identity import Identity
 from tests.fakes.house import Tenant, eventually, living, report
 from tests.fakes.numbered import SECRET, manifest
 
-ENTRIES = ["connectors", "partitions", "groups", "tasks", "listeners"]
+ENTRIES = ["connectors", "partitions", "groups", "backlog", "tasks", "consumers", "listeners"]
 
 
 @pytest.fixture
