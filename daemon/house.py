@@ -125,7 +125,8 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     tasks = TaskStage(catalog, topics, connections, groups, settings.tasks)
     gateway = Gateway(broker.directory, connections, settings.gateway)
     routes = RouteStage(gateway)
-    backlog = BacklogStage(catalog, topics, groups, ground.store, ground.homecomings)
+    audit = AuditLog(ground.store)
+    backlog = BacklogStage(catalog, topics, groups, ground.store, audit=audit, homecomings=ground.homecomings)
     consumers = HttpGroupStage(catalog, topics, groups, settings.topics)
     over_http = topic_gateway(
         apps=broker.directory,

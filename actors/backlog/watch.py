@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -58,7 +58,7 @@ class BacklogWatch:
         lags: Callable[[str], Sequence[GroupLag]],
         store: PhaseStore,
         *,
-        tell: Callable[[Transition], None] | None = None,
+        tell: Callable[[Transition], Awaitable[None]] | None = None,
         interval: float = INTERVAL_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -108,16 +108,16 @@ class BacklogWatch:
         for name, policy in policies.items():
             topic = self._topics.get(name)
             if topic is not None:
-                self._look_at(topic, policy)
+                transition = self._look_at(topic, policy)
+                if transition is not None:
+                    await self._report(transition)
         await self._save()
 
-    def _look_at(self, topic: TopicReference, policy: BacklogPolicy) -> None:
+    def _look_at(self, topic: TopicReference, policy: BacklogPolicy) -> Transition | None:
         watched = self._watched_with(topic.name, policy)
         lags = self._lags(topic.name)
         topic.gate.protect(consumed(lags))
         decision, transition = watched.machine.sample(self._clock(), lags)
-        if transition is not None:
-            self._report(transition)
         if decision.state is GateState.THROTTLED and self._clock() < self._lenient_until:
             decision = Decision(GateState.OPEN, "producers drain")
         rerouted = topic.gate.divert_to != decision.divert_to
@@ -127,6 +127,7 @@ class BacklogWatch:
             self._topics.changed()
         if decision.trim:
             self._trim(topic, watched, lags)
+        return transition
 
     def _watched_with(self, name: str, policy: BacklogPolicy) -> _Watched:
         watched = self._watched.get(name)
@@ -144,7 +145,7 @@ class BacklogWatch:
             _set(topic.gate, Decision(GateState.OPEN))
             self._topics.changed()
 
-    def _report(self, transition: Transition) -> None:
+    async def _report(self, transition: Transition) -> None:
         emit = log.warning if transition.after is Phase.ACTING else log.info
         emit(
             "backlog policy changed",
@@ -155,7 +156,7 @@ class BacklogWatch:
             reason=transition.reason,
         )
         if self._tell is not None:
-            self._tell(transition)
+            await self._tell(transition)
 
     async def _save(self) -> None:
         """Keep the phases that changed; a store that does not answer is asked again next time."""

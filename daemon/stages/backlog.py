@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-import structlog
 import trio
 
 from actors.backlog.homecoming import Homecoming, HomecomingProgress, HomecomingRunner, begun, remaining
 from actors.backlog.policy import Transition
 from actors.backlog.watch import BacklogWatch
 from actors.errors import ActorGone, HomecomingError
+from actors.ports import AuditEntry, AuditTrail
 from actors.runtime.child import ChildSpec, Restart
 from actors.runtime.supervisor import Supervisor
 from actors.topic_partition.gate import Gate, GateState
@@ -26,8 +27,6 @@ from daemon.stages.group_lags import GroupLags
 from daemon.stages.groups import GroupStage
 from daemon.store.model import Store
 
-log = structlog.get_logger()
-
 # What drains has its records stored within this time, or not at all.
 _DRAIN_SECONDS = 15.0
 
@@ -39,22 +38,30 @@ class BacklogStage:
     """Makes gates follow backlog policies, and brings diverted records home.
 
     It has no resources of its own: policies are part of topics, and are looked up in the catalog at each sample.
-    `homecomings` are those of the daemon's lives before. `tell` hears of every change that a policy makes.
+    `homecomings` are those of the daemon's lives before. Every change that a policy makes, and every homecoming that
+    is begun, is kept by `audit`.
     """
 
     def __init__(
-        self, catalog: Catalog, topics: Topics, groups: GroupStage, store: Store, homecomings: Iterable[Homecoming]
+        self,
+        catalog: Catalog,
+        topics: Topics,
+        groups: GroupStage,
+        store: Store,
+        *,
+        audit: AuditTrail,
+        homecomings: Iterable[Homecoming],
     ) -> None:
         self._catalog = catalog
         self._topics = topics
         self._store = store
+        self._audit = audit
         self._lags = GroupLags(groups, self._starts_at_end)
         self._homecomings = {(one.topic, one.source): one for one in homecomings}
         self._progress: dict[Way, HomecomingProgress] = {}
         self._beginning = trio.Lock()
         self._supervisor: Supervisor | None = None
         self._watch: BacklogWatch | None = None
-        self._listeners: list[Callable[[Transition], None]] = []
 
     def supervisor(self) -> Supervisor:
         """A fresh supervisor of the watch, and of every homecoming that is not finished."""
@@ -62,10 +69,6 @@ class BacklogStage:
         specs = [ChildSpec("watch", self._new_watch), *map(self._homecoming_spec, unfinished)]
         self._supervisor = Supervisor("backlog", specs)
         return self._supervisor
-
-    def listen(self, tell: Callable[[Transition], None]) -> None:
-        """Have `tell` called at each change that a policy makes."""
-        self._listeners.append(tell)
 
     def let_drain(self) -> None:
         """Producers drain: nobody is throttled until they have had their time for it."""
@@ -133,7 +136,18 @@ class BacklogStage:
         coming = begun(home, away, self._homecomings.get(way), force=force)
         await self.save_homecoming(coming)
         self._progress[way] = HomecomingProgress(away.name, remaining=remaining(coming.places.values()))
-        log.warning("diverted records are brought home", topic=home.name, source=away.name, forced=force)
+        waiting = self._progress[way].remaining
+        await self._audit.record(
+            AuditEntry(
+                at=round(time.time() * 1000),
+                by="operator",
+                subject=f"topic {home.name}",
+                action="bring-home by force" if force else "bring-home",
+                before=f"{waiting} offsets of topic {away.name} to look at",
+                after="under way",
+                reason="asked for",
+            )
+        )
         await self._supervisor.add(self._homecoming_spec(way))
 
     def _homecoming_spec(self, way: Way) -> ChildSpec:
@@ -186,9 +200,18 @@ class BacklogStage:
         stored = self._catalog.get(Identity("task", group))
         return stored is not None and isinstance(stored.resource, Task) and stored.resource.source.start == "latest"
 
-    def _tell(self, transition: Transition) -> None:
-        for tell in self._listeners:
-            tell(transition)
+    async def _tell(self, transition: Transition) -> None:
+        await self._audit.record(
+            AuditEntry(
+                at=round(transition.at * 1000),
+                by="backlog policy",
+                subject=f"topic {transition.topic}",
+                action=transition.action,
+                before=transition.before.value,
+                after=transition.after.value,
+                reason=transition.reason,
+            )
+        )
 
 
 def _name(way: Way) -> str:

@@ -54,6 +54,9 @@ class World:
     def lags(self, topic: str) -> list[GroupLag]:
         return [GroupLag("g", {0: PartitionLag(7, self.lag)})] if topic == "lot" else []
 
+    async def hear(self, transition: Transition) -> None:
+        self.told.append(transition)
+
     async def load_phases(self) -> Mapping[str, str]:
         return dict(self.phases)
 
@@ -72,7 +75,7 @@ class World:
             lambda: self.policies,
             self.lags,
             self,
-            tell=self.told.append,
+            tell=self.hear,
             interval=interval,
             clock=trio.current_time,
         )
