@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ class Load:
     """
 
     readers: int
+    partitions: int
     produce: float
     consume: float
     produced: Mapping[int, float]
@@ -37,20 +39,22 @@ class Load:
         """Whether so many records per second are more than the readers can take: processing time x rate > capacity."""
         if self.record_seconds is None:
             return rate * _BUSY > self.consume
-        return self.record_seconds * rate > _BUSY * (self.readers if readers is None else readers)
+        together = effective(self.readers if readers is None else readers, self.partitions)
+        return self.record_seconds * rate > _BUSY * together
 
-    def capacity(self, readers: int) -> float | None:
-        """Records per second that so many readers take."""
-        return readers / self.record_seconds if self.record_seconds else None
+    def capacity(self, readers: int, partitions: int | None = None) -> float | None:
+        """Records per second that so many readers take, spread evenly over the partitions."""
+        together = effective(readers, partitions or self.partitions)
+        return together / self.record_seconds if self.record_seconds else None
 
     def drain_seconds(
-        self, lag: int, readers: int, *, factor: float = 1.0, produce: float | None = None
+        self, lag: int, readers: int, *, factor: float = 1.0, partitions: int | None = None
     ) -> float | None:
         """Until nothing waits any more, with so many readers, each `factor` times as fast; None for never."""
-        capacity = self.capacity(readers)
+        capacity = self.capacity(readers, partitions)
         if capacity is None:
             return None
-        gain = capacity * factor - (self.produce if produce is None else produce)
+        gain = capacity * factor - self.produce
         return lag / gain if gain > 0 else None
 
     def is_slow(self, snapshot: Snapshot) -> bool:
@@ -63,6 +67,16 @@ class Load:
         return seconds >= _SLOW_TRANSACTION_SECONDS and task.batch_rows < task.most_rows
 
 
+def effective(readers: int, partitions: int) -> float:
+    """How many readers' worth of work gets done: whoever has most partitions is done last.
+
+    Three readers of four partitions take no more than two would.
+    """
+    if not readers or not partitions:
+        return 0.0
+    return partitions / math.ceil(partitions / readers)
+
+
 def load_of(history: History) -> Load:
     """The load since the snapshot before; as the groups' own rates tell it where there is none."""
     now, before = history.latest, history.earlier
@@ -70,7 +84,7 @@ def load_of(history: History) -> Load:
     if before is None:
         produced = {one.partition: one.produce_rate for one in now.group.partitions}
         consume = sum(one.consume_rate for one in now.group.partitions)
-        return Load(readers, sum(produced.values()), consume, produced)
+        return Load(readers, len(now.group.partitions), sum(produced.values()), consume, produced)
     elapsed = now.at - before.at
     known = {one.partition: one for one in before.group.partitions}
     produced = {
@@ -84,6 +98,7 @@ def load_of(history: History) -> Load:
     spent = sum(steps.values())
     return Load(
         readers=readers,
+        partitions=len(now.group.partitions),
         produce=sum(produced.values()),
         consume=consumed / elapsed,
         produced=produced,

@@ -91,7 +91,7 @@ def more_partitions(ward: Ward) -> Iterator[Remedy]:
     if present >= _MOST_PARTITIONS:
         return
     choices = range(present + 1, _MOST_PARTITIONS + 1)
-    drains = {count: ward.load.drain_seconds(ward.lag, count) for count in choices}
+    drains = {count: ward.load.drain_seconds(ward.lag, count, partitions=count) for count in choices}
     soon = (count for count, seconds in drains.items() if seconds is not None and seconds <= _SOON_SECONDS)
     count = next(soon, min(_MOST_PARTITIONS, 2 * present))
     text = (

@@ -142,7 +142,7 @@ def test_a_member_that_waits_for_its_sink() -> None:
 
 def test_a_dead_member() -> None:
     """Thrown out and not back: that explains its partitions, and not that the rest is slow."""
-    play = four(700.0, readers=3)
+    play = four(450.0, readers=3)
     play.run(60.0)
     gone = play.members.pop("t-2")
     play.expelled = (Expulsion("t-2", gone.partitions, 1.0, "nothing was heard of it for 30 s"),)
