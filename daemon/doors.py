@@ -123,7 +123,7 @@ class Doors:
         """The control API."""
         settings = self._settings.control
         again = msgspec.structs.replace(settings, listen=self.addresses.again("control", settings.listen))
-        return self.addresses.keep("control", ControlListener(again, create_app(control)))
+        return self.addresses.keep("control", ControlListener(again, create_app(control), draining=control.drain))
 
     def _tls(self, settings: TlsSettings | None, section: str) -> Callable[[], ssl.SSLContext] | None:
         return None if settings is None else partial(server_context, settings, self._data, section)

@@ -19,6 +19,7 @@ from actors.directory.directory import Directory
 from actors.gateway_route.gateway import Gateway
 from actors.runtime.supervisor import Supervisor
 from actors.topic_partition.topic import Topics
+from actors.topic_tail.tails import Tails
 from config.load import resolve_secret
 from config.resources.base import SecretReference
 from daemon.audit import AuditLog
@@ -30,6 +31,7 @@ from daemon.control.backlog import backlog_family
 from daemon.control.context import About, Control, Family
 from daemon.control.groups import groups_family
 from daemon.control.homecomings import homecomings_family
+from daemon.control.tail import tail_family
 from daemon.control.topics import topics_family
 from daemon.device_journal import DeviceJournal, restore
 from daemon.doors import Doors
@@ -136,7 +138,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         key=ground.vault.handler_key,
         settings=settings.topics,
     )
-    doctor = DoctorStage(groups, tasks, AuditLog(ground.store), settings.tasks.batch_rows)
+    doctor = DoctorStage(groups, tasks, audit, settings.tasks.batch_rows)
     doors = Doors(settings, data, broker, gateway, over_http, draining=backlog.let_drain)
     engine = RunningEngine(
         backup=Backup(data, key_path(settings.instance_key, data), ground.store, connections, topic_stage),
@@ -157,7 +159,8 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         groups_family(GroupControl(groups, topics, catalog, connections)),
         homecomings_family(backlog),
         backlog_family(doctor),
-        topics_family(TopicMessages(topics, catalog)),
+        topics_family(TopicMessages(topics, catalog, audit)),
+        tail_family(Tails(topics)),
     )
     control = _control(ground, engine, instance, token, families)
     consumers.make_topic = control.service.have_topic

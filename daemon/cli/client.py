@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import httpx
 import msgspec
@@ -78,6 +78,13 @@ class _Problem(msgspec.Struct):
     details: list[dict[str, Any]]
 
 
+class WebSocketCall(NamedTuple):
+    """Where a WebSocket is opened, and what goes with the request: the token."""
+
+    url: str
+    headers: Mapping[str, str]
+
+
 class Client:
     """One connection to one control API. Each method raises CommandError with a text for a person."""
 
@@ -127,6 +134,20 @@ class Client:
         headers = {"Content-Type": "application/yaml", "X-Penstock-File": file.encode("ascii", "replace").decode()}
         return self._ask("POST", path, params=parameters, content=text.encode(), headers=headers, timeout=_NO_HURRY)
 
+    def web_socket(self, path: str, parameters: Mapping[str, str]) -> WebSocketCall:
+        """How to open a WebSocket below /api/v1."""
+        url = self._http.build_request("GET", f"/api/v1/{path}", params=parameters).url
+        scheme = "wss" if url.scheme == "https" else "ws"
+        return WebSocketCall(str(url.copy_with(scheme=scheme)), {"Authorization": self._http.headers["Authorization"]})
+
+    def refusal(self, status: int, content: bytes) -> CommandError:
+        """Why the daemon refused, out of an answer's status and body."""
+        return self._refusal(httpx.Response(status, content=content))
+
+    def unreachable(self, error: Exception) -> CommandError:
+        """The daemon cannot be reached, or is there no more."""
+        return self._unreachable(error)
+
     def items(self, kind: str) -> Iterator[dict[str, Any]]:
         """Every resource of a kind, page after page."""
         page = seen = 0
@@ -154,7 +175,7 @@ class Client:
             return self._decoded(answer)
         raise self._refusal(answer)
 
-    def _unreachable(self, error: httpx.TransportError) -> CommandError:
+    def _unreachable(self, error: Exception) -> CommandError:
         reason = str(error) or type(error).__name__
         start = f"; start it with `penstock run --data {self._data}`" if self._data is not None else ""
         return CommandError(f"the daemon at {self._where} cannot be reached: {reason}{start}", ExitCode.UNREACHABLE)

@@ -21,6 +21,7 @@ from daemon.cli import (
     group,
     run,
     status,
+    tail,
     task,
     topic,
 )
@@ -72,6 +73,7 @@ app.command("delete")(delete.delete)
 app.command("status")(status.status)
 app.command("backlog")(backlog.backlog)
 app.command("audit")(backlog.audit)
+app.command("tail")(tail.tail)
 app.command("backup")(backup.backup)
 app.command("demo")(demo.demo)
 app.add_typer(task.app, name="task")

@@ -6,9 +6,12 @@ import hmac
 import itertools
 import re
 import secrets
+from functools import partial
 from http import HTTPStatus
 
-from quart import Response, g, request
+from quart import Response, Websocket, g, request, websocket
+from quart.typing import ResponseTypes
+from quart.wrappers import Request
 from quart_trio import QuartTrio
 
 from daemon.control import problems
@@ -48,17 +51,23 @@ class _RequestIds:
 
     def install(self, app: QuartTrio) -> None:
         """Number requests."""
-        app.before_request(self._number)
+        app.before_request(partial(self._number, request))
+        app.before_websocket(partial(self._number, websocket))
         app.after_request(self._tell)
+        app.after_websocket(self._tell_refused)
 
-    async def _number(self) -> None:
-        given = request.headers.get("X-Request-Id", "")
+    async def _number(self, asked: Request | Websocket) -> None:
+        given = asked.headers.get("X-Request-Id", "")
         g.request_id = given if _REQUEST_ID.fullmatch(given) else f"{self._prefix}-{next(self._numbers)}"
 
-    async def _tell(self, response: Response) -> Response:
+    async def _tell(self, response: ResponseTypes) -> ResponseTypes:
         response.headers["X-Request-Id"] = g.get("request_id", "")
         response.headers["Cache-Control"] = "no-store"
         return response
+
+    async def _tell_refused(self, response: ResponseTypes | None) -> ResponseTypes | None:
+        """A WebSocket has an answer only where it was refused."""
+        return None if response is None else await self._tell(response)
 
 
 class _Admission:
@@ -96,12 +105,13 @@ class _Token:
 
     def install(self, app: QuartTrio) -> None:
         """Guard the API."""
-        app.before_request(self._check)
+        app.before_request(partial(self._check, request))
+        app.before_websocket(partial(self._check, websocket))
 
-    async def _check(self) -> Response | None:
-        if request.path in _OPEN_PATHS:
+    async def _check(self, asked: Request | Websocket) -> Response | None:
+        if asked.path in _OPEN_PATHS:
             return None
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        scheme, _, given = asked.headers.get("Authorization", "").partition(" ")
         is_token = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._expected)
         if is_token and scheme.lower() == "bearer":
             return None

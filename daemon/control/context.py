@@ -37,10 +37,14 @@ class Operation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Endpoints that belong together, with all that they work on; the blueprint is made anew for each life."""
+    """Endpoints that belong together, with all that they work on; the blueprint is made anew for each life.
+
+    `drain` ends what would go on for as long as its client likes; it is called when the API is to stop.
+    """
 
     blueprint: Callable[[], Blueprint]
     operations: tuple[Operation, ...] = ()
+    drain: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +60,9 @@ class Control:
     token: str
     max_body_bytes: int
     families: Sequence[Family] = ()
+
+    def drain(self) -> None:
+        """End what would go on for as long as its client likes."""
+        for family in self.families:
+            if family.drain is not None:
+                family.drain()

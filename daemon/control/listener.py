@@ -23,8 +23,12 @@ class ControlListener:
     When it is run again after a crash it binds the same port, also where port 0 picked it.
     """
 
-    def __init__(self, settings: ControlSettings, app: QuartTrio) -> None:
+    def __init__(
+        self, settings: ControlSettings, app: QuartTrio, *, draining: Callable[[], None] = lambda: None
+    ) -> None:
+        """Serve `app`; `draining` is called when it is to stop."""
         self._listen = settings.listen
+        self._draining = draining
         self._port = settings.listen.port
         self._app = app
         self._stopping = trio.Event()
@@ -53,6 +57,7 @@ class ControlListener:
     def stop(self) -> None:
         """Take no new connections; requests under way have a few seconds to end."""
         self._stopping.set()
+        self._draining()
 
 
 def _config() -> Config:

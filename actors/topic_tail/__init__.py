@@ -1,0 +1,1 @@
+"""Following a topic live: what comes is shown to whoever looks, and nobody who writes notices."""
