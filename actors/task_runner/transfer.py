@@ -14,6 +14,7 @@ from actors.task_runner.context import RunnerContext
 from actors.task_runner.core import BatchSize, HeldError, Majority, majority
 from actors.task_runner.mapping import Mapped, Rejected
 from actors.task_runner.sink import SinkPartition
+from actors.topic_partition.mask import mask_records
 
 log = structlog.get_logger()
 
@@ -60,20 +61,25 @@ class Transfer:
         await self._write(_Load(mapped, next_offset, full))
 
     async def _map(self, records: Sequence[StoredRecord]) -> Mapped:
-        apply = self._context.mapping.apply
         if len(records) <= _RECORDS_A_TURN:
             with self._context.progress.timed("map"):
-                return apply(self._source, records)
+                return self._apply(records)
         whole = Mapped([], [], [])
         kept: list[StoredRecord] = []
         for start in range(0, len(records), _RECORDS_A_TURN):
             with self._context.progress.timed("map"):
-                part = apply(self._source, records[start : start + _RECORDS_A_TURN])
+                part = self._apply(records[start : start + _RECORDS_A_TURN])
             whole.rows.extend(part.rows)
             kept.extend(part.records)
             whole.rejected.extend(part.rejected)
             await trio.lowlevel.checkpoint()
         return whole._replace(records=kept)
+
+    def _apply(self, records: Sequence[StoredRecord]) -> Mapped:
+        """Map records as the task's app may see them."""
+        topic = self._context.topics.get(self._source.topic)
+        mask = topic.mask_for(self._context.task.app) if topic is not None else None
+        return self._context.mapping.apply(self._source, records if mask is None else mask_records(mask, records))
 
     async def _write(self, load: _Load) -> None:
         """Write all rows in order, each span of them one transaction; a span that is refused is halved."""

@@ -6,12 +6,14 @@ import json
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from actors.records import Record
+from actors.records import Record, StoredRecord
 from config.resources import Mask
+
+R = TypeVar("R", Record, StoredRecord)
 
 STARS = "***"
 
@@ -35,10 +37,10 @@ def mask_value(mask: Mask, value: bytes) -> bytes:
     return masker(mask.fields)(value)
 
 
-def mask_records(mask: Mask, records: Sequence[Record]) -> Sequence[Record]:
+def mask_records(mask: Mask, records: Sequence[R]) -> Sequence[R]:
     """Records with masked values; the very same sequence where nothing had to be masked."""
     apply = masker(mask.fields)
-    masked: list[Record] | None = None
+    masked: list[R] | None = None
     for i, record in enumerate(records):
         value = record.value
         if value is None:

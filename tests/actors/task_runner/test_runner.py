@@ -21,6 +21,7 @@ from actors.ports import Position, WriteBatch
 from actors.records import TopicPartition
 from actors.task_runner.mapping import compile_mapping
 from actors.task_runner.progress import TaskState
+from config.resources import Mask
 from tests.actors.task_runner.world import World, make_task
 
 SOURCE = TopicPartition("reports", 0)
@@ -697,3 +698,16 @@ async def test_starting_anew_is_written_down_in_the_sink(autojump_clock: MockClo
         await trio.sleep(10)
     assert world.sink.offsets() == [0, 1]
     assert world.sink.positions["to-table", SOURCE].offset == 2
+
+
+@pytest.mark.parametrize(("app", "seen"), [("city", "a"), ("other", "***")])
+async def test_a_task_of_another_app_does_not_see_masked_fields(autojump_clock: MockClock, app: str, seen: str) -> None:
+    """What a mask hides from other apps does not reach their tables; the owner's task moves it as it is."""
+    world = World()
+    topic = world.topics.get("reports")
+    assert topic is not None
+    topic.app, topic.mask = app, Mask(fields=("value",))
+    world.reports[0].report("a")
+    async with world.running():
+        await world.until(lambda: len(world.sink.rows) == 1)
+    assert world.sink.rows == [("reports", 0, 0, seen)]
