@@ -25,7 +25,7 @@ def test_two_daemons_on_one_sink_write_each_offset_once(tmp_path: Path) -> None:
     with ChildDaemon(first) as daemon:
         daemon.apply(stopped)
         with publishers(daemon.mqtt(), acknowledged):
-            time.sleep(2)
+            time.sleep(1)
         assert daemon.stop() == 0
     shutil.copytree(first, second)
     with ChildDaemon(first) as one, ChildDaemon(second) as other:
