@@ -11,6 +11,7 @@ class Counters:
 
     accepted: int = 0
     refused_full: int = 0
+    evicted: int = 0
     accept_failures: int = 0
     connected: int = 0
     refused_connects: int = 0

@@ -67,6 +67,8 @@ class Sessions:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._connections: set[Member] = set()
+        # Those that have not logged in, the oldest first.
+        self._strangers: dict[Member, None] = {}
         self._clients: dict[ClientKey, Member] = {}
         # Who waits for a client id to become free: the newest only, so that a thousand that ask for one cost a
         # thousand closes, and not a million wake-ups.
@@ -82,12 +84,14 @@ class Sessions:
     def opened(self, session: Member) -> None:
         """A connection was accepted."""
         self._connections.add(session)
+        self._strangers[session] = None
         if self._draining:
             session.drain()
 
     def closed(self, session: Member) -> None:
         """A connection is gone."""
         self._connections.discard(session)
+        self._strangers.pop(session, None)
         if not self._connections and self._empty is not None:
             self._empty.set()
 
@@ -96,6 +100,7 @@ class Sessions:
 
         Returns False when the old session did not end in time.
         """
+        self._strangers.pop(session, None)
         # In the list of its account from now on: whoever closes a device finds this session too.
         self._accounts[key.account] = (*self._accounts.get(key.account, ()), session)
         other = self._clients.get(key)
@@ -133,6 +138,15 @@ class Sessions:
             self._accounts[key.account] = others
         else:
             self._accounts.pop(key.account, None)
+
+    def make_room(self) -> bool:
+        """End the connection that has been silent about who it is for longest; False where all have logged in."""
+        for oldest in self._strangers:
+            del self._strangers[oldest]
+            self._counters.evicted += 1
+            oldest.close("its place was needed, and it had not sent CONNECT yet")
+            return True
+        return False
 
     def close_device(self, device: str, reason: str) -> bool:
         """End every session of `<product>/<device>`; False where there was none."""

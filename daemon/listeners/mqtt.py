@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import resource
 import socket
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -17,6 +18,8 @@ from daemon.listeners import sockets
 
 _RECEIVE_BYTES: Final = 65_536
 _SWEEP_SECONDS: Final = 1.0
+# MQTT takes no more than this part of the file descriptors: partitions, databases and callers need some as well.
+_DESCRIPTORS_SHARE: Final = 2
 
 
 class SocketBytes(trio.abc.Stream):
@@ -87,6 +90,7 @@ class MqttListener:
         self._broker = broker
         self._drain_seconds = drain_seconds
         self._draining = draining
+        self._most = settings.max_connections
         self._stopping = trio.Event()
         self.address = ""
         """host:port as bound, once started."""
@@ -101,6 +105,7 @@ class MqttListener:
         try:
             self.address = sockets.name_of(listeners[0].getsockname())
             structlog.get_logger().info("MQTT listener bound", address=self.address)
+            self._bound_by_descriptors()
             await self._serve(listeners, started)
         finally:
             sockets.close(listeners)
@@ -127,16 +132,30 @@ class MqttListener:
         counters, log = self._broker.counters, self._broker.log
         while True:
             connection, peer = await sockets.accept(listening, self._short)
-            if len(self._broker.sessions) >= self._settings.max_connections:
+            sessions = self._broker.sessions
+            if len(sessions) >= self._most and not sessions.make_room():
                 connection.close()
                 counters.refused_full += 1
-                log.warning("MQTT connection refused: mqtt.max_connections reached", peer=sockets.name_of(peer))
+                log.warning(
+                    "MQTT connection refused: all places are taken", most=self._most, peer=sockets.name_of(peer)
+                )
                 continue
             self._start(connection, sockets.name_of(peer), connections)
 
     def _short(self, reason: str) -> None:
         self._broker.counters.accept_failures += 1
         self._broker.log.warning("MQTT connections wait: the process is out of resources", reason=reason)
+        self._broker.sessions.make_room()
+
+    def _bound_by_descriptors(self) -> None:
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most = max(1, min(self._settings.max_connections, descriptors // _DESCRIPTORS_SHARE))
+        if self._most < self._settings.max_connections:
+            structlog.get_logger().info(
+                "MQTT takes fewer connections than mqtt.max_connections: raise the limit of open files (ulimit -n)",
+                most=self._most,
+                open_files=descriptors,
+            )
 
     def _start(self, connection: socket.socket, peer: str, sessions: trio.Nursery) -> None:
         try:

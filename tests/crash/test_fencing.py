@@ -12,6 +12,8 @@ from tests.fakes.publisher import publishers
 
 DEVICES = [f"d{number}" for number in range(6)]
 TASKS = ("latest", "every")
+# So that neither is through before the other has begun.
+SMALL_BATCHES = {"PENSTOCK_TASKS__BATCH_ROWS": "20"}
 
 
 def test_two_daemons_on_one_sink_write_each_offset_once(tmp_path: Path) -> None:
@@ -25,10 +27,10 @@ def test_two_daemons_on_one_sink_write_each_offset_once(tmp_path: Path) -> None:
     with ChildDaemon(first) as daemon:
         daemon.apply(stopped)
         with publishers(daemon.mqtt(), acknowledged):
-            time.sleep(2)
+            time.sleep(1)
         assert daemon.stop() == 0
     shutil.copytree(first, second)
-    with ChildDaemon(first) as one, ChildDaemon(second) as other:
+    with ChildDaemon(first, **SMALL_BATCHES) as one, ChildDaemon(second, **SMALL_BATCHES) as other:
         for task in TASKS:
             for daemon in (one, other):
                 with daemon.control() as client:

@@ -32,12 +32,12 @@ def test_nothing_acknowledged_is_lost_over_sigkill(tmp_path: Path) -> None:
     with ChildDaemon(data, PENSTOCK_LOG__SEGMENT_BYTES=str(SEGMENT_BYTES), **power.environment) as daemon:
         daemon.apply(manifest(DEVICES))
         for number in range(ROUNDS):
-            if number % 5 == 4:
+            if number % 6 == 5:
                 daemon.kill()
                 daemon.kill_while_starting(random.uniform(0.5, 1.3))
                 daemon.start()
             with publishers(daemon.mqtt(), acknowledged):
-                time.sleep(random.uniform(0.05, 0.8))
+                time.sleep(random.uniform(0.05, 0.6))
                 daemon.kill()
             if number % 2:
                 power.cut(data / "topics")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -208,12 +207,16 @@ async def test_a_crash_of_the_control_plane_does_not_touch_mqtt(
     serve, crashes, broken = control_listener.serve, 0, trio.Event()
 
     async def serve_until_broken(*arguments: Any, **options: Any) -> None:
-        nonlocal crashes
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(partial(serve, *arguments, **options))
-            await broken.wait()
-            crashes += 1
-            raise RuntimeError("a bug in the control plane")
+            nursery.start_soon(crash)
+            await serve(*arguments, **options)
+            nursery.cancel_scope.cancel()
+
+    async def crash() -> None:
+        nonlocal crashes
+        await broken.wait()
+        crashes += 1
+        raise RuntimeError("a bug in the control plane")
 
     async def answers() -> bool:
         try:

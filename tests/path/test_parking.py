@@ -160,7 +160,7 @@ def test_a_stop_and_a_start_keep_everything(folder: Path) -> None:
     """Over a restart: resources, secrets, rows, the instance's id, and a task that goes on where it was."""
     with ChildDaemon(folder) as daemon:
         lot = ParkingLot(daemon)
-        assert daemon.penstock("apply", "-f", str(EXAMPLE)).returncode == 0
+        daemon.apply(EXAMPLE.read_text())
         lot.tell(lot_000001="0", lot_000002="0")
         instance = daemon.ask("status")["instance"]
         assert daemon.stop() == 0
@@ -172,6 +172,6 @@ def test_a_stop_and_a_start_keep_everything(folder: Path) -> None:
         assert daemon.status(f"tasks/{TASK}")["rows"] == 1, "what was written before is not written again"
         assert daemon.status("topics/parking-status")["messages"] == 3
         assert daemon.ask("status")["instance"] == instance
-        again = daemon.penstock("apply", "-f", str(EXAMPLE))
-        assert "0 created, 0 changed, 10 unchanged" in again.stdout
+        again = daemon.apply(EXAMPLE.read_text())
+        assert {one["result"] for one in again["results"]} == {"unchanged"}
         assert daemon.stop() == 0

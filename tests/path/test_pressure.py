@@ -61,7 +61,7 @@ def test_a_sink_that_stops_costs_disk_and_no_memory(folder: Path) -> None:
     with ChildDaemon(folder) as daemon:
         daemon.apply(manifest(DEVICES))
         with publishers(daemon.mqtt(), acknowledged) as crowd:
-            before, _ = watch(daemon, 3)
+            before, _ = watch(daemon, 2)
             with locked(folder / "sink.db"):
                 during, lags = watch(daemon, 10)
                 held = daemon.status("tasks/every")

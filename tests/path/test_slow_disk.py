@@ -22,6 +22,7 @@ from config.resources import Topic
 from config.settings import Listener, LogSettings, MqttSettings
 from daemon.listeners.mqtt import MqttListener
 from tests.actors.device_session.conftest import GOOD, digest, fill
+from tests.actors.log.parts import QuickDisk
 from tests.path.client import MqttClient
 
 LONG = bool(os.environ.get("PENSTOCK_LONG_TESTS"))
@@ -102,16 +103,16 @@ def out(device: MqttClient) -> str:
 
 
 async def test_a_slow_disk_holds_the_publishers_of_its_partition_and_nobody_else(tmp_path: Path) -> None:
-    """With syncs of 1.5 s in one partition, its reports take as long; those of the other one never do."""
-    slow_disk = SlowDisk(1.5)
+    """With syncs of 0.8 s in one partition, its reports take as long; those of the other one never do."""
+    slow_disk = SlowDisk(0.8)
 
-    async with site(tmp_path, slow_disk, Disk()) as here:
+    async with site(tmp_path, slow_disk, QuickDisk()) as here:
         slow_times: list[float] = []
         fast_times: list[float] = []
 
         def talk() -> None:
             with here.device(0) as slow, here.device(1) as fast:
-                end = time.monotonic() + 4
+                end = time.monotonic() + 1.5
                 waiting = threading.Thread(target=report_until, args=(slow, end, slow_times))
                 waiting.start()
                 report_until(fast, end, fast_times)
@@ -120,9 +121,9 @@ async def test_a_slow_disk_holds_the_publishers_of_its_partition_and_nobody_else
 
         await in_thread(talk)
         watermarks = [partition.high_watermark for partition in here.topic.partitions]
-    assert min(slow_times) >= 1.5
+    assert min(slow_times) >= 0.8
     assert len(fast_times) > 50
-    assert max(fast_times) < 1.0, "somebody else waited for the slow disk"
+    assert max(fast_times) < 0.6, "somebody else waited for the slow disk"
     assert watermarks == [len(slow_times), len(fast_times)]
 
 
@@ -143,7 +144,7 @@ async def test_a_held_client_keeps_its_connection(tmp_path: Path) -> None:
     """
     disk = SlowDisk()
 
-    async with site(tmp_path, disk, Disk()) as here:
+    async with site(tmp_path, disk, QuickDisk()) as here:
 
         def talk() -> None:
             with here.device(0) as held, here.device(1) as other:

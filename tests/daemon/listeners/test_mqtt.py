@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import resource
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -172,6 +173,36 @@ async def test_connections_beyond_the_bound_are_closed_at_once() -> None:
         await site.device(3)
         await first.send_all(encode.PINGREQ)
         assert await answer(first, 2) == encode.PINGRESP
+
+
+async def test_who_has_not_said_who_it_is_makes_room() -> None:
+    """When all places are taken, the oldest connection without CONNECT goes; nobody who is logged in does."""
+    broker = make_broker()
+    async with listening(broker, max_connections=3) as site:
+        device = await site.device(1)
+        oldest, newer = await site.connect(), await site.connect()
+        await eventually(lambda: len(broker.sessions) == 3)
+        await site.device(2)
+        assert await answer(oldest, 1) == b""
+        await site.device(3)
+        assert await answer(newer, 1) == b""
+        assert (broker.counters.evicted, broker.counters.refused_full) == (2, 0)
+        await device.send_all(encode.PINGREQ)
+        assert await answer(device, 2) == encode.PINGRESP
+        assert await answer(await site.connect(), 1) == b""
+        assert broker.counters.refused_full == 1
+
+
+async def test_half_of_the_open_files_are_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit of open files below what was asked for bounds the connections, and is told."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (4, 4))
+    broker = make_broker()
+    with structlog.testing.capture_logs() as logs:
+        async with listening(broker, max_connections=100) as site:
+            await site.device(1)
+            await site.device(2)
+            assert await answer(await site.connect(), 1) == b""
+    assert {"most": 2, "open_files": 4}.items() <= next(line for line in logs if "open_files" in line).items()
 
 
 async def test_stop_acknowledges_what_is_stored_and_takes_no_more() -> None:
