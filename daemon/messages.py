@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import structlog
 import trio
 
 from actors.errors import PenstockError
+from actors.ports import AuditEntry, AuditTrail
 from actors.topic_partition.topic import TopicReference, Topics
 from actors.topic_query.query import Page, query, resume
 from actors.topic_query.replay import Replay, Replayed
@@ -20,8 +20,6 @@ from config.resources import Topic
 from config.resources.identity import Identity
 from daemon.catalog.catalog import Catalog
 from daemon.catalog.service import missing
-
-log = structlog.get_logger()
 
 # Each holds some memory and asks for time of its own: more of them wait for their turn.
 _QUERIES = 4
@@ -42,9 +40,12 @@ class ReplayOrder:
 class TopicMessages:
     """The messages of all topics as the control plane sees them (see `daemon.control.topics.MessageEngine`)."""
 
-    def __init__(self, topics: Topics, catalog: Catalog, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, topics: Topics, catalog: Catalog, audit: AuditTrail, clock: Callable[[], float] = time.time
+    ) -> None:
         self._topics = topics
         self._catalog = catalog
+        self._audit = audit
         self._clock = clock
         self._queries = trio.CapacityLimiter(_QUERIES)
         self._replays = trio.CapacityLimiter(_REPLAYS)
@@ -70,18 +71,33 @@ class TopicMessages:
         async with self._replays:
             if order.dry_run:
                 return _replayed_json(await replay.dry_run())
-            facts = {"source": name, "target": order.target, "selection": _told(order.selection)}
-            log.info("Replay began", audit=True, **facts)
-            ended = "broken off"
+            outcome = "broken off"
             try:
                 await replay.run(int(self._clock() * 1000))
-                ended = replay.progress.reason or "complete"
+                outcome = replay.progress.reason or "done"
             except PenstockError as error:
-                ended = str(error)
+                outcome = str(error)
                 raise
             finally:
-                log.info("Replay ended", audit=True, messages=replay.progress.messages, result=ended, **facts)
+                # What was sent is sent, also where nobody waits for the answer any more.
+                with trio.CancelScope(shield=True):
+                    await self._record(name, order, replay.progress.messages, outcome)
         return _replayed_json(replay.progress)
+
+    async def _record(self, name: str, order: ReplayOrder, messages: int, outcome: str) -> None:
+        chosen = ", ".join(f"{part} {value}" for part, value in _told(order.selection).items())
+        await self._audit.record(
+            AuditEntry(
+                at=int(self._clock() * 1000),
+                by="operator",
+                subject=f"topic {name}",
+                action="replay",
+                before="",
+                after=f"{messages} messages sent to topic {order.target}",
+                reason=chosen or "all messages",
+                outcome=outcome,
+            )
+        )
 
     async def verify(self, name: str) -> Mapping[str, Any]:
         """Check the files of every partition of a topic while it runs."""
@@ -134,4 +150,5 @@ def _replayed_json(replayed: Replayed) -> Mapping[str, Any]:
 
 
 def _told(selection: Selection) -> dict[str, Any]:
-    return {name: value for name, value in asdict(selection).items() if value is not None}
+    parts = {name: value for name, value in asdict(selection).items() if value is not None}
+    return parts | ({"key": selection.key.decode(errors="replace")} if selection.key is not None else {})
