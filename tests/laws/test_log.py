@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from actors.log.names import RECOVERY_POINT
 from actors.log.verify import verify_folder
 from actors.records import Record
 from tests.actors.log.parts import QuickDisk, append, flip, log_file, open_log, plain, read_all, records
+from tests.fakes.record_batches import crc32c, read_batches
 
 BYTES = st.none() | st.binary(max_size=40)
 HEADERS = st.lists(st.tuples(st.text(max_size=5), st.binary(max_size=5)), max_size=2).map(tuple)
@@ -221,3 +223,36 @@ def test_verifying_finds_any_changed_byte(data: st.DataObject, rolls: set[int]) 
         found = verify_folder(path, Disk())
         assert found.flaws
         assert file.stem in {Path(flaw.file).stem for flaw in found.described}
+
+
+@settings(deadline=None, max_examples=80)
+@given(commits=COMMITS, rolls=st.sets(st.integers(0, 11)))
+def test_the_files_are_kafkas(commits: list[list[Record]], rolls: set[int]) -> None:
+    """A reader that knows nothing but Kafka's format finds in the files what was appended, and indexes that are right.
+
+    An offset index entry is the last offset of a batch and its position; a time index entry the largest timestamp so
+    far and the last offset of the batch it came with; both big-endian, offsets relative to the segment's name.
+    """
+    assert crc32c(b"123456789") == 0xE3069283
+    with folder() as path:
+        log = open_log(path, QuickDisk())
+        for number, commit in enumerate(commits):
+            append(log, commit)
+            if number in rolls:
+                log.roll()
+        log.close()
+        found = []
+        for file in sorted(path.glob("*.log")):
+            base, largest = int(file.stem), -1
+            places, times = set(), set()
+            for position, last, newest, read in read_batches(file.read_bytes()):
+                found += read
+                places.add((last - base, position))
+                if newest > largest:
+                    largest = newest
+                    times.add((newest, last - base))
+            assert set(struct.iter_unpack(">ii", file.with_suffix(".index").read_bytes())) <= places
+            assert set(struct.iter_unpack(">qi", file.with_suffix(".timeindex").read_bytes())) <= times
+    everything = [record for commit in commits for record in commit]
+    assert [(one.key, one.value, one.timestamp, one.headers) for one in found] == [tuple(one) for one in everything]
+    assert [one.offset for one in found] == list(range(len(everything)))
