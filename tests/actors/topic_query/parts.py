@@ -1,8 +1,9 @@
-"""Parts that the tests of queries share: a topic on real logs, read without threads."""
+"""Parts that the tests of queries share: a topic on real logs, read without threads; and topics whose actors run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
@@ -13,8 +14,12 @@ from actors.log.log import Log
 from actors.log.lookup import LogLookup
 from actors.log.reader import Fetched, LogReader
 from actors.records import ID_HEADER, TAGS_HEADER, Record
+from actors.topic_partition.actor import PartitionActor
 from actors.topic_partition.partitioner import partition_for_key
+from actors.topic_partition.topic import TopicReference, Topics
+from config.resources import Topic
 from tests.actors.log.parts import NOW, QuickDisk, open_log
+from tests.actors.topic_partition.parts import SETTINGS, appending
 
 
 class LogPartition:
@@ -66,3 +71,38 @@ def record(n: int, *, key: str | None = None, time: int | None = None, id: str =
 def values(messages: Sequence[tuple[int, Record]]) -> list[int]:
     """The numbers of messages, as `record` gave them."""
     return [int((one.value or b"")[6:-1]) for _, one in messages]
+
+
+@asynccontextmanager
+async def running_topics(folder: Path, **partitions: int) -> AsyncIterator[Topics]:
+    """Topics with so many partitions each, whose actors run."""
+    topics = Topics()
+    actors = []
+    async with trio.open_nursery() as nursery:
+        for name, count in partitions.items():
+            config = Topic(name=name, app="a", partitions=count, max_message_bytes=1000)
+            topic = TopicReference(name, count, config.max_message_bytes)
+            topic.app = "a"
+            topics.add(topic)
+            for number in range(count):
+                place = folder / f"{name}-{number}"
+                actor = PartitionActor(topic, number, folder=place, config=config, settings=SETTINGS, disk=QuickDisk())
+                started = trio.Event()
+                nursery.start_soon(actor.run, started.set)
+                await started.wait()
+                actors.append(actor)
+        yield topics
+        for actor in actors:
+            actor.stop()
+
+
+def named(topics: Topics, name: str) -> TopicReference:
+    found = topics.get(name)
+    assert found is not None
+    return found
+
+
+async def put(topic: TopicReference, number: int, *these: Record) -> None:
+    append = appending(list(these))
+    topic.partitions[number].submit(append)
+    await append.reply.wait()

@@ -2,58 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import trio
 
-from actors.records import Record, StoredRecord
-from actors.topic_partition.actor import PartitionActor
+from actors.records import StoredRecord
 from actors.topic_partition.gate import ORIGIN_HEADER, GateState
-from actors.topic_partition.topic import TopicReference, Topics
+from actors.topic_partition.topic import TopicReference
 from actors.topic_query.replay import REPLAYED_HEADER, REPLAYED_TIME_HEADER, Replay
 from actors.topic_query.selection import Selection, SelectionError
-from config.resources import Mask, Topic
-from tests.actors.log.parts import QuickDisk
-from tests.actors.topic_partition.parts import SETTINGS, appending
-from tests.actors.topic_query.parts import record
-
-
-@asynccontextmanager
-async def running(folder: Path, **partitions: int) -> AsyncIterator[Topics]:
-    """Topics with so many partitions each, whose actors run."""
-    topics = Topics()
-    actors = []
-    async with trio.open_nursery() as nursery:
-        for name, count in partitions.items():
-            config = Topic(name=name, app="a", partitions=count, max_message_bytes=1000)
-            topic = TopicReference(name, count, config.max_message_bytes)
-            topic.app = "a"
-            topics.add(topic)
-            for number in range(count):
-                place = folder / f"{name}-{number}"
-                actor = PartitionActor(topic, number, folder=place, config=config, settings=SETTINGS, disk=QuickDisk())
-                started = trio.Event()
-                nursery.start_soon(actor.run, started.set)
-                await started.wait()
-                actors.append(actor)
-        yield topics
-        for actor in actors:
-            actor.stop()
-
-
-def named(topics: Topics, name: str) -> TopicReference:
-    found = topics.get(name)
-    assert found is not None
-    return found
-
-
-async def put(topic: TopicReference, number: int, *these: Record) -> None:
-    append = appending(list(these))
-    topic.partitions[number].submit(append)
-    await append.reply.wait()
+from config.resources import Mask
+from tests.actors.topic_query.parts import named, put, record, running_topics
 
 
 async def stored(topic: TopicReference) -> list[list[StoredRecord]]:
@@ -69,7 +28,7 @@ async def stored(topic: TopicReference) -> list[list[StoredRecord]]:
 
 async def test_messages_arrive_with_their_keys_and_their_origin(tmp_path: Path) -> None:
     """Key, value and the producer's own headers stay; the program's are replaced by where the message comes from."""
-    async with running(tmp_path, t=2, u=3) as topics:
+    async with running_topics(tmp_path, t=2, u=3) as topics:
         t, u = named(topics, "t"), named(topics, "u")
         mine = record(7, key="lot-1", id="m7", tags="north")
         await put(t, 1, mine._replace(headers=(*mine.headers, ("trace", b"1"), ("penstock-producer", b"x/1"))))
@@ -87,7 +46,7 @@ async def test_messages_arrive_with_their_keys_and_their_origin(tmp_path: Path) 
 
 async def test_a_replay_to_the_same_topic_ends(tmp_path: Path) -> None:
     """Only what the topic held when it began is sent, however much it sends there itself."""
-    async with running(tmp_path, t=1) as topics:
+    async with running_topics(tmp_path, t=1) as topics:
         t = named(topics, "t")
         for n in range(0, 1500, 100):
             await put(t, 0, *(record(m) for m in range(n, n + 100)))
@@ -99,7 +58,7 @@ async def test_a_replay_to_the_same_topic_ends(tmp_path: Path) -> None:
 
 async def test_order_stays_within_a_partition(tmp_path: Path) -> None:
     """With keys and without, what followed in a partition of the source follows in the target."""
-    async with running(tmp_path, t=3, u=2) as topics:
+    async with running_topics(tmp_path, t=3, u=2) as topics:
         t, u = named(topics, "t"), named(topics, "u")
         for n in range(300):
             await put(t, n % 3, record(n, key=f"k{n % 3}" if n % 2 else None))
@@ -117,7 +76,7 @@ async def test_order_stays_within_a_partition(tmp_path: Path) -> None:
 
 async def test_only_what_is_chosen_is_sent(tmp_path: Path) -> None:
     """Selectors and the limit choose; a dry run counts the same and sends nothing."""
-    async with running(tmp_path, t=1, u=1) as topics:
+    async with running_topics(tmp_path, t=1, u=1) as topics:
         t, u = named(topics, "t"), named(topics, "u")
         await put(t, 0, *(record(n, id=f"m{n % 10}") for n in range(100)))
         wanted = Selection(id="m3", since=1050)
@@ -130,7 +89,7 @@ async def test_only_what_is_chosen_is_sent(tmp_path: Path) -> None:
 
 async def test_a_target_that_refuses_ends_it(tmp_path: Path) -> None:
     """What was sent is counted, the reason told, and from where it can go on."""
-    async with running(tmp_path, t=1, u=1) as topics:
+    async with running_topics(tmp_path, t=1, u=1) as topics:
         t, u = named(topics, "t"), named(topics, "u")
         await put(t, 0, *(record(n) for n in range(1200)))
         u.gate.set(GateState.REJECTING, "a group lags", allowance=1)
@@ -145,7 +104,7 @@ async def test_a_target_that_refuses_ends_it(tmp_path: Path) -> None:
 
 async def test_a_target_that_goes_ends_it(tmp_path: Path) -> None:
     """A topic that is deleted meanwhile takes nothing more, and that is told."""
-    async with running(tmp_path, t=1) as topics:
+    async with running_topics(tmp_path, t=1) as topics:
         t = named(topics, "t")
         await put(t, 0, record(1))
         done = await Replay(topics, t, "nowhere", Selection()).run(5000)
@@ -154,7 +113,7 @@ async def test_a_target_that_goes_ends_it(tmp_path: Path) -> None:
 
 async def test_a_diverting_target_gets_it_where_it_diverts_to(tmp_path: Path) -> None:
     """A replay is a producer like others: diverted records say which topic they were meant for."""
-    async with running(tmp_path, t=1, u=1, ditch=1) as topics:
+    async with running_topics(tmp_path, t=1, u=1, ditch=1) as topics:
         t, ditch = named(topics, "t"), named(topics, "ditch")
         await put(t, 0, record(1))
         named(topics, "u").gate.set(GateState.DIVERTED, "a group lags", divert_to="ditch")
@@ -165,7 +124,7 @@ async def test_a_diverting_target_gets_it_where_it_diverts_to(tmp_path: Path) ->
 
 async def test_another_apps_topic_gets_what_that_app_may_see(tmp_path: Path) -> None:
     """Masked on the way to another app's topic, whole on the way to one of the same app."""
-    async with running(tmp_path, t=1, u=1) as topics:
+    async with running_topics(tmp_path, t=1, u=1) as topics:
         t, u = named(topics, "t"), named(topics, "u")
         t.mask = Mask(fields=("n",))
         await put(t, 0, record(1))
@@ -177,6 +136,6 @@ async def test_another_apps_topic_gets_what_that_app_may_see(tmp_path: Path) -> 
 
 async def test_a_selection_that_cannot_be_sends_nothing(tmp_path: Path) -> None:
     """What is wrong with it is told before anything is sent."""
-    async with running(tmp_path, t=2) as topics:
+    async with running_topics(tmp_path, t=2) as topics:
         with pytest.raises(SelectionError):
             await Replay(topics, named(topics, "t"), "t", Selection(partition=2)).run(5000)
