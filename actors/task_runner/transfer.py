@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import structlog
 import trio
 
 from actors.errors import RowRejectedError
 from actors.records import StoredRecord, TopicPartition
+from actors.runtime.log_limiter import LogLimiter
 from actors.task_runner.context import RunnerContext
 from actors.task_runner.core import BatchSize, HeldError, Majority, majority
 from actors.task_runner.mapping import Mapped, Rejected
 from actors.task_runner.sink import SinkPartition
 from actors.topic_partition.mask import mask_records
-
-log = structlog.get_logger()
 
 # A millisecond of mapping: then others get their turn.
 _RECORDS_A_TURN = 1000
@@ -45,6 +43,8 @@ class Transfer:
         self._sink = sink
         self._size = size
         self._probing = ""
+        # A sink that refuses every third row is told of now and then, and not a thousand times a second.
+        self._log = LogLimiter(per_second=1)
 
     async def move(self, records: Sequence[StoredRecord], next_offset: int, *, full: bool) -> None:
         """Write the rows of these records and move the position to `next_offset`.
@@ -122,7 +122,7 @@ class Transfer:
     async def _put_aside(self, rejected: Sequence[Rejected]) -> None:
         await self._context.dead_letters.put(self._source, rejected)
         self._context.progress.dead += len(rejected)
-        log.warning(
+        self._log.warning(
             "records put aside",
             task=self._context.task.name,
             source=str(self._source),

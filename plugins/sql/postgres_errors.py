@@ -30,7 +30,9 @@ _HINTS = {
     "25006": "the server or the session is read-only: connect to the primary",
 }
 # Errors of a query that its parameters brought about: text that is no number, a number too large, no such moment.
-_PARAMETER_STATES = frozenset({"22P02", "22P03", "22003", "22007", "22008", "22018", "22023", "22000"})
+_PARAMETER_STATES = frozenset(
+    {"22P02", "22P03", "22003", "22007", "22008", "22018", "22021", "22023", "22P05", "22000"}
+)
 
 
 def sqlstate(error: BaseException) -> str:

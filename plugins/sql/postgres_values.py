@@ -28,7 +28,7 @@ _NATIVE = {
     "boolean": frozenset({"bool", "json", "jsonb"}),
     "json": frozenset({"json", "jsonb"}),
 }
-_REFUSED = (ValueError, TypeError, InvalidOperation, OverflowError, msgspec.MsgspecError)
+_REFUSED = (ValueError, TypeError, InvalidOperation, OverflowError, RecursionError, msgspec.MsgspecError)
 
 
 def convert_parameter(value: Any, name: str, type_name: str) -> Any:

@@ -25,7 +25,7 @@ async def back_up(database: Database, target: Path) -> Path | None:
     """
     if not await trio.Path(database.path).exists():
         return None
-    seat = Seat(database.connect)
+    seat = Seat(database.connect, database.path)
     try:
         await seat.run(partial(_copy, target))
     except sqlite3.Error as error:

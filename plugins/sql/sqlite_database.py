@@ -24,6 +24,9 @@ _INSTRUCTIONS_BETWEEN_CHECKS = 50_000
 _CHECKPOINT_PAGES = 4_000
 _WAL_BYTES_KEPT = 64 * 1024 * 1024
 _CLOSE_SECONDS = 5.0
+# The largest text or blob that a statement may make or read: no result may hold a larger one, and SQLite's own limit
+# of 1 GB would be taken from the daemon's memory by one call.
+_VALUE_BYTES = 64 * 1024 * 1024
 _READABLE_PRAGMAS = frozenset({"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo"})
 _FORBIDDEN = frozenset(
     {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_SAVEPOINT}
@@ -43,13 +46,17 @@ def stay_inside(action: int, name: str | None, *_: str | None) -> int:
 class Seat:
     """The place of one connection, used by one thread at a time.
 
-    The connection is opened when first used, and closed after an error that may have spoilt it. Interruption goes by
-    a progress handler that looks at a flag: `sqlite3_interrupt` is lost on a statement that has not begun yet.
+    The connection is opened when first used, and closed after an error that may have spoilt it, or when its file is
+    not the one at `path` any more: SQLite itself would go on writing into a file that nobody can open again.
+    Interruption goes by a progress handler that looks at a flag: `sqlite3_interrupt` is lost on a statement that has
+    not begun yet.
     """
 
-    def __init__(self, opened: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, opened: Callable[[], sqlite3.Connection], path: Path) -> None:
         self._open = opened
+        self._path = path
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._interrupted = False
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -69,8 +76,11 @@ class Seat:
                 connection.close()
 
     def _use(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._connection is not None and self._file != _identity(self._path):
+            self.close()
         if self._connection is None:
             self._connection = self._open()
+            self._file = _identity(self._path)
             self._connection.set_progress_handler(self._is_interrupted, _INSTRUCTIONS_BETWEEN_CHECKS)
         try:
             return work(self._connection)
@@ -96,9 +106,9 @@ class Database:
         self.read_only = read_only
         self._busy_timeout = busy_timeout
         self._make_folder = make_folder
-        self._writer = Seat(self._open_writer)
+        self._writer = Seat(self._open_writer, path)
         self._writing = trio.Semaphore(1)
-        self._readers = [Seat(self._open_reader) for _ in range(READERS)]
+        self._readers = [Seat(self._open_reader, path) for _ in range(READERS)]
         self._idle = list(self._readers)
         self._reading = trio.Semaphore(READERS)
         self._closed = False
@@ -165,6 +175,7 @@ class Database:
             check_same_thread=False,
             cached_statements=_CACHED_STATEMENTS,
         )
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _VALUE_BYTES)
         _accept_double_quoted_text(connection)
         return connection
 
@@ -191,6 +202,15 @@ class Database:
         connection = self.connect()
         _prepared(connection, *pragmas)
         return connection
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is there; SQLite makes it with the first write."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _prepared(connection: sqlite3.Connection, *pragmas: str) -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+import trio
 
 from actors.errors import (
     ConnectorError,
@@ -31,6 +32,10 @@ from actors.wire.http.messages import Response
 from config.resources import DataBackend
 
 _JSON_HEADERS = (("Content-Type", "application/json"),)
+# A body of more bytes is read in a thread, and a result of more rows is encoded in turns with others: either could
+# take a tenth of a second, in which no device would be answered.
+_BYTES_HERE = 64 * 1024
+_ROWS_A_TURN = 200
 
 
 class Data:
@@ -53,14 +58,20 @@ class Data:
         self._limits = limits
         self._log = log
         self._encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+        self._reading = trio.CapacityLimiter(1)
 
     async def answer(self, call: Call) -> Response:
         """Query, and answer with the result."""
         connector = self._connections.get(self._settings.connection)
         if connector is None:
             raise self._refused(NO_BACKEND, "the connection does not exist or is disabled")
-        result = await self._query(connector, read_parameters(call))
-        return Response(200, _JSON_HEADERS, self._encode(result))
+        result = await self._query(connector, await self._parameters(call))
+        return Response(200, _JSON_HEADERS, await self._encode(result))
+
+    async def _parameters(self, call: Call) -> dict[str, Any]:
+        if len(call.body) <= _BYTES_HERE:
+            return read_parameters(call)
+        return await trio.to_thread.run_sync(read_parameters, call, limiter=self._reading, abandon_on_cancel=True)
 
     async def _query(self, connector: Connector, parameters: dict[str, Any]) -> QueryResult:
         try:
@@ -81,12 +92,18 @@ class Data:
         self._log.warning("Data route failed", route=self._route, connection=self._settings.connection, reason=reason)
         return CallRefusedError(error, detail)
 
-    def _encode(self, result: QueryResult) -> bytes:
+    async def _encode(self, result: QueryResult) -> bytes:
         if not result.columns:
             return self._encoder.encode({"default": [], "affected": result.affected})
         names = distinct(result.columns)
-        rows = [dict(zip(names, map(_plain, row), strict=True)) for row in result.rows]
-        return self._encoder.encode({"default": rows})
+        parts: list[bytes] = []
+        for start in range(0, len(result.rows), _ROWS_A_TURN):
+            if start:
+                await trio.lowlevel.checkpoint()
+            rows = result.rows[start : start + _ROWS_A_TURN]
+            encoded = self._encoder.encode([dict(zip(names, map(_plain, row), strict=True)) for row in rows])
+            parts.append(encoded[1:-1])
+        return b'{"default":[' + b",".join(parts) + b"]}"
 
 
 def distinct(columns: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
+import trio
 
 from actors.errors import (
     ConnectorError,
@@ -119,6 +120,12 @@ async def test_json_keeps_its_types() -> None:
         {"body": b"[" * 100_000, "content_type": "application/json"},
         {"body": b'{"a":1e999}', "content_type": "application/json"},
         {"body": b"\xff", "content_type": "application/json"},
+        {"body": b'{"a":"\xff"}', "content_type": "application/json"},
+        {"body": b'{"\xff":1}', "content_type": "application/json"},
+        {"body": b'{"a":["\xff"]}', "content_type": "application/json"},
+        {"body": b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "content_type": "application/json"},
+        {"body": b"{" + b",".join(b'"%d":1' % n for n in range(1_001)) + b"}", "content_type": "application/json"},
+        {"body": b"a=" + b"b" * (1024 * 1024), "content_type": "application/x-www-form-urlencoded"},
         {"body": b"x"},
         {"body": b"x", "content_type": "text/plain"},
     ],
@@ -166,3 +173,31 @@ async def test_a_connection_that_is_gone_is_said_to_be_so() -> None:
     assert (refused.value.error.status, refused.value.error.code) == (500, "APIC.0103")
     connections["db"] = FakeConnector(QueryResult(("n",), [(1,)]))
     assert msgspec.json.decode((await backend.answer(call)).body) == {"default": [{"n": 1}]}
+
+
+async def test_a_large_result_is_encoded_in_turns_with_others() -> None:
+    """Between two parts of a long answer other tasks get their turn; the answer is one JSON document all the same."""
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    rows = [(number, "x") for number in range(2_000)]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        response, _ = await run(QueryResult(("n", "x"), rows))
+        nursery.cancel_scope.cancel()
+    assert turns >= 5
+    assert msgspec.json.decode(response.body) == {"default": [{"n": number, "x": "x"} for number in range(2_000)]}
+    empty, _ = await run(QueryResult(("n",), []))
+    assert empty.body == b'{"default":[]}'
+
+
+async def test_a_large_body_of_many_values_keeps_nobody_waiting() -> None:
+    """12 MiB of empty lists are bound as the text that they are, not decoded into lists and encoded again."""
+    body = b'{"a": [' + b"[], " * (3 * 1024 * 1024) + b"[]]}"
+    found = await bound(body=body, content_type="application/json")
+    assert found["a"].startswith("[[],[],")

@@ -228,6 +228,19 @@ async def test_nothing_moves_past_a_bad_record_before_it_is_stored(autojump_cloc
     assert len(world.letters()) == 1
 
 
+async def test_many_refused_rows_are_not_a_log_line_each(autojump_clock: MockClock) -> None:
+    """A sink that refuses every third row fills the dead-letter topic, and not the log."""
+    world = World()
+    values = [f"v{at}" for at in range(300)]
+    world.sink.refused = dict.fromkeys(values[::3], "not null")
+    world.reports[0].report(*values)
+    with structlog.testing.capture_logs() as logs:
+        async with world.running() as task:
+            await world.until(lambda: task.status().lag == 0)
+    assert len(world.letters()) == 100
+    assert 1 <= sum(line["event"] == "records put aside" for line in logs) <= 10
+
+
 async def test_a_missing_dead_letter_topic_is_named(autojump_clock: MockClock) -> None:
     """Where bad records cannot be put, the task holds and says which topic is missing."""
     world = World()

@@ -584,3 +584,10 @@ async def test_an_unreadable_url_is_told_without_its_text() -> None:
     """A url that cannot be parsed holds a password like any other."""
     connector = CONNECTOR.build(PostgresSettings(url="postgresql://me:s3cret@host:port/db"), Host(Path(), NoBridge()))
     assert "s3cret" not in connector._where
+
+
+async def test_text_that_postgres_cannot_hold_is_the_parameters_fault(postgres: Postgres) -> None:
+    """A NUL has no place in its texts, nor in those of its JSON: whoever sent it hears so."""
+    for sql, value in (("SELECT :p::text", "a\0b"), ("SELECT :p::jsonb", '{"a": "\\u0000"}')):
+        with pytest.raises(ParameterError):
+            await ask(postgres, sql, p=value)

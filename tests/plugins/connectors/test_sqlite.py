@@ -463,3 +463,42 @@ async def test_databases_elsewhere_are_not_backed_up(tmp_path: Path) -> None:
     assert await missing.backup_into(tmp_path / "backup") is None
     await missing.close()
     assert not (tmp_path / "backup").exists()
+
+
+# --- files that are not what they were
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_file_that_is_gone_or_another_is_noticed(sqlite: Sqlite, tmp_path: Path, *, replaced: bool) -> None:
+    """Nothing is written into a file that nobody can open again: the writer is fenced, claims anew, and starts over."""
+    await sqlite.create_table(PARKING)
+    claim = await sqlite.claim("to-table", SOURCE)
+    await sqlite.write(batch([("lot-1", "0")], epoch=claim.epoch, expected=None))
+    assert await parked(sqlite) == [("lot-1", "0")]
+    for name in names(tmp_path):
+        (tmp_path / name).unlink()
+    if replaced:
+        other = sqlite3.connect(tmp_path / "parking.db")
+        other.execute("CREATE TABLE ParkingData (DeviceId TEXT PRIMARY KEY, Status TEXT)")
+        other.execute("INSERT INTO ParkingData VALUES ('restored', '1')")
+        other.commit()
+        other.close()
+    with pytest.raises(FencedError):
+        await sqlite.write(batch([("lot-2", "0")], epoch=claim.epoch, expected=1))
+    await sqlite.create_table(PARKING)
+    again = await sqlite.claim("to-table", SOURCE)
+    assert again == Position(1, None)
+    await sqlite.write(batch([("lot-3", "1")], epoch=again.epoch, expected=None))
+    expected = [("lot-3", "1"), ("restored", "1")] if replaced else [("lot-3", "1")]
+    assert await parked(sqlite) == expected
+    await sqlite.close()
+    on_disk = sqlite3.connect(tmp_path / "parking.db")
+    assert on_disk.execute("SELECT DeviceId, Status FROM ParkingData ORDER BY DeviceId").fetchall() == expected
+    on_disk.close()
+
+
+async def test_a_statement_cannot_take_the_memory_of_the_daemon(sqlite: Sqlite) -> None:
+    """One value of hundreds of megabytes is refused by SQLite before it exists."""
+    with pytest.raises(ResultTooLargeError):
+        await ask(sqlite, "SELECT hex(zeroblob(:n))", n=300_000_000)
+    assert await ask(sqlite, "SELECT length(zeroblob(1000000))") == [(1_000_000,)]

@@ -73,6 +73,8 @@ def test_parameters_become_what_the_statement_asks_for(value: object, type_name:
         ("\\xzz", "bytea"),
         ("5", "int4[]"),
         ("[1, null, {}]", "int4[]"),
+        ("[" * 100_000, "int4[]"),
+        ("[" * 100_000, "jsonb"),
         ({"a": 1}, "int4"),
         (5, "uuid"),
         (5, "date"),
