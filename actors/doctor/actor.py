@@ -102,7 +102,7 @@ class Doctor:
             task = tasks.get(group.group) if group.kind == "task" else None
             history = self._histories.setdefault(group.group, History())
             history.add(Snapshot(trio.current_time(), group, task))
-            diagnosis = diagnose(history)
+            diagnosis = diagnose(history, self._diagnoses.get(group.group))
             self._tell(diagnosis)
             self._diagnoses[group.group] = diagnosis
             if task is not None:

@@ -47,11 +47,10 @@ def unconsumed(ward: Ward, orphans: Sequence[Late]) -> Cause | None:
     group, task = ward.group, ward.task
     whose = ", ".join(str(one.number) for one in orphans)
     if not group.members:
-        evidence = f"Nobody consumes topic {group.topic} for this group"
-        evidence += f": task {task.name} is {task.state}." if task is not None else ": no consumer is connected."
+        evidence = f"Task {task.name} is {task.state}." if task is not None else "No consumer is connected."
     else:
         count = len(group.members)
-        evidence = f"Nobody consumes partition {whose} of topic {group.topic}, although the group has {count} members."
+        evidence = f"Nobody reads partition {whose} of topic {group.topic}, although the group has {count} members."
     figures = {"partitions": len(orphans), "lag": lag_of(orphans), "members": len(group.members)}
     return Cause("unconsumed_partitions", evidence, figures, (remedies.start_consumers(ward),))
 
@@ -171,7 +170,7 @@ def overload(ward: Ward, readers: int) -> Cause | None:
         )
         return Cause("too_few_partitions", evidence, figures, tuple(remedies.capacity_remedies(ward)))
     who = "1 reader" if load.readers == 1 else f"{load.readers} readers"
-    evidence = f"Consumers are too slow: {who} cannot take what comes. {_rates(load)} {_time(load)}".rstrip()
+    evidence = f"{who} cannot take what comes. {_rates(load)} {_time(load)}".rstrip()
     return Cause("slow_consumers", evidence, figures, tuple(remedies.capacity_remedies(ward)))
 
 

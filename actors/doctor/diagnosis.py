@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from actors.consumer_group.messages import GroupStatistics, MemberStatus
 from actors.doctor import causes
@@ -15,14 +16,16 @@ from actors.doctor.remedies import Ward
 LATE_SECONDS = 10.0
 # Whoever consumes over HTTP takes its time for each message, and confirms it afterwards.
 LATE_SECONDS_HTTP = 30.0
+_EARLIER = "A while ago: "
 
 
-def diagnose(history: History) -> Diagnosis:
-    """What is to be said of a group after its last snapshot.
+def diagnose(history: History, before: Diagnosis | None = None) -> Diagnosis:
+    """What is to be said of a group after its last snapshot; `before` is what was said of it last.
 
     A group lags where records have been waiting for more than some seconds: what is just on its way is no lag. Every
     partition that is late is explained once: by nobody reading it, by a reader that does not move, or else by what
-    comes and what its readers can do. The cause that explains most of the lag comes first.
+    comes and what its readers can do. The cause that explains most of the lag comes first. While a lag goes whose cause
+    is over (producers are held back by now), that cause is still told.
     """
     snapshot = history.latest
     group = snapshot.group
@@ -30,8 +33,10 @@ def diagnose(history: History) -> Diagnosis:
     waits = [Late(one, history.waiting_seconds(one)) for one in group.partitions]
     late = [one for one in waits if one.seconds >= bound]
     load = load_of(history)
-    verdict = _verdict(group, load, late)
+    verdict = _verdict(load, late)
     found = _causes(Ward(snapshot, load, lag_of(late)), late, history) if late else ()
+    if late and not found and before is not None:
+        found = tuple(map(_earlier, before.causes))
     waiting = max((one.seconds for one in waits), default=0.0)
     sizes = [one.lag_bytes for one in group.partitions]
     return Diagnosis(
@@ -97,6 +102,10 @@ def _of_rates(ward: Ward, late: Sequence[Late], history: History, dead: int) -> 
     return named
 
 
+def _earlier(cause: Cause) -> Cause:
+    return cause if cause.evidence.startswith(_EARLIER) else replace(cause, evidence=_EARLIER + cause.evidence)
+
+
 def _is_stuck(member: MemberStatus, late: Sequence[Late], ward: Ward) -> bool:
     own = [one for one in late if one.progress.member == member.name]
     if not own:
@@ -112,10 +121,10 @@ def _part(ward: Ward, late: Sequence[Late]) -> Ward:
     return Ward(ward.snapshot, ward.load, lag_of(late))
 
 
-def _verdict(group: GroupStatistics, load: Load, late: Sequence[Late]) -> Verdict:
+def _verdict(load: Load, late: Sequence[Late]) -> Verdict:
     if not late:
         return "healthy"
-    if group.drain_seconds is not None:
+    if load.consume > load.produce and all(one.progress.member for one in late):
         return "draining"
     return "growing" if load.produce > 0 or load.consume > 0 else "stuck"
 
@@ -125,7 +134,8 @@ def _text(verdict: Verdict, group: GroupStatistics, waiting: float) -> str:
         case "healthy":
             return "It keeps up: nothing waits for long."
         case "draining":
-            return f"It is behind by {group.lag} messages and catches up, in about {group.drain_seconds:.0f} s."
+            when = f", in about {group.drain_seconds:.0f} s" if group.drain_seconds is not None else ""
+            return f"It is behind by {group.lag} messages and catches up{when}."
         case "growing":
             return f"It is behind by {group.lag} messages, and falls further behind."
         case "stuck":

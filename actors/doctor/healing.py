@@ -101,10 +101,16 @@ class Healer:
 
 
 def _actions(diagnosis: Diagnosis, task: TaskSnapshot) -> Iterator[Action]:
-    """The harmless remedies that would change something, the main cause's first."""
+    """The harmless remedies that would change something, the main cause's first.
+
+    Where the lag goes by itself nobody needs to be faster; who stands still is to move all the same.
+    """
+    draining = diagnosis.verdict == "draining"
     for cause in diagnosis.causes:
         for remedy in cause.remedies:
-            found = _action(cause, remedy, task, diagnosis.partitions) if remedy.harmless else None
+            if not remedy.harmless or (draining and remedy.kind != "restart_member"):
+                continue
+            found = _action(cause, remedy, task, diagnosis.partitions)
             if found is not None:
                 yield replace(found, reason=f"{cause.kind}: {cause.evidence}")
 

@@ -155,7 +155,9 @@ def start_consumers(ward: Ward) -> Remedy:
     task = ward.task
     if task is None:
         text = "Start the application that consumes this group over HTTP, and see whether it confirms what it gets."
-        return Remedy("start_consumers", text, None, harmless=False, commands=(f"penstock group {ward.group.group}",))
+        return Remedy(
+            "start_consumers", text, None, harmless=False, commands=(f"penstock group show {ward.group.group}",)
+        )
     if ward.group.members:
         text = "The group should have shared these out by itself; starting the task anew makes it do so."
         again = f"penstock task stop {task.name} && penstock task start {task.name}"

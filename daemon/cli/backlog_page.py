@@ -45,10 +45,13 @@ def _group(one: Mapping[str, Any]) -> Iterator[str]:
     yield from _wrapped(one["text"], "  ")
     for number, cause in enumerate(one["causes"], 1):
         yield ""
-        yield from _wrapped(f"Why ({number}): {_WORDS.get(cause['kind'], cause['kind'])}. {cause['evidence']}", "  ")
+        yield f"  Why ({number}): {_WORDS.get(cause['kind'], cause['kind'])}."
+        yield from _wrapped(cause["evidence"], "    ")
         yield from _remedies(cause["remedies"])
     if not one["causes"] and one["verdict"] != "healthy":
-        yield "  Why: nothing is wrong now; what waits came before, or while nobody could take it."
+        growing = "the last half minute does not tell; look again soon."
+        draining = "nothing is wrong now; what waits came before, or while nobody could take it."
+        yield f"  Why: {draining if one['verdict'] == 'draining' else growing}"
     yield ""
     yield f"  Figures: {one['lag']} messages, {_bytes(one['lag_bytes'])}, oldest {_seconds(one['lag_seconds'])};"
     drain = one["drain_seconds"]

@@ -223,3 +223,18 @@ def test_a_history_is_bounded() -> None:
     play.run(5000.0, step=0.25)
     assert len(play.history._recent) <= 61
     assert len(play.history._trend) == 120
+
+
+def test_a_cause_is_told_until_its_lag_is_gone() -> None:
+    """Producers are held back by now: what waits is still due to what was, and healthy means nothing is told."""
+    play = four(750.0, readers=1)
+    before = play.run(60.0)
+    play.rates = [0.0] * 4
+    play.run(40.0)
+    for _ in range(2):
+        before = diagnose(play.history, before)
+        assert before.verdict == "draining"
+        assert kinds(before) == ["slow_consumers"]
+        assert before.causes[0].evidence.count("A while ago: ") == 1
+    play.run(200.0)
+    assert diagnose(play.history, before).causes == ()

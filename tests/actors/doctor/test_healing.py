@@ -113,3 +113,12 @@ def test_a_stuck_member_is_restarted() -> None:
     action = Healer().decide(0.0, diagnose(play.history), replace(AUTO, runners=2))
     assert isinstance(action, Action)
     assert (action.kind, action.member) == ("restart_member", "t-1")
+
+
+def test_a_lag_that_goes_is_left_alone() -> None:
+    """What drains by itself needs nothing."""
+    play = four(750.0, readers=1)
+    play.run(60.0)
+    play.rates = [0.0] * 4
+    assert play.run(40.0).verdict == "draining"
+    assert Healer().decide(0.0, replace(play.run(5.0), causes=overloaded().causes), AUTO) is None

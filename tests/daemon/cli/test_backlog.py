@@ -26,8 +26,9 @@ def test_the_page_says_who_why_and_what_to_do(penstock: Penstock, control: FakeC
     assert lines[0] == "1 of 2 groups lag."
     assert lines[2] == "g <- t   GROWING"
     why = next(i for i, line in enumerate(lines) if "Why (1): consumers are too slow." in line)
-    assert "Do: Let 4 runners work. Then all is done in about 60 seconds. (harmless)" in lines[why + 1]
-    assert lines[why + 2].strip() == "penstock ..."
+    assert "Do: Let 4 runners work. Then all is done in about 60 seconds. (harmless)" in lines[why + 2]
+    assert lines[why + 1].strip() == "Consumers are too slow."
+    assert lines[why + 3].strip() == "penstock ..."
     assert "Figures: 1000 messages, of unknown size, oldest 12 seconds;" in ended.out
     assert "no end in sight" in ended.out
     assert "calm keeps up with t" in lines[-1]
