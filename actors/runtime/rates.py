@@ -35,10 +35,11 @@ class RateMeter:
     stopped shrinks at the pace of its consumers, and not at what is left of an average. The long one does not forget.
     """
 
-    __slots__ = ("_interval", "_last", "_long", "_pending", "_short")
+    __slots__ = ("_counted", "_interval", "_last", "_long", "_pending", "_short")
 
     def __init__(self, now: float) -> None:
         self._last = now
+        self._counted = now
         self._interval = 0.0
         self._pending = 0
         self._short = _Average(SHORT_SECONDS)
@@ -47,21 +48,30 @@ class RateMeter:
     def count(self, things: int, now: float) -> None:
         """So many more."""
         self._pending += things
+        self._counted = now
+        if now - self._last >= _GATHER_SECONDS:
+            self._take_in(now)
+
+    def at(self, now: float) -> Rate:
+        """The rate as of now."""
+        if self._pending and now - self._last >= _GATHER_SECONDS:
+            # The last of a flow, which nothing came after that would have taken it in.
+            self._take_in(max(self._counted, self._last + _GATHER_SECONDS))
+        return self._at(now)
+
+    def _take_in(self, now: float) -> None:
         elapsed = now - self._last
-        if elapsed < _GATHER_SECONDS:
-            return
         pace = self._pending / elapsed
         if elapsed > self._patience:
             # Nobody knows when what ends a standstill began to come: it tells no pace.
-            self._short.begin(self.at(now).short)
+            self._short.begin(self._at(now).short)
         else:
             self._short.add(pace, elapsed)
         self._long.add(pace, elapsed)
         self._interval += (elapsed - self._interval) * (_LONGER if elapsed > self._interval else _SHORTER)
         self._last, self._pending = now, 0
 
-    def at(self, now: float) -> Rate:
-        """The rate as of now."""
+    def _at(self, now: float) -> Rate:
         elapsed = now - self._last
         short = _faded(self._short.value, elapsed - self._patience, max(_LEAST_FADE_SECONDS, self._interval))
         long = _faded(self._long.value, elapsed - min(self._interval, LONG_SECONDS), LONG_SECONDS)

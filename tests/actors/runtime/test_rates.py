@@ -97,4 +97,12 @@ def test_nothing_counted_is_no_rate() -> None:
     assert meter.at(5.0) == (0.0, 0.0)
     meter.count(7, 5.0)
     assert meter.at(5.0) == (0.0, 0.0)
-    assert meter.at(100.0) == (0.0, 0.0)
+
+
+def test_what_came_last_counts_although_nothing_followed() -> None:
+    """A few records at once, and then nothing for ever: they are seen, and fade."""
+    meter = RateMeter(5.0)
+    meter.count(7, 5.01)
+    assert meter.at(5.2).short == pytest.approx(70)
+    assert 0 < meter.at(30.0).long < 70
+    assert meter.at(30.0).short < 0.01
