@@ -32,6 +32,7 @@ from daemon.control.context import About, Control, Family
 from daemon.control.groups import groups_family
 from daemon.control.homecomings import homecomings_family
 from daemon.control.tail import tail_family
+from daemon.control.top import top_family
 from daemon.control.topics import topics_family
 from daemon.device_journal import DeviceJournal, restore
 from daemon.doors import Doors
@@ -52,6 +53,7 @@ from daemon.stages.topic_gateway import HttpGroupStage, topic_gateway
 from daemon.stages.topics import TopicStage
 from daemon.store.model import DeviceStatus, Store
 from daemon.store.sqlite import SqliteStore
+from daemon.top.watch import Watch
 from daemon.topology import Stages, penstock
 from daemon.vault import Vault, key_path, open_vault
 from plugins.api import Host
@@ -155,12 +157,22 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     for stage in (access, routes):
         stage.load(catalog.resources())
     token = secrets.token_urlsafe(32)
+    watch = Watch(
+        broker=broker,
+        topics=topics,
+        groups=groups,
+        tasks=tasks,
+        gateway=gateway,
+        catalog=catalog,
+        root=lambda: engine.root,
+    )
     families = (
         groups_family(GroupControl(groups, topics, catalog, connections)),
         homecomings_family(backlog),
         backlog_family(doctor),
         topics_family(TopicMessages(topics, catalog, audit)),
         tail_family(Tails(topics)),
+        top_family(watch),
     )
     control = _control(ground, engine, instance, token, families)
     consumers.make_topic = control.service.have_topic

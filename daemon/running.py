@@ -76,6 +76,11 @@ class RunningEngine:
         """The tree that runs it."""
         self._root = root
 
+    @property
+    def root(self) -> Supervisor | None:
+        """The tree that runs it; None until there is one."""
+        return self._root
+
     async def reconcile(self, changes: Sequence[Change]) -> None:
         """Follow each change; one that cannot be followed holds up no other.
 

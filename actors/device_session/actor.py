@@ -340,7 +340,11 @@ class Session:
         self._holding = True
         self._reassure_at = self._heard + self._silence / KEEP_ALIVE_FACTOR / 2
         self._heard = math.inf
-        await self._writer.wait_room()
+        self._broker.sessions.held += 1
+        try:
+            await self._writer.wait_room()
+        finally:
+            self._broker.sessions.held -= 1
         self._heard = trio.current_time()
         self._reassure_at = math.inf
 

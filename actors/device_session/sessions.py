@@ -54,11 +54,12 @@ class Member(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SessionsStatistics:
-    """How many connections there are, how many of them are logged in, and by how many accounts."""
+    """How many connections there are, how many are logged in, by how many accounts; `held` are not read now."""
 
     connections: int
     connected: int
     accounts: int
+    held: int = 0
 
 
 class Sessions:
@@ -66,6 +67,8 @@ class Sessions:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
+        self.held = 0
+        """How many are not read now, because too much of theirs is outstanding; kept by the sessions themselves."""
         self._connections: set[Member] = set()
         # Those that have not logged in, the oldest first.
         self._strangers: dict[Member, None] = {}
@@ -190,7 +193,7 @@ class Sessions:
 
     def statistics(self) -> SessionsStatistics:
         """How many there are now."""
-        return SessionsStatistics(len(self._connections), len(self._clients), len(self._accounts))
+        return SessionsStatistics(len(self._connections), len(self._clients), len(self._accounts), self.held)
 
     def _bound(self, account: Account) -> None:
         sessions = self._accounts[account]

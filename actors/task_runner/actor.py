@@ -81,6 +81,7 @@ class TaskRunner:
             raise
         finally:
             self._progress.assigned, self._progress.partitions, self._progress.holding = False, (), ""
+            self._progress.held_by_sink = False
             self._membership.leave()
 
     def stop(self) -> None:
@@ -193,8 +194,9 @@ class TaskRunner:
             await self._wake.wait()
 
     def _show_holding(self) -> None:
-        holds = (pipeline.hold for pipeline in self._pipelines.values() if pipeline.hold is not None)
-        self._progress.holding = next((hold.reason for hold in holds), "")
+        holds = [pipeline.hold for pipeline in self._pipelines.values() if pipeline.hold is not None]
+        self._progress.holding = holds[0].reason if holds else ""
+        self._progress.held_by_sink = any(hold.by_sink for hold in holds)
 
 
 async def _wait_any(*waits: Callable[[], Awaitable[None]]) -> None:

@@ -32,7 +32,8 @@ class RunnerProgress:
     """What one runner has done, over all its lives; only the runner writes it.
 
     `rows` were written, `dead` went to the dead-letter topic, `lost` were deleted or damaged before they were read,
-    `retries` are attempts after a hold, `seconds` is the time spent by step. `failure` is what the last life died of,
+    `retries` are attempts after a hold, `seconds` is the time spent by step; `held_by_sink` says whether it is the sink
+    that it holds for. `failure` is what the last life died of,
     until a later one has got further than that.
     """
 
@@ -46,17 +47,27 @@ class RunnerProgress:
     assigned: bool = False
     partitions: tuple[int, ...] = ()
     holding: str = ""
+    held_by_sink: bool = False
     failure: str = ""
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STEPS, 0.0))
+    under_way: tuple[Step, float] | None = None
 
     @contextmanager
     def timed(self, step: Step) -> Iterator[None]:
         """Add the block's time to a step; for batches, never for single records."""
         began = trio.current_time()
+        self.under_way = (step, began)
         try:
             yield
         finally:
+            self.under_way = None
             self.seconds[step] += trio.current_time() - began
+
+    def spent(self, step: Step) -> float:
+        """Seconds spent in a step, also in what is under way: a sink that does not answer shows at once."""
+        if self.under_way is None or self.under_way[0] != step:
+            return self.seconds[step]
+        return self.seconds[step] + trio.current_time() - self.under_way[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +86,8 @@ class RunnerStatus:
 class TaskStatus:
     """A task for display: counters are totals of all runners since the task was started.
 
-    `reason` says why it failed; `holding` says what it waits for while it runs: nothing is skipped meanwhile. `lag` is
-    in messages.
+    `reason` says why it failed; `holding` says what it waits for while it runs: nothing is skipped meanwhile;
+    `held_by_sink` says whether that is the sink. `lag` is in messages.
     """
 
     state: TaskState
@@ -90,3 +101,4 @@ class TaskStatus:
     lag: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STEPS, 0.0))
     runners: tuple[RunnerStatus, ...] = ()
+    held_by_sink: bool = False

@@ -153,8 +153,9 @@ class TaskSupervisor:
             retries=sum(one.retries for one in progress),
             transactions=sum(one.transactions for one in progress),
             lag=self._group.statistics().lag,
-            seconds={step: sum(one.seconds[step] for one in progress) for step in STEPS},
+            seconds={step: sum(one.spent(step) for one in progress) for step in STEPS},
             runners=tuple(_runner_status(one, children.get(one.member)) for one in present),
+            held_by_sink=any(one.held_by_sink for one in present),
         )
 
     def _state(self, failure: str) -> TaskState:

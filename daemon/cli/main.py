@@ -23,6 +23,7 @@ from daemon.cli import (
     status,
     tail,
     task,
+    top,
     topic,
 )
 from daemon.cli.failure import CommandError, ExitCode
@@ -74,6 +75,7 @@ app.command("status")(status.status)
 app.command("backlog")(backlog.backlog)
 app.command("audit")(backlog.audit)
 app.command("tail")(tail.tail)
+app.command("top")(top.top)
 app.command("backup")(backup.backup)
 app.command("demo")(demo.demo)
 app.add_typer(task.app, name="task")

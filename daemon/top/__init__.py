@@ -1,0 +1,1 @@
+"""`penstock top`: what every actor does now, and who holds back whom."""

@@ -1,0 +1,89 @@
+"""What is seen of the whole instance at one moment. Pure data; counters only rise, times are in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from actors.runtime.mailbox import MailboxStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class ActorSample:
+    """One entry of the supervision tree. `counts` rise, each gives a rate by its name; `gauges` are as they are."""
+
+    name: str
+    state: str
+    reason: str = ""
+    restarts: int = 0
+    mailbox: MailboxStatistics | None = None
+    counts: Mapping[str, float] = field(default_factory=dict)
+    gauges: Mapping[str, float] = field(default_factory=dict)
+    children: tuple[ActorSample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSample:
+    """A partition: how long its senders have stood in line, how long it has synced, and what its gate does."""
+
+    topic: str
+    number: int
+    alive: bool
+    fault: str
+    waited: float
+    sync: float
+    gate: str = "open"
+    gate_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSample:
+    """A group: what waits for it, how fast it reads (messages per second), and what nobody reads."""
+
+    name: str
+    topic: str
+    kind: str
+    lag: int
+    consume_rate: float
+    members: int
+    unread: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSample:
+    """A task: its state, why it holds, and the seconds that its runners have spent by step."""
+
+    name: str
+    connection: str
+    state: str
+    reason: str
+    holding: str
+    held_by_sink: bool
+    runners: int
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSample:
+    """A route: calls that run and wait, and the seconds that calls have waited; without a connection it asks nobody."""
+
+    name: str
+    connection: str | None
+    running: int
+    waiting: int
+    capacity: int
+    waited: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The instance at `at` seconds of trio's clock; `held` of `connections` are devices whose sockets are not read."""
+
+    at: float
+    connections: int = 0
+    held: int = 0
+    partitions: tuple[PartitionSample, ...] = ()
+    groups: tuple[GroupSample, ...] = ()
+    tasks: tuple[TaskSample, ...] = ()
+    routes: tuple[RouteSample, ...] = ()
+    tree: ActorSample = field(default_factory=lambda: ActorSample("penstock", "running"))
