@@ -146,6 +146,11 @@ class TimeIndex:
         """The last entry (timestamp, relative offset): the largest timestamp that the index knows of."""
         return (self._timestamps[-1], self._relatives[-1]) if self._timestamps else None
 
+    def floor(self, relative: int) -> Entry | None:
+        """The last entry (timestamp, relative offset) at or below an offset, or None."""
+        found = bisect_right(self._relatives, relative)
+        return (self._timestamps[found - 1], self._relatives[found - 1]) if found else None
+
     def below(self, timestamp: int) -> Entry | None:
         """The last entry with a smaller timestamp, or None."""
         # As for the offset index; an entry's relative offset is added last.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -99,7 +100,7 @@ class _Recovery:
         """Whether the last entry of a time index is what its batch says: retention and look-ups by time rely on it."""
         if newest is None:
             return False
-        reader = SegmentReader(self._disk, segment, segment.size, end)
+        reader = SegmentReader(self._disk, segment, segment.open().size(), end)
         return reader.holds_time((newest[0], segment.base_offset + newest[1]))
 
     def _scanned(self, base_offset: int, ceiling: int | None) -> tuple[ActiveSegment, bool]:
@@ -134,17 +135,21 @@ class _Recovery:
         return segment, True
 
     def _skip_to_point(self, segment: ActiveSegment, scanner: SegmentScanner) -> None:
-        """Begin at the last index entry below the recovery point, where the indexes can be trusted."""
-        usable = segment.index.load(scanner.size) and segment.time_index.load()
-        entry = segment.index.floor(self._point - segment.base_offset - 1) if usable else None
-        try:
-            if entry is not None:
-                placed = scanner.header(entry[1])
-                if placed.header.next_offset - 1 - segment.base_offset == entry[0]:
-                    segment.begin_at(placed)
-                    return
-        except BadBatchError:
-            pass
+        """Begin at the last index entry below the recovery point up to which both indexes can be trusted.
+
+        A crash may have left less of one than of the other, and from a time index that lacks its end nobody could tell
+        what is newest up to there: it goes no further than its last entry.
+        """
+        if segment.index.load(scanner.size) and segment.time_index.load():
+            newest = segment.time_index.floor(self._point - segment.base_offset - 1)
+            entry = segment.index.floor(newest[1]) if newest is not None else None
+            known = segment.time_index.floor(entry[0]) if entry is not None else None
+            if entry is not None and known is not None and self._is_newest(segment, known, self._point):
+                with suppress(BadBatchError):
+                    placed = scanner.header(entry[1])
+                    if placed.header.next_offset - 1 - segment.base_offset == entry[0]:
+                        segment.begin_at(placed)
+                        return
         segment.revert(Mark(0, segment.base_offset))
 
     def _next(self, segment: ActiveSegment, scanner: SegmentScanner) -> Placed | None:

@@ -204,7 +204,7 @@ class _Indexes:
     def _pass_offset(self, last: int, position: int) -> None:
         while self._offset is not None and self._offset[1][1] <= position:
             at, (relative, where) = self._offset
-            if where < position and where >= self._blind_until:
+            if where < position and not 0 <= where < self._blind_until:
                 self._flaw(OFFSET_INDEX, at, relative, f"points to position {where}, where no batch begins")
             elif where == position and relative != last:
                 self._flaw(OFFSET_INDEX, at, relative, f"the batch at position {where} ends with another offset")
@@ -229,7 +229,7 @@ class _Indexes:
         if self._live:
             return  # it may have been written since
         for at, (relative, where) in _rest(self._offset, self._offsets):
-            if where >= self._blind_until:
+            if not 0 <= where < self._blind_until:
                 self._flaw(OFFSET_INDEX, at, relative, f"points to position {where}, where no batch begins")
         for at, (_, relative) in _rest(self._time, self._times):
             if not self._blind_until:

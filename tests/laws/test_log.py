@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.log.disk import Disk
@@ -175,6 +175,7 @@ TIMES = st.integers(0, 30)
     name=st.sampled_from([".index", ".timeindex", None]),
     content=st.none() | st.binary(max_size=60),
 )
+@example(commits=[[1], [0]], rolls=set(), name=".timeindex", content=b"")
 def test_a_time_leads_to_its_first_offset(
     commits: list[list[int]], rolls: set[int], name: str | None, content: bytes | None
 ) -> None:

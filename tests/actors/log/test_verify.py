@@ -99,6 +99,7 @@ def test_a_torn_tail_is_no_flaw_and_a_synced_one_is(tmp_path: Path) -> None:
     ("suffix", "content", "reason"),
     [
         (OFFSET_INDEX, struct.pack(">ii", 5, 7), "points to position 7, where no batch begins"),
+        (OFFSET_INDEX, struct.pack(">ii", 5, -7), "points to position -7, where no batch begins"),
         (OFFSET_INDEX, struct.pack(">ii", 5, 99_999), "points to position 99999, where no batch begins"),
         (OFFSET_INDEX, struct.pack(">iiii", 5, 300, 4, 200), "not above the one before it"),
         (OFFSET_INDEX, b"\0" * 7, "the file ends within an entry"),
