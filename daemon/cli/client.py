@@ -144,7 +144,7 @@ class Client:
         """Why the daemon refused, out of an answer's status and body."""
         return self._refusal(httpx.Response(status, content=content))
 
-    def unreachable(self, error: Exception) -> CommandError:
+    def unreachable(self, error: BaseException) -> CommandError:
         """The daemon cannot be reached, or is there no more."""
         return self._unreachable(error)
 
@@ -175,7 +175,7 @@ class Client:
             return self._decoded(answer)
         raise self._refusal(answer)
 
-    def _unreachable(self, error: Exception) -> CommandError:
+    def _unreachable(self, error: BaseException) -> CommandError:
         reason = str(error) or type(error).__name__
         start = f"; start it with `penstock run --data {self._data}`" if self._data is not None else ""
         return CommandError(f"the daemon at {self._where} cannot be reached: {reason}{start}", ExitCode.UNREACHABLE)

@@ -15,7 +15,7 @@ from trio_websocket import (
     DisconnectionTimeout,
     HandshakeError,
     WebSocketConnection,
-    connect_websocket_url,
+    open_websocket_url,
 )
 
 from daemon.cli.client import Client
@@ -50,13 +50,33 @@ class _Following:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_cancel_at, signals, nursery.cancel_scope)
-                    await self._follow(nursery, path, parameters)
+                    await self._connect(path, parameters)
                     nursery.cancel_scope.cancel()
             except BaseExceptionGroup as group:
                 raise _innermost(group) from None
 
-    async def _follow(self, nursery: trio.Nursery, path: str, parameters: Mapping[str, str]) -> None:
-        connection = await self._connect(nursery, path, parameters)
+    async def _connect(self, path: str, parameters: Mapping[str, str]) -> None:
+        call = self._client.web_socket(path, parameters)
+        headers = [(name.encode(), value.encode()) for name, value in call.headers.items()]
+        try:
+            async with open_websocket_url(
+                call.url,
+                extra_headers=headers,
+                message_queue_size=1,
+                max_message_size=_MAX_FRAME_BYTES,
+                connect_timeout=_CONNECT_SECONDS,
+                disconnect_timeout=_CLOSE_SECONDS,
+            ) as connection:
+                await self._follow(connection)
+        except ConnectionRejected as refused:
+            raise self._client.refusal(refused.status_code, refused.body or b"") from None
+        except (HandshakeError, ConnectionTimeout) as error:
+            # Behind a bare HandshakeError stands what the system said.
+            raise self._client.unreachable(error.__cause__ or error) from error
+        except DisconnectionTimeout:
+            pass  # nothing is waited for any more
+
+    async def _follow(self, connection: WebSocketConnection) -> None:
         try:
             while True:
                 self._take(await connection.get_message())
@@ -66,19 +86,6 @@ class _Following:
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
                 await connection.aclose()
-
-    async def _connect(self, nursery: trio.Nursery, path: str, parameters: Mapping[str, str]) -> WebSocketConnection:
-        call = self._client.web_socket(path, parameters)
-        headers = [(name.encode(), value.encode()) for name, value in call.headers.items()]
-        try:
-            with trio.fail_after(_CONNECT_SECONDS):
-                return await connect_websocket_url(
-                    nursery, call.url, extra_headers=headers, message_queue_size=1, max_message_size=_MAX_FRAME_BYTES
-                )
-        except ConnectionRejected as refused:
-            raise self._client.refusal(refused.status_code, refused.body or b"") from None
-        except (HandshakeError, ConnectionTimeout, DisconnectionTimeout, OSError, trio.TooSlowError) as error:
-            raise self._client.unreachable(error) from error
 
     def _take(self, frame: str | bytes) -> None:
         lines = (frame if isinstance(frame, str) else frame.decode()).split("\n")
