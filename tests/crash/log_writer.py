@@ -1,8 +1,8 @@
 """A process that appends to logs, a fork for each run, so that one strace can let each run fail at another call.
 
-`python -m tests.crash.log_writer CALL AT`: strace counts calls for each process by itself, and lets the AT-th CALL fail. A
-line `FOLDER FIRST N` on the input asks for a run that meets this at its own N-th call: the others are spent before it.
-What the run says comes on the output, and at last `ended` with how it ended.
+`python -m tests.crash.log_writer CALL AT`: strace counts calls for each process by itself, and lets the AT-th CALL
+fail. A line `FOLDER FIRST N` on the input asks for a run that meets this at its own N-th call: the others are spent
+before it. What the run says comes on the output, and at last `ended` with how it ended.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def write(folder: Path, first: int) -> None:
     for commit in range(COMMITS):
         numbers = range(first + RECORDS * commit, first + RECORDS * (commit + 1))
         _insist(lambda these=numbers: append(log, records(RECORDS, these.start)))
-        print("acknowledged", *numbers, log.active.path.name, log.active.size, flush=True)
+        _say("acknowledged", *numbers, log.active.path.name, log.active.size)
         if commit % 2:
             _insist(log.roll)
     _insist(log.close)
-    print("closed", flush=True)
+    _say("closed")
 
 
 def _insist(work: Callable[[], T]) -> T:
@@ -50,8 +50,13 @@ def _insist(work: Callable[[], T]) -> T:
         try:
             return work()
         except StorageError as error:
-            print("refused", error, flush=True)
+            _say("refused", error)
     os._exit(3)
+
+
+def _say(*words: object) -> None:
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
 
 
 class _Counted:
@@ -75,20 +80,20 @@ def _run(call: str, spend: int, folder: Path, first: int) -> None:
         getattr(os, name)(spare, *rest)
     counted = _Counted(name)
     write(folder, first)
-    print("calls", counted.calls, flush=True)
+    _say("calls", counted.calls)
 
 
 def main() -> None:
     """Fork a run for each line."""
     call, at = sys.argv[1], int(sys.argv[2])
-    print("ready", flush=True)
+    _say("ready")
     for line in sys.stdin:
         folder, first, number = line.split()
         child = os.fork()
         if child == 0:
             _run(call, at - int(number), Path(folder), int(first))
             os._exit(0)
-        print("ended", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        _say("ended", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ class Writers:
 
 @contextmanager
 def writers(strace: str, call: str, failure: str) -> Iterator[Writers]:
-    """Writers who are killed at a call (`signal=KILL`) or whose call fails (`error=EIO`), once or, with `+`, for good."""
+    """Writers who are killed at a call (`signal=KILL`) or whose call fails (`error=EIO`): once, with `+` for good."""
     inject = f"--inject={call}:{failure.rstrip('+')}:when={AT}{'+' * failure.endswith('+')}"
     # Not --seccomp-bpf: where it stops a call no signal can be given.
     command = [strace, "-f", "-qqq", "-o", os.devnull, "-e", f"trace={call}", inject]
