@@ -109,7 +109,8 @@ class Tail:
         read: set[int] = set()
         while True:
             topic = self._topics.get(self._name)
-            if topic is None:
+            # There are never fewer partitions: this is another topic of the same name.
+            if topic is None or len(topic.partitions) < len(self._topic.partitions):
                 self.end(f"topic {self._name} was deleted")
                 return
             self._topic = topic
@@ -168,7 +169,7 @@ class Tail:
         if start > offset:
             self._buffer.miss(start - offset)
             self._filled.set()
-        return start
+        return max(start, offset)
 
     def _tell_damage(self, offset: int, damage: DamagedLogError) -> int:
         self._tell(str(damage))
