@@ -32,6 +32,7 @@ an earlier entry, so that no circle of mailboxes can wait for itself:
     consumers     --fetch--->  partition's files         (ahead, bounded by bytes)
     consumers     --Confirm->  group                     (stored and synced before a consumer is answered)
     consumers     --Append-->  partition of `<group>.dead`
+    tail          --fetch--->  partition's files         (the control API's; what its reader is too slow for is skipped)
     homecoming    --Append-->  partition                 (diverted records, a batch at a time)
 
 Answers come back in one-shot slots. Sessions hand messages to one another by `offer`, which never waits. The metadata
