@@ -135,6 +135,8 @@ def _told(message: Message, refused: CallRefusedError | None) -> Told:
 def _bulk_answer(outcomes: Sequence[Outcome]) -> Response:
     stored = [outcome for outcome in outcomes if isinstance(outcome, Stored)]
     refused = next((outcome.reason for outcome in outcomes if isinstance(outcome, NotStored)), None)
+    if refused is not None and not stored:
+        raise refused
     duplicates = sum(len(outcome.indexes) for outcome in stored if outcome.duplicate)
     answer = {
         "records": sum(len(outcome.indexes) for outcome in stored),
@@ -143,8 +145,6 @@ def _bulk_answer(outcomes: Sequence[Outcome]) -> Response:
     }
     if refused is None:
         return Response(200, JSON, _ENCODER.encode(answer))
-    if not stored:
-        raise refused
     raise PartlyStoredError(refused, answer)
 
 
