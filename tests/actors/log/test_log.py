@@ -1,3 +1,4 @@
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,21 @@ def test_the_reserve_is_kept_free(tmp_path: Path) -> None:
     assert plain(read_all(log)[0]) == records(10)
     disk.free = 1_000_000
     assert append(log, records(10, 10)) == 10
+
+
+def test_a_full_disk_is_told_once(tmp_path: Path) -> None:
+    """One line when a log begins to refuse for want of space and one when there is room, whatever comes between."""
+    disk, clock = FaultyDisk(), Clock()
+    log = open_log(tmp_path / "t-0", disk, clock, LogLimits(reserve_bytes=1000, reserve_percent=0))
+    with capture_logs() as told:
+        for disk.free in (1100, 1100, 3000, 1100, 1 << 30, 1 << 30):
+            clock.now += 1.1
+            with suppress(AppendRefusedError):
+                append(log, records(10, log.next_offset))
+    assert [(event["log_level"], event["folder"]) for event in told] == [
+        ("error", str(tmp_path / "t-0")),
+        ("info", str(tmp_path / "t-0")),
+    ]
 
 
 def test_the_reserve_may_be_a_part_of_the_disk(tmp_path: Path) -> None:
