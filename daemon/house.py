@@ -54,6 +54,7 @@ from daemon.stages.topics import TopicStage
 from daemon.store.model import DeviceStatus, Store
 from daemon.store.sqlite import SqliteStore
 from daemon.top.watch import Watch
+from daemon.topic_measures import TopicMeasures
 from daemon.topology import Stages, penstock
 from daemon.vault import Vault, key_path, open_vault
 from plugins.api import Host
@@ -142,6 +143,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     )
     doctor = DoctorStage(groups, tasks, audit, settings.tasks.batch_rows)
     doors = Doors(settings, data, broker, gateway, over_http, draining=backlog.let_drain)
+    measures = TopicMeasures(over_http, consumers, doors.topics_statistics)
     engine = RunningEngine(
         backup=Backup(data, key_path(settings.instance_key, data), ground.store, connections, topic_stage),
         access=access,
@@ -151,7 +153,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         backlog=backlog,
         tasks=tasks,
         routes=routes,
-        measures=Measures(broker, topics, tasks, gateway, doors, doctor),
+        measures=Measures(broker, topics, tasks, gateway, doors, doctor, measures),
         addresses=doors.addresses,
     )
     for stage in (access, routes):

@@ -17,6 +17,7 @@ from daemon.doors import Doors
 from daemon.metrics import Metric, MetricType, Sample
 from daemon.stages.doctor import DoctorStage
 from daemon.stages.tasks import TaskStage
+from daemon.topic_measures import TopicMeasures
 
 _PARTITION: tuple[tuple[str, MetricType, str, Callable[[PartitionStatistics], float]], ...] = (
     ("appended_records_total", "counter", "Records appended.", lambda one: one.appended),
@@ -60,7 +61,14 @@ class Measures:
     """Looks at everything that counts something; changes nothing."""
 
     def __init__(  # noqa: PLR0917 - it looks at everything
-        self, broker: Broker, topics: Topics, tasks: TaskStage, gateway: Gateway, doors: Doors, doctor: DoctorStage
+        self,
+        broker: Broker,
+        topics: Topics,
+        tasks: TaskStage,
+        gateway: Gateway,
+        doors: Doors,
+        doctor: DoctorStage,
+        over_http: TopicMeasures,
     ) -> None:
         self._broker = broker
         self._topics = topics
@@ -68,6 +76,7 @@ class Measures:
         self._gateway = gateway
         self._doors = doors
         self._doctor = doctor
+        self._over_http = over_http
 
     def metrics(self) -> Iterable[Metric]:
         """All families, as of this moment."""
@@ -78,6 +87,7 @@ class Measures:
         yield from self._groups()
         yield from self._http()
         yield from self._routes()
+        yield from self._over_http.metrics()
 
     def _mqtt(self) -> Iterator[Metric]:
         for name, value in asdict(self._broker.counters).items():

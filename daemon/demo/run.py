@@ -138,7 +138,8 @@ def by_hand(note: DaemonNote) -> str:
         f"mosquitto_pub -h {host} -p {port} -i by-hand -u parking-sensor/lot-000001 -P lot-secret-000001 -q 1 "
         '-t parking-sensor/out/lot-000001 -m \'{"deviceId":"lot-000001","status":"0"}\'\n'
         f"curl -s http://{note.gateway}/parking/free\n"
-        f"curl -s -u {APP[0]}:{APP[1]} http://{note.gateway}/parking/lots/lot-000001\n\n"
+        f"curl -s -u {APP[0]}:{APP[1]} http://{note.gateway}/parking/lots/lot-000001\n"
+        f"curl -s -u {APP[0]}:{APP[1]} 'http://{note.topics}/v1/topic/parking-status/records?max_bytes=1000'\n\n"
         "Ctrl-C drains and stops.\n"
     )
 
