@@ -160,7 +160,8 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
 
     def _follow_group(self) -> None:
         now = trio.current_time()
-        if self._consumers_here or now - self._heard_at < ABSENT_SECONDS:
+        unstored = self._deliveries.has_changed
+        if self._consumers_here or unstored or now - self._heard_at < ABSENT_SECONDS:
             try:
                 assignment = self._membership.follow(now)
             except MemberFencedError as error:
@@ -168,7 +169,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
             else:
                 if assignment is not None:
                     self._take_up(assignment)
-        elif self._membership.joined and not self._deliveries.has_changed:
+        elif self._membership.joined:
             self._membership.leave()
             self._deliveries = self._fresh()
 
@@ -203,6 +204,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
     async def _settle(self, settles: Sequence[Settle]) -> None:
         """Take all verdicts that wait, store them in one go, and only then answer."""
         told = [(settle.reply, self._deliveries.settle(settle.verdicts, self._now())) for settle in settles]
+        self._store_at = float("inf")
         error = await self._store() if self._deliveries.has_changed else None
         for reply, counts in told:
             if error is None:
@@ -213,7 +215,6 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
     async def _store(self) -> PenstockError | None:
         deliveries = self._deliveries
         changed = deliveries.take_changed()
-        self._store_at = float("inf")
         try:
             await self._membership.confirm(
                 {partition: Confirmed(ranges.floor, tuple(ranges)) for partition, ranges in changed.items()}

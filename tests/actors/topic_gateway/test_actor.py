@@ -173,6 +173,38 @@ async def test_a_confirmation_that_cannot_be_stored_is_no_success(autojump_clock
         assert world.store.positions[HERE] == Confirmed(1, ())
 
 
+async def test_what_could_not_be_stored_is_stored_later(autojump_clock: MockClock) -> None:
+    """Also when no consumer asks any more, and without asking the store all the time."""
+    world = World()
+    world.produce(2)
+    async with world.running():
+        handed = await world.take(ack_wait=300)
+        world.store.broken = True
+        with pytest.raises(StorageError):
+            await world.settle(*handed)
+        await trio.sleep(200)
+        world.store.broken = False
+        await trio.sleep(2)
+        assert world.store.positions[HERE] == Confirmed(2, ())
+        await trio.sleep(100)
+        assert world.group.statistics().members == ()
+
+
+async def test_a_reset_while_nothing_can_be_stored_is_survived(autojump_clock: MockClock) -> None:
+    """What was not stored is forgotten with the membership, and the consumers go on from where the group was set."""
+    world = World()
+    world.produce(2)
+    async with world.running():
+        handed = await world.take(ack_wait=300)
+        world.store.broken = True
+        with pytest.raises(StorageError):
+            await world.settle(*handed)
+        await world.group.hold(force=True, seconds=60)
+        world.store.broken = False
+        await world.group.release({0: 0}).wait()
+        assert offsets(await world.take(wait=30)) == [0, 1]
+
+
 async def test_no_more_is_out_than_may_be(autojump_clock: MockClock) -> None:
     """At the bound nothing new is handed out until something is confirmed; memory does not grow with the backlog."""
     world = World()

@@ -11,7 +11,7 @@ import trio
 
 from actors.http_calls.errors import CallRefusedError
 from actors.records import Record
-from actors.topic_gateway.producing import NotStored, Numbering, Outcome, Producing, Stored
+from actors.topic_gateway.producing import NotStored, Numbering, Outcome, Producing, Stored, with_random_suffix
 from actors.topic_gateway.windows import ProducerWindows
 from actors.topic_partition.actor import PartitionActor
 from actors.topic_partition.gate import ORIGIN_HEADER, GateState
@@ -303,3 +303,11 @@ async def test_an_unknown_topic_is_told(tmp_path: Path) -> None:
         with pytest.raises(CallRefusedError) as caught:
             await w.producing.store("nowhere", records(1))
         assert caught.value.error.status == 404
+
+
+def test_a_random_suffix_spreads_one_key() -> None:
+    """The key is still told by its beginning; over many records every partition gets some."""
+    topic = TopicReference("t", 8, 1000)
+    keys = [with_random_suffix(b"hot") for _ in range(500)]
+    assert all(key.startswith(b"hot-") for key in keys)
+    assert {topic.partition_for(key) for key in keys} == set(range(8))

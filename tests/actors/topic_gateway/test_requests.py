@@ -139,3 +139,11 @@ def test_only_success_and_fail_are_verdicts() -> None:
     assert (told.handler, told.status) == ("h", "fail")
     refused(lambda: requests.confirm(b'{"messages":[{"handler":"h","status":"ok"}]}'))
     refused(lambda: requests.confirm(b'{"messages":[]}'))
+
+
+def test_keys_are_spread_only_where_that_is_asked_for() -> None:
+    """`key_suffix=random` is all there is to ask."""
+    assert not requests.random_suffix("")
+    assert not requests.random_suffix("key_suffix=none")
+    assert requests.random_suffix("key_suffix=random")
+    refused(lambda: requests.random_suffix("key_suffix=yes"))
