@@ -29,6 +29,8 @@ from actors.wire.http.messages import Request, Response
 # The published messages for these say it all; the reason adds something to the others.
 _SAID_BY_MESSAGE = frozenset({413, 414, 494, 500})
 
+_SERVER_ERROR = 500
+
 
 @dataclass(slots=True)
 class TopicGatewayStatistics:
@@ -66,6 +68,7 @@ class TopicGateway:
         except PartlyStoredError as partly:
             response = _partly_stored(partly, request_id)
         except CallRefusedError as refused:
+            self._tell_operator(request, request_id, refused)
             response = error_response(refused.error, request_id, refused.detail, refused.headers)
         except RequestRefusedError as refused:
             response = error_response(error_of_status(refused.status), request_id, refused.reason)
@@ -88,6 +91,12 @@ class TopicGateway:
     def open(self) -> None:
         """Let consumers wait again: the listener has come back."""
         self._consume.open()
+
+    def _tell_operator(self, request: Request, request_id: str, refused: CallRefusedError) -> None:
+        """What is behind an error of the daemon's own: callers are not told about stores and files."""
+        if refused.error.status >= _SERVER_ERROR and refused.__cause__ is not None:
+            reason = str(refused.__cause__)
+            self._log.warning("Topic call refused", path=request.path, request_id=request_id, reason=reason)
 
     async def _answer(self, request: Request) -> Response:
         at = target(request.path)

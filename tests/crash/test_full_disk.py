@@ -47,7 +47,7 @@ def mount() -> Iterator[Mount]:
     def small(folder: Path, mebibytes: int) -> None:
         folder.mkdir()
         if os.geteuid() != 0 or shutil.which("mount") is None:
-            pytest.skip("mounting a tmpfs takes root")
+            pytest.skip("mounting a tmpfs takes root and mount(8)")
         command = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=0700", "tmpfs", str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
