@@ -35,7 +35,7 @@ class NoGroups:
     def __init__(self, error: PenstockError) -> None:
         self._error = error
 
-    async def open(self, group: str, topic: str) -> None:
+    async def open(self, *_: str) -> None:
         raise self._error
 
 
