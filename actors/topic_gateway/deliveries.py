@@ -29,7 +29,10 @@ _RECORD_BYTES = 256
 
 @dataclass(frozen=True, slots=True)
 class DeliveryLimits:
-    """Bounds of one group: deliveries of one message, messages that are out, bytes of records in memory."""
+    """Bounds of one group: deliveries of one message, and messages that are out.
+
+    `fetch_ahead_bytes` bounds each of: what is read ahead, what is to be delivered again, what is kept of what is out.
+    """
 
     max_deliveries: int
     max_unconfirmed: int
@@ -104,6 +107,7 @@ class Deliveries:
         self._expiries: list[tuple[int, int, int, int]] = []
         self._changed: set[int] = set()
         self._ready_bytes = 0
+        self._again_bytes = 0
         self._out_bytes = 0
 
     def begin(self, partition: int, floor: int, confirmed: Iterable[tuple[int, int]] = ()) -> None:
@@ -141,9 +145,10 @@ class Deliveries:
     def wants(self, partition: int) -> int | None:
         """The offset to read from next; None while there is no room for more."""
         one = self._partitions[partition]
-        if self._ready_bytes >= self._limits.fetch_ahead_bytes:
-            return None
-        return min(one.again | one.dead, default=one.cursor) if one.again or one.dead else one.cursor
+        if one.again or one.dead:
+            # Not held up by what was read ahead: as long as too much is unconfirmed, none of that may be handed out.
+            return min(one.again | one.dead) if self._again_bytes < self._limits.fetch_ahead_bytes else None
+        return one.cursor if self._ready_bytes < self._limits.fetch_ahead_bytes else None
 
     def fetched(
         self, partition: int, offset: int, records: Sequence[StoredRecord], next_offset: int
@@ -154,7 +159,7 @@ class Deliveries:
         if one.again or one.dead:
             dead = [record for record in records if record.offset in one.dead]
             self._read_again(partition, offset, records, next_offset)
-        if offset <= one.cursor < next_offset:
+        if offset <= one.cursor < next_offset and self._ready_bytes < self._limits.fetch_ahead_bytes:
             self._read_on(partition, records, next_offset)
         return dead
 
@@ -163,11 +168,8 @@ class Deliveries:
         one = self._partitions[partition]
         for key in [key for key in one.out if key < offset]:
             self._take_back(one, key)
-        for ready in (one.ready, one.ready_again):
-            kept = [record for record in ready if record.offset >= offset]
-            self._ready_bytes -= sum(map(_weight, ready)) - sum(map(_weight, kept))
-            ready.clear()
-            ready.extend(kept)
+        self._ready_bytes -= _drop_below(one.ready, offset)
+        self._again_bytes -= _drop_below(one.ready_again, offset)
         lost = one.skip_to(offset)
         self.counters.lost += lost
         self._changed.add(partition)
@@ -178,7 +180,7 @@ class Deliveries:
         again = [record for record in records if record.offset in one.again]
         one.again.difference_update([record.offset for record in again])
         one.ready_again.extend(again)
-        self._ready_bytes += sum(map(_weight, again))
+        self._again_bytes += sum(map(_weight, again))
         there = {record.offset for record in records}
         # It was there once: retention or damage took it since.
         for gone in [key for key in one.again | one.dead if offset <= key < next_offset and key not in there]:
@@ -222,15 +224,19 @@ class Deliveries:
                 if len(taken) == max_messages or (taken and size > left):
                     return taken
                 left -= size
-                room -= ready is one.ready
-                taken.append(self._hand(partition, ready.popleft(), now + ack_wait))
+                record = ready.popleft()
+                if ready is one.ready:
+                    room -= 1
+                    self._ready_bytes -= _weight(record)
+                else:
+                    self._again_bytes -= _weight(record)
+                taken.append(self._hand(partition, record, now + ack_wait))
         return taken
 
     def _hand(self, partition: int, record: StoredRecord, expires: int) -> Handed:
         one = self._partitions[partition]
         offset, weight = record.offset, _weight(record)
         number = one.attempts[offset] = one.attempts.get(offset, 0) + 1
-        self._ready_bytes -= weight
         kept = self._out_bytes + weight <= self._limits.fetch_ahead_bytes
         if kept:
             self._out_bytes += weight
@@ -251,8 +257,8 @@ class Deliveries:
     def settle(self, verdicts: Iterable[Verdict], now: int) -> tuple[int, int]:
         """Take what consumers say; returns how many deliveries count as success, and how many as failed.
 
-        A verdict that is late counts as failed. A success that is told twice in time counts each time, so that a
-        confirmation whose answer was lost can be sent again.
+        A verdict that is late counts as failed. A success that is told in time of a message that is done with already
+        counts as such, so that a confirmation whose answer was lost can be sent again.
         """
         told = [self._settle(handler, now, succeeded=succeeded) for handler, succeeded in verdicts]
         return sum(told), len(told) - sum(told)
@@ -329,7 +335,7 @@ class Deliveries:
             one.dead.add(offset)
         elif record is not None:
             one.ready_again.append(record)
-            self._ready_bytes += _weight(record)
+            self._again_bytes += _weight(record)
         else:
             one.again.add(offset)
 
@@ -350,3 +356,13 @@ class DeliveryCounters:
 
 def _weight(record: StoredRecord) -> int:
     return len(record.value or b"") + _RECORD_BYTES
+
+
+def _drop_below(ready: deque[StoredRecord], offset: int) -> int:
+    """Leave out records below an offset; returns their weight."""
+    dropped = [record for record in ready if record.offset < offset]
+    if dropped:
+        kept = [record for record in ready if record.offset >= offset]
+        ready.clear()
+        ready.extend(kept)
+    return sum(map(_weight, dropped))

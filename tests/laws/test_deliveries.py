@@ -97,7 +97,7 @@ class Consumers(RuleBasedStateMachine):
     def settle(self, which: int, success: bool) -> None:  # noqa: FBT001 - drawn
         """A consumer says what became of something that it was handed, perhaps late, perhaps twice."""
         handler = self.handed[which % len(self.handed)].handler
-        done = handler.offset in self.confirmed or handler.offset < self.start
+        done = handler.offset in {*self.confirmed, *self.buried} or handler.offset < self.start
         latest = [one.handler for one in self.handed if one.handler.offset == handler.offset][-1] == handler
         counts = self.deliveries.settle([Verdict(handler, success)], self.now)
         assert sum(counts) == 1
@@ -149,6 +149,10 @@ class Consumers(RuleBasedStateMachine):
     def bounds_are_kept(self) -> None:
         """Never more in the hands of consumers than may be, and what is done with is not offered again."""
         assert self.deliveries.unconfirmed <= LIMITS.max_unconfirmed
+        # One fetch of six records may go beyond each bound.
+        deliveries = self.deliveries
+        for held in (deliveries._ready_bytes, deliveries._again_bytes, deliveries._out_bytes):
+            assert 0 <= held <= LIMITS.fetch_ahead_bytes + 6 * 270
 
     def teardown(self) -> None:
         """In the end, with consumers that work, everything that is still there has been confirmed or put aside."""
