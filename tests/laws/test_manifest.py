@@ -14,6 +14,7 @@ from config.errors import ManifestError, Problem
 from config.manifest import dump, load
 from config.resources import AnyResource, Backend, DataBackend, MockBackend, SecretReference
 from config.resources.identity import identity
+from config.resources.topics import BacklogLimit
 from config.yaml import YamlError, parse
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(
@@ -86,17 +87,31 @@ def special(cls: type) -> st.SearchStrategy[Any] | None:
     if cls is Backend:
         data, mock = (structs(inspect.type_info(each)) for each in (DataBackend, MockBackend))
         return data.map(lambda one: Backend(data=one)) | mock.map(lambda one: Backend(mock=one))
+    if cls is BacklogLimit:
+        return structs(inspect.type_info(cls), check=lambda fields: any(value is not None for value in fields.values()))
     return None
 
 
-def structs(wanted: Any) -> st.SearchStrategy[Any]:
-    """Structs of a described type, fields with defaults left out at times."""
+def structs(wanted: Any, check: Callable[[dict[str, Any]], bool] = lambda _: True) -> st.SearchStrategy[Any]:
+    """Structs of a described type, fields with defaults left out at times; `check` says which fields go together."""
     required = {field.name: values_of(field.type) for field in wanted.fields if field.required}
     optional = {field.name: values_of(field.type) for field in wanted.fields if not field.required}
-    return st.fixed_dictionaries(required, optional=optional).map(lambda fields: wanted.cls(**fields))
+    return st.fixed_dictionaries(required, optional=optional).filter(check).map(lambda fields: wanted.cls(**fields))
 
 
-FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+def floats(wanted: inspect.FloatType) -> st.SearchStrategy[float]:
+    """Finite ones that keep the bounds."""
+    least, most = (wanted.gt if wanted.ge is None else wanted.ge), (wanted.lt if wanted.le is None else wanted.le)
+    return st.floats(
+        least,
+        most,
+        allow_nan=False,
+        allow_infinity=False,
+        exclude_min=wanted.gt is not None,
+        exclude_max=wanted.lt is not None,
+    )
+
+
 STRATEGIES: Mapping[type, Callable[[Any], st.SearchStrategy[Any]]] = {
     inspect.Metadata: lambda wanted: values_of(wanted.type),
     inspect.StructType: lambda wanted: structs(wanted) if (found := special(wanted.cls)) is None else found,
@@ -109,7 +124,7 @@ STRATEGIES: Mapping[type, Callable[[Any], st.SearchStrategy[Any]]] = {
     ),
     inspect.StrType: texts,
     inspect.IntType: integers,
-    inspect.FloatType: lambda _: FLOATS,
+    inspect.FloatType: floats,
     inspect.LiteralType: lambda wanted: st.sampled_from(wanted.values),
     inspect.BoolType: lambda _: st.booleans(),
     inspect.NoneType: lambda _: st.none(),
