@@ -65,7 +65,7 @@ def test_commands_are_printed_whole_on_a_narrow_terminal() -> None:
     screen = io.StringIO()
     Console(file=screen, width=30).print(by_hand(NOTE), soft_wrap=True, markup=False, highlight=False)
     commands = [shlex.split(line) for line in screen.getvalue().splitlines() if line.startswith(("mosquitto", "curl"))]
-    assert [command[0] for command in commands] == ["mosquitto_pub", "curl", "curl"]
+    assert [command[0] for command in commands] == ["mosquitto_pub", "curl", "curl", "curl"]
     assert commands[0][-1] == '{"deviceId":"lot-000001","status":"0"}'
     assert commands[2][-1] == "http://127.0.0.1:2/parking/lots/lot-000001"
 

@@ -42,7 +42,7 @@ def test_commands_are_whole_and_words_fit_a_narrow_terminal() -> None:
     note = DaemonNote("127.0.0.1:1883", "127.0.0.1:8080", "127.0.0.1:8090", "t", 1)
     lines = by_hand(note).splitlines()
     commands = [line for line in lines if line.startswith(("mosquitto_pub", "curl"))]
-    assert len(commands) == 3
+    assert len(commands) == 4
     assert "-P lot-secret-000001" in commands[0]
     assert commands[0].endswith("""-m '{"deviceId":"lot-000001","status":"0"}'""")
     assert all(len(line) < 80 for line in lines if line not in commands)
