@@ -12,13 +12,13 @@ import structlog
 import trio
 
 from actors.consumer_group.groups import GroupReference
+from actors.consumer_group.membership import Membership
 from actors.consumer_group.messages import Assignment
 from actors.errors import ActorGone, MemberFencedError, PenstockError
 from actors.records import Confirmed
 from actors.runtime.actor import Actor, fail_replies
 from actors.runtime.mailbox import Mailbox
 from actors.topic_gateway.deliveries import Deliveries, DeliveryCounters, DeliveryLimits
-from actors.topic_gateway.membership import Membership
 from actors.topic_gateway.messages import HttpGroupMessage, Settle, Take
 from actors.topic_gateway.reading import Reading
 from actors.topic_partition.topic import Topics
@@ -26,6 +26,7 @@ from actors.topic_partition.topic import Topics
 log = structlog.get_logger()
 
 MAILBOX_MESSAGES = 1024
+MEMBER = "http"
 # Without a consumer for so long the group has no member: what was read ahead is let go, and a reset needs no force.
 ABSENT_SECONDS = 60.0
 _RETRY_SECONDS = 1.0
@@ -64,7 +65,8 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
         self._topics = topics
         self._limits = limits
         self._clock = clock
-        self._membership = Membership(group, self._poke)
+        self._membership = Membership(group, MEMBER, self._poke)
+        self._joined = False
         self._reading = Reading(topics, group.topic, group.name)
         self._counters = DeliveryCounters()
         self._deliveries = self._fresh()
@@ -87,7 +89,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
                 await self._work()
                 nursery.cancel_scope.cancel()
         finally:
-            self._membership.leave()
+            self._leave()
             gone = ActorGone(self.name)
             fail_replies(self._in_hand, gone)
             fail_replies(self._waiting, gone)
@@ -140,11 +142,11 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
 
     def _due(self) -> float:
         now = trio.current_time()
-        due = min(self._membership.due, self._store_at)
+        due = min(self._membership.due_at, self._store_at) if self._joined else self._store_at
         expiry = self._deliveries.next_expiry()
         if expiry is not None:
             due = min(due, now + max(0.0, expiry / 1000 - self._clock()))
-        if self._membership.joined and not self._consumers_here:
+        if self._joined and not self._consumers_here:
             due = min(due, max(self._heard_at + ABSENT_SECONDS, now + _RETRY_SECONDS))
         return due
 
@@ -159,19 +161,30 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
         return bool(self._waiting) or self._deliveries.handed_out > 0
 
     def _follow_group(self) -> None:
-        now = trio.current_time()
-        unstored = self._deliveries.has_changed
-        if self._consumers_here or unstored or now - self._heard_at < ABSENT_SECONDS:
+        if self._consumers_here or self._deliveries.has_changed or not self._long_absent:
             try:
-                assignment = self._membership.follow(now)
+                assignment = self._membership.hear()
             except MemberFencedError as error:
                 self._start_anew(str(error))
             else:
                 if assignment is not None:
                     self._take_up(assignment)
-        elif self._membership.joined:
-            self._membership.leave()
+            self._joined = True
+            self._membership.join(frozenset(self._deliveries.partitions))
+            if trio.current_time() >= self._membership.due_at:
+                self._membership.beat(idle=self._group.statistics().lag == 0)
+        elif self._joined:
+            self._leave()
             self._deliveries = self._fresh()
+
+    @property
+    def _long_absent(self) -> bool:
+        return trio.current_time() - self._heard_at >= ABSENT_SECONDS
+
+    def _leave(self) -> None:
+        if self._joined:
+            self._joined = False
+            self._membership.leave()
 
     def _take_up(self, assignment: Assignment) -> None:
         for partition in sorted(assignment.partitions.difference(self._deliveries.partitions)):
@@ -193,7 +206,6 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
     def _start_anew(self, reason: str) -> None:
         """Everything that was handed out is another's to deliver now; its handlers are late."""
         log.info("group starts anew for its HTTP consumers", group=self._group.name, reason=reason)
-        self._membership.forget()
         self._deliveries = self._fresh()
 
     def _fresh(self) -> Deliveries:
@@ -221,6 +233,8 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
             )
         except MemberFencedError as error:
             self._start_anew(str(error))
+            # The group may think that it still has a member which reads.
+            self._membership.join(frozenset(), again=True)
             return error
         except PenstockError as error:
             deliveries.put_back(changed)
