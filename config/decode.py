@@ -167,8 +167,11 @@ class Decoder:
         if not isinstance(node, Pairs):
             return self._mismatch(node, path, wanted)
         before = len(self.problems)
-        pairs = self._unique(node, path)
-        values = {key.text: self._build(value, wanted.value_type, f"{path}.{key.text}") for key, value in pairs}
+        values: dict[str, Any] = {}
+        for key, value in self._unique(node, path):
+            if isinstance(wanted.key_type, inspect.Metadata):
+                self._build(key, wanted.key_type, path)
+            values[key.text] = self._build(value, wanted.value_type, f"{path}.{key.text}")
         self._check_length(node, wanted, len(values), "entries", path)
         return INVALID if len(self.problems) > before else values
 

@@ -21,10 +21,18 @@ SECRET_FIELDS: Mapping[str, tuple[str, ...]] = {
     "app": ("secret", "app_codes"),
     "device": ("secret",),
     "connection": ("settings",),
+    "certificate": ("private_key",),
+    "signature_key": ("secret",),
+    "user": ("password", "access_keys"),
 }
 """Fields that are, or hold, secrets: a store keeps them in another form than they are written in."""
 
-_GENERATED: Mapping[str, tuple[str, ...]] = {"app": ("key", "secret", "app_codes"), "device": ("secret",)}
+_GENERATED: Mapping[str, tuple[str, ...]] = {
+    "app": ("key", "secret", "app_codes"),
+    "device": ("secret",),
+    "signature_key": ("secret",),
+    "user": ("password",),
+}
 _ORDER = {kind: place for place, kind in enumerate(KINDS)}
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
+from config.gateway_references import Reference, gateway_references
+from config.gateway_soundness import path_shape
 from config.resources import (
     AnyResource,
     App,
     AppResource,
     Connection,
     Device,
+    GatewayResource,
     Mask,
     Product,
     Route,
@@ -20,10 +23,11 @@ from config.resources import (
     RuleSource,
     Task,
     Topic,
+    User,
 )
 from config.resources.identity import Identity, identity
 from config.resources.topics import Right
-from config.soundness import path_shape, unsound
+from config.soundness import unsound
 
 World = Mapping[Identity, AnyResource]
 
@@ -38,14 +42,6 @@ class Finding:
     warning: bool = False
 
 
-class Reference(NamedTuple):
-    """One resource's mention of another; one that `may_wait` may name what does not exist yet."""
-
-    path: str
-    target: Identity
-    may_wait: bool = False
-
-
 def sources_of(rule: Rule) -> tuple[RuleSource, ...]:
     """The sources of a rule, which may be written as one or as a list."""
     return rule.sources if isinstance(rule.sources, tuple) else (rule.sources,)
@@ -57,8 +53,11 @@ def references(resource: AnyResource) -> Iterator[Reference]:
         yield Reference("$.app", Identity("app", resource.app))
         for i, app in enumerate(resource.shared_with):
             yield Reference(f"$.shared_with[{i}]", Identity("app", app), may_wait=True)
+    if isinstance(resource, GatewayResource):
+        yield from gateway_references(resource)
+        return
     match resource:
-        case App() | Product() | Connection():
+        case App() | Product() | Connection() | User():
             pass
         case Topic():
             yield from _of_topic(resource)
@@ -69,9 +68,6 @@ def references(resource: AnyResource) -> Iterator[Reference]:
         case Task():
             yield Reference("$.source.topic", Identity("topic", resource.source.topic))
             yield Reference("$.target.connection", Identity("connection", resource.target.connection))
-        case Route():
-            if resource.backend.data is not None:
-                yield Reference("$.backend.data.connection", Identity("connection", resource.backend.data.connection))
         case _:
             assert_never(resource)
 

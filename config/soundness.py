@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
+from config.flaws import Flaw
+from config.gateway_soundness import gateway_flaws
 from config.resources import (
     AnyResource,
     App,
     BacklogPolicy,
     Connection,
     Device,
+    GatewayResource,
     Grant,
     Product,
     Property,
-    Route,
     Rule,
     Service,
     Task,
     Topic,
+    User,
 )
+from config.unbuilt import unbuilt
 
 RECORD_COLUMNS = ("$topic", "$partition", "$offset", "$timestamp", "$key")
 """What a task's column may take of a record besides its fields."""
 
-_PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}")
-_SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]*")
 _MAX_FILTER_BYTES = 65_535
-
-
-class Flaw(NamedTuple):
-    """What is wrong with a resource by itself; a warning is odd, and taken."""
-
-    path: str
-    reason: str
-    warning: bool = False
 
 
 def unsound(resource: AnyResource) -> Iterator[Flaw]:
     """Everything about a resource that can be told to be wrong without looking at another."""
+    yield from unbuilt(resource)
+    if isinstance(resource, GatewayResource):
+        yield from gateway_flaws(resource)
+        return
     match resource:
-        case App() | Device() | Connection():
+        case App() | Device() | Connection() | User():
             pass
         case Topic():
             yield from _topic(resource)
@@ -52,15 +49,8 @@ def unsound(resource: AnyResource) -> Iterator[Flaw]:
             yield from _rule(resource)
         case Task():
             yield from _task(resource)
-        case Route():
-            yield from _route(resource.request.path)
         case _:
             assert_never(resource)
-
-
-def path_shape(path: str) -> str:
-    """A route's path with its parameters made alike: routes of one shape collide."""
-    return _PARAMETER.sub("{}", path)
 
 
 def filter_problem(topic_filter: str) -> str:
@@ -247,16 +237,3 @@ def _task_backlog(task: Task) -> Iterator[Flaw]:
 
 def _choices(fields: list[str]) -> str:
     return f"a column takes one of {', '.join([*fields, *RECORD_COLUMNS])}"
-
-
-def _route(path: str) -> Iterator[Flaw]:
-    seen: set[str] = set()
-    for segment in path.split("/")[1:]:
-        parameter = _PARAMETER.fullmatch(segment)
-        if parameter is None and not _SEGMENT.fullmatch(segment):
-            reason = f"'{segment}' is neither plain text of a URL (RFC 3986 3.3) nor one {{parameter}}"
-            yield Flaw("$.request.path", reason)
-        elif parameter is not None and parameter[1] in seen:
-            yield Flaw("$.request.path", f"the parameter {{{parameter[1]}}} stands there twice")
-        elif parameter is not None:
-            seen.add(parameter[1])

@@ -15,6 +15,7 @@ from actors.ports import Column, ConnectionReport
 from actors.runtime.child import ChildState, describe
 from actors.runtime.supervisor import Supervisor
 from actors.task_runner.task import TaskSupervisor
+from config.manifest import KINDS
 from config.resources import Connection
 from config.resources.identity import Identity
 from daemon.backup import Backup
@@ -33,7 +34,7 @@ from daemon.stages.topics import TopicStage
 log = structlog.get_logger()
 
 # What refers to others comes after them; what goes, goes the other way round.
-ORDER = ("app", "product", "device", "topic", "rule", "connection", "task", "route")
+ORDER = tuple(KINDS)
 
 # A task's last transaction and a connection's end both have their deadlines; together they take less.
 _CHANGE_SECONDS = 30.0

@@ -1,35 +1,66 @@
 """Every kind of resource, one file a family; `AnyResource` is their union, told apart by `kind`."""
 
+from config.resources.access_lists import AccessList
+from config.resources.api_groups import ApiGroup, Domain, Environment
 from config.resources.apps import App
+from config.resources.backends import Backend, BackendInput, DataBackend, MockBackend, Statement, TopicBackend
 from config.resources.base import AppResource, Resource, Secret, SecretReference
+from config.resources.certificates import Certificate
 from config.resources.connections import Connection
 from config.resources.devices import Device, Product, Property, Service
-from config.resources.routes import Backend, DataBackend, MockBackend, Route, RouteRequest
+from config.resources.grants import RouteGrant
+from config.resources.route_parts import Auth, BackendParameter, Cache, Cors, Jwt, Parameter, ResponseMapping
+from config.resources.routes import RELEASE, Route, RouteBackend, RouteRequest
 from config.resources.rules import Rule, RuleSource, RuleTarget
+from config.resources.signature_keys import SignatureKey
 from config.resources.tasks import Field, Task, TaskBacklog, TaskSource, TaskTarget
+from config.resources.throttles import SpecialLimit, Throttle
 from config.resources.topics import BacklogLimit, BacklogPolicy, Grant, Mask, Retention, Topic
+from config.resources.users import AccessKey, User
 
-AnyResource = App | Product | Device | Topic | Rule | Connection | Task | Route
+# In the order in which they depend on one another, here as below.
+GatewayResource = (
+    Environment | Certificate | ApiGroup | SignatureKey | Throttle | AccessList | Backend | Route | RouteGrant
+)
+AnyResource = App | User | Product | Device | Topic | Rule | Connection | Task | GatewayResource
 
 __all__ = [
+    "RELEASE",
+    "AccessKey",
+    "AccessList",
     "AnyResource",
+    "ApiGroup",
     "App",
     "AppResource",
+    "Auth",
     "Backend",
+    "BackendInput",
+    "BackendParameter",
     "BacklogLimit",
     "BacklogPolicy",
+    "Cache",
+    "Certificate",
     "Connection",
+    "Cors",
     "DataBackend",
     "Device",
+    "Domain",
+    "Environment",
     "Field",
+    "GatewayResource",
     "Grant",
+    "Jwt",
     "Mask",
     "MockBackend",
+    "Parameter",
     "Product",
     "Property",
     "Resource",
+    "ResponseMapping",
     "Retention",
     "Route",
+    "RouteBackend",
+    "RouteGrant",
     "RouteRequest",
     "Rule",
     "RuleSource",
@@ -37,9 +68,15 @@ __all__ = [
     "Secret",
     "SecretReference",
     "Service",
+    "SignatureKey",
+    "SpecialLimit",
+    "Statement",
     "Task",
     "TaskBacklog",
     "TaskSource",
     "TaskTarget",
+    "Throttle",
     "Topic",
+    "TopicBackend",
+    "User",
 ]

@@ -1,4 +1,4 @@
-"""Kind `route`: one API of the gateway."""
+"""Kind `route`: one API of the gateway, as callers see it."""
 
 from __future__ import annotations
 
@@ -6,43 +6,53 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from config.resources.backends import DataBackend, MockBackend, TopicBackend
 from config.resources.base import AppResource, Name
+from config.resources.route_parts import Auth, Cache, Cors, Parameter, ResponseMapping
 
 Method = Literal["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "ANY"]
+Protocol = Literal["http", "https", "both"]
+
+RELEASE = "RELEASE"
+"""The environment that is always there, and that a call is for unless it says otherwise."""
+
+TIMEOUT_MS = 60_000
+"""How long a backend has, unless the route says otherwise."""
 
 
 class RouteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """What a caller sends: a method and a path, whose `{parameters}` stand for one segment each."""
+    """What a caller sends: a method and a path, whose `{parameters}` stand for one segment each.
+
+    `match: prefix` also takes every path below. `protocol` is what callers may speak.
+    """
 
     path: Annotated[str, msgspec.Meta(pattern="^/", max_length=1024)]
     method: Method = "GET"
+    match: Literal["exact", "prefix"] = "exact"
+    protocol: Protocol = "both"
+    parameters: tuple[Parameter, ...] = ()
 
 
-class DataBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """One SQL statement; `:name` is bound to the path, query or body parameter of that name."""
+class RouteBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What answers: exactly one of `data`, `mock` and `topic`, or `name`, a resource of kind `backend`."""
 
-    connection: Name
-    sql: Annotated[str, msgspec.Meta(min_length=1)]
-
-
-class MockBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """A fixed answer; a body that is not text is sent as JSON."""
-
-    status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 200
-    headers: dict[str, str] = {}
-    body: Any = ""
-
-
-class Backend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """What answers: exactly one of `data` and `mock`."""
-
+    name: Name | None = None
     data: DataBackend | None = None
     mock: MockBackend | None = None
+    topic: TopicBackend | None = None
 
     def __post_init__(self) -> None:
         """Exactly one backend must be there."""
-        if (self.data is None) == (self.mock is None):
-            raise ValueError("a route has exactly one backend: `data` or `mock`")
+        given = [one for one in (self.name, self.data, self.mock, self.topic) if one is not None]
+        if len(given) != 1:
+            raise ValueError("a route has exactly one backend: `data`, `mock`, `topic` or `name` (of a backend)")
+
+
+class SampleAnswers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Answers as documentation shows them: one of a success, one of a failure."""
+
+    success: Any = None
+    failure: Any = None
 
 
 class Route(
@@ -54,13 +64,39 @@ class Route(
     kw_only=True,
     omit_defaults=True,
 ):
-    """An API that callers see. It is served once applied, unless it says `publish: false`."""
+    """An API that callers see.
+
+    It is published to RELEASE once applied, unless it says `publish: false`: then what is applied is a draft, which is
+    tested, published, switched and taken offline by hand. `group` left out is the app's default one, which has the
+    app's name. `enabled: false` serves it nowhere, whatever is published.
+
+    `timeout_ms` is what the backend has. `retries` (-1: none) are made for methods that are idempotent (RFC 9110
+    9.2.2), with `retry_any_method` for all. `throttles`, `access_lists` and `signature_key` name resources that apply
+    to every version that is served.
+    """
 
     request: RouteRequest
-    backend: Backend
-    auth: Literal["none", "app"] = "app"
-    timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=600_000)] = 60_000
-    retries: Annotated[int, msgspec.Meta(ge=-1, le=0)] = 0
+    backend: RouteBackend
+    group: Name | None = None
+    auth: Literal["none", "app", "iam"] | Auth = "app"
+    visibility: Literal["public", "private"] = "public"
+    timeout_ms: Annotated[int, msgspec.Meta(ge=1, le=600_000)] = TIMEOUT_MS
+    retries: Annotated[int, msgspec.Meta(ge=-1, le=10)] = 0
+    retry_any_method: bool = False
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 128
+    response: ResponseMapping = ResponseMapping()
+    response_headers: dict[str, str] = {}
+    cors: Cors | None = None
+    compression: bool = False
+    cache: Cache | None = None
+    throttles: tuple[Name, ...] = ()
+    access_lists: tuple[Name, ...] = ()
+    signature_key: Name | None = None
+    samples: SampleAnswers = SampleAnswers()
     publish: bool = True
     enabled: bool = True
+
+    @property
+    def group_name(self) -> str:
+        """The API group that it belongs to."""
+        return self.group or self.app

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Literal, NamedTuple, assert_never
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from config.resources import AnyResource, App, Connection, Device, Product, Route, Rule, Secret, Task, Topic
+from config.resources import (
+    AnyResource,
+    App,
+    Certificate,
+    Connection,
+    Device,
+    Secret,
+    SignatureKey,
+    User,
+)
 from plugins.api import ConnectorType
 
 MASK = "***"
 """Stands for a secret wherever resources are shown; written back, it means: keep the one there is."""
 
 Connectors = Mapping[str, ConnectorType]
+Use = Literal["check", "hold", "connect"]
 
 
 class SecretField(NamedTuple):
@@ -26,7 +36,7 @@ class SecretField(NamedTuple):
     field: str
     path: str
     given: Secret
-    use: Literal["check", "hold", "connect"]
+    use: Use
 
 
 def secret_fields(resource: AnyResource, connectors: Connectors, current: Collection[str] = ()) -> list[SecretField]:
@@ -43,18 +53,21 @@ def secret_fields(resource: AnyResource, connectors: Connectors, current: Collec
                 SecretField("secret", "$.secret", resource.secret, "hold"),
                 *(SecretField(f"app_codes.{i}", f"$.app_codes[{i}]", code, "check") for i, code in enumerate(codes)),
             ]
-        case Device():
-            return [SecretField("secret", "$.secret", resource.secret, "check")]
+        case Device() | SignatureKey():
+            use: Use = "check" if isinstance(resource, Device) else "hold"
+            return [SecretField("secret", "$.secret", resource.secret, use)]
         case Connection():
             return [
                 SecretField(f"settings.{name}", f"$.settings.{name}", _setting(resource.settings[name]), "connect")
                 for name in _secret_names(resource, connectors)
                 if resource.settings.get(name) is not None
             ]
-        case Product() | Topic() | Rule() | Task() | Route():
-            return []
+        case Certificate():
+            return [SecretField("private_key", "$.private_key", resource.private_key, "connect")]
+        case User():
+            return _of_user(resource)
         case _:
-            assert_never(resource)
+            return []
 
 
 def without_secrets(resource: AnyResource, connectors: Connectors) -> AnyResource:
@@ -62,16 +75,19 @@ def without_secrets(resource: AnyResource, connectors: Connectors) -> AnyResourc
     match resource:
         case App():
             return msgspec.structs.replace(resource, secret=None, app_codes=None)
-        case Device():
+        case Device() | SignatureKey():
             return msgspec.structs.replace(resource, secret=None)
         case Connection():
             secret = _secret_names(resource, connectors)
             open_settings = {name: value for name, value in resource.settings.items() if name not in secret}
             return msgspec.structs.replace(resource, settings=open_settings)
-        case Product() | Topic() | Rule() | Task() | Route():
-            return resource
+        case Certificate():
+            return msgspec.structs.replace(resource, private_key=None)
+        case User():
+            keys = tuple(msgspec.structs.replace(key, secret=None) for key in resource.access_keys)
+            return msgspec.structs.replace(resource, password=None, access_keys=keys)
         case _:
-            assert_never(resource)
+            return resource
 
 
 def masked(resource: AnyResource, fields: Collection[str]) -> dict[str, Any]:
@@ -81,11 +97,23 @@ def masked(resource: AnyResource, fields: Collection[str]) -> dict[str, Any]:
         owner, _, last = field.rpartition(".")
         if owner == "app_codes":
             shown.setdefault("app_codes", []).append(MASK)
+        elif owner == "access_keys":
+            shown["access_keys"][int(last)]["secret"] = MASK
         elif owner:
             shown.setdefault(owner, {})[last] = MASK
         else:
             shown[last] = MASK
     return shown
+
+
+def _of_user(user: User) -> list[SecretField]:
+    return [
+        SecretField("password", "$.password", user.password, "hold"),
+        *(
+            SecretField(f"access_keys.{i}", f"$.access_keys[{i}].secret", key.secret, "hold")
+            for i, key in enumerate(user.access_keys)
+        ),
+    ]
 
 
 def _secret_names(connection: Connection, connectors: Connectors) -> tuple[str, ...]:

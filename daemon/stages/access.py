@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 from actors.device_session.broker import Broker
 from actors.device_session.statuses import DeviceView
-from config.resources import AnyResource, App, Connection, Device, Product, Route, Rule, Task, Topic
+from config.resources import AnyResource, App, Connection, Device, GatewayResource, Product, Rule, Task, Topic, User
 from config.resources.identity import Identity
 from daemon.catalog.credentials import Credentials
 from daemon.engine import Change
@@ -17,7 +17,7 @@ from daemon.engine import Change
 class Access:
     """The stage of those who log in, and of what they may say."""
 
-    kinds = ("app", "product", "device", "rule")
+    kinds = ("app", "user", "product", "device", "rule")
 
     def __init__(self, broker: Broker, credentials: Credentials) -> None:
         self._broker = broker
@@ -61,6 +61,8 @@ class Access:
         return self._broker.sessions.close_device(device, reason)
 
     def _put(self, resource: AnyResource) -> None:
+        if isinstance(resource, GatewayResource):
+            return
         match resource:
             case App():
                 self._directory.put_app(self._credentials.app_entry(resource))
@@ -70,7 +72,7 @@ class Access:
                 self._directory.put_device(self._credentials.device_entry(resource))
             case Rule():
                 self._directory.put_rule(resource)
-            case Topic() | Connection() | Task() | Route():
+            case Topic() | Connection() | Task() | User():
                 pass
             case _:
                 assert_never(resource)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 import structlog
 
 from actors.errors import ConfigurationError
 from actors.gateway_route.gateway import Gateway
-from config.resources import AnyResource, Route
+from config.resources import AnyResource, GatewayResource, Route
 from config.resources.identity import Identity
 from daemon.engine import Change
 
@@ -24,7 +24,7 @@ class RouteStage:
     both have been followed.
     """
 
-    kinds = ("route",)
+    kinds = tuple(str(kind.__struct_config__.tag) for kind in get_args(GatewayResource))
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -42,15 +42,19 @@ class RouteStage:
         match change.after:
             case Route() as route:
                 self._put(route)
-            case _:
+            case _ if change.identity.kind == "route":
                 self._problems.pop(change.identity.name, None)
                 self._waiting.pop(change.identity.name, None)
                 self._gateway.remove_route(change.identity.name)
+            case _:
+                return
         for route in tuple(self._waiting.values()):
             self._put(route)
 
     def status(self, identity: Identity) -> Mapping[str, Any]:
         """What the route has answered so far."""
+        if identity.kind != "route":
+            return {}
         problem = self._problems.get(identity.name)
         if problem is not None:
             return {"state": "failed", "reason": problem}

@@ -10,7 +10,7 @@ import pytest
 
 import config
 from config.errors import ManifestError, Problem, ProblemsError
-from config.manifest import dump, load, load_all
+from config.manifest import KINDS, dump, load, load_all
 from config.resources import App, Connection, Device, Product, Route, Rule, Secret, SecretReference, Task, Topic
 
 PARKING = Path(config.__file__).parent / "examples" / "parking.yaml"
@@ -122,14 +122,14 @@ def test_a_text_left_empty_is_told_how_to_be_written() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("kind: tsak\nname: x\n", ("m.yaml:1: document 1 (tsak x): $.kind: unknown kind `tsak`; known kinds: app, "
-         "product, device, topic, rule, connection, task, route")),
-        ("kind: certificate\nname: x\n", ("m.yaml:1: document 1 (certificate x): $.kind: unknown kind `certificate`; "
-         "known kinds: app, product, device, topic, rule, connection, task, route")),
-        ("name: x\n", ("m.yaml:1: document 1 (x): $: the field `kind` is missing; known kinds: app, product, device, "
-         "topic, rule, connection, task, route")),
-        ("- kind: app\n", ("m.yaml:1: document 1: $: a document is a mapping with a `kind`; known kinds: app, product, "
-         "device, topic, rule, connection, task, route")),
+        ("kind: tsak\nname: x\n", ("m.yaml:1: document 1 (tsak x): $.kind: unknown kind `tsak`; known kinds: "
+         + ", ".join(KINDS))),
+        ("kind: function\nname: x\n", ("m.yaml:1: document 1 (function x): $.kind: unknown kind `function`; "
+         "known kinds: " + ", ".join(KINDS))),
+        ("name: x\n", ("m.yaml:1: document 1 (x): $: the field `kind` is missing; known kinds: "
+         + ", ".join(KINDS))),
+        ("- kind: app\n", ("m.yaml:1: document 1: $: a document is a mapping with a `kind`; known kinds: "
+         + ", ".join(KINDS))),
         (TASK + "runers: 2\n", "m.yaml:6: document 1 (task t): $: unknown field `runers`; did you mean `runners`?"),
         (TASK + "zzz: 2\n", ("m.yaml:6: document 1 (task t): $: unknown field `zzz`; known here: name, title, "
          "description, tags, app, shared_with, mode, source, target, runners, backlog, enabled")),
@@ -160,7 +160,7 @@ def test_a_text_left_empty_is_told_how_to_be_written() -> None:
         ("kind: app\nname: a\napp_codes: [1, 2, 3, 4, 5, 6]\n", ("m.yaml:3: document 1 (app a): $.app_codes: must have "
          "at most 5 entries, has 6")),
         ("kind: route\napp: a\nname: r\nrequest: {path: /x}\nbackend: {}\n", ("m.yaml:5: document 1 (route r): "
-         "$.backend: a route has exactly one backend: `data` or `mock`")),
+         "$.backend: a route has exactly one backend: `data`, `mock`, `topic` or `name` (of a backend)")),
         ("kind: topic\napp: a\nname: t\nretention: {hours: .inf}\n", ("m.yaml:4: document 1 (topic t): "
          "$.retention.hours: .inf is not a finite number")),
         ("kind: app\nname: a\n---\nname: [\n", ("m.yaml:4: document 2: while parsing a flow node, did not "
@@ -180,7 +180,7 @@ def test_everything_wrong_in_a_file_is_told_at_once() -> None:
         ("m.yaml:3", "unknown field `topik`; did you mean `topic`?"),
         ("m.yaml:3", "the field `topic` is missing"),
         ("m.yaml:5", "expected true or false, got 'no'; YAML 1.2 knows only true and false"),
-        ("m.yaml:7", "app, product, device, topic, rule, connection, task, route"),
+        ("m.yaml:7", ", ".join(KINDS)),
         ("m.yaml:9", "while parsing a flow node, did not find expected node content"),
     ]
 

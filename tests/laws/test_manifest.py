@@ -12,7 +12,17 @@ from msgspec import inspect
 
 from config.errors import ManifestError, Problem
 from config.manifest import dump, load
-from config.resources import AnyResource, Backend, DataBackend, MockBackend, SecretReference
+from config.resources import (
+    AccessList,
+    AnyResource,
+    Auth,
+    Backend,
+    BackendParameter,
+    DataBackend,
+    Jwt,
+    RouteBackend,
+    SecretReference,
+)
 from config.resources.identity import identity
 from config.resources.topics import BacklogLimit
 from config.yaml import YamlError, parse
@@ -84,12 +94,26 @@ def special(cls: type) -> st.SearchStrategy[Any] | None:
     if cls is SecretReference:
         references = st.fixed_dictionaries({"env": TEXT}, optional={"default": TEXT})
         return (references | st.fixed_dictionaries({"file": TEXT})).map(lambda fields: SecretReference(**fields))
-    if cls is Backend:
-        data, mock = (structs(inspect.type_info(each)) for each in (DataBackend, MockBackend))
-        return data.map(lambda one: Backend(data=one)) | mock.map(lambda one: Backend(mock=one))
+    if cls is DataBackend:
+        written = structs(inspect.type_info(cls), check=lambda fields: fields.get("connection") and fields.get("sql"))
+        return written.filter(lambda one: not one.statements)
+    if cls in ONE_OF:
+        return st.sampled_from(ONE_OF[cls]).flatmap(lambda chosen: with_one(cls, chosen))
     if cls is BacklogLimit:
         return structs(inspect.type_info(cls), check=lambda fields: any(value is not None for value in fields.values()))
     return None
+
+
+def with_one(cls: type, chosen: str) -> st.SearchStrategy[Any]:
+    """A struct that has exactly one of some fields: the chosen one."""
+    others = {name: field.default for field in inspect.type_info(cls).fields if (name := field.name) in ONE_OF[cls]}
+    (wanted,) = [field.type for field in inspect.type_info(cls).fields if field.name == chosen]
+    given_one = values_of(wanted).filter(lambda value: value not in (None, False, ()))
+    fields = [field for field in inspect.type_info(cls).fields if field.name not in others]
+    required = {field.name: values_of(field.type) for field in fields if field.required}
+    optional = {field.name: values_of(field.type) for field in fields if not field.required}
+    rest = st.fixed_dictionaries(required, optional=optional)
+    return st.tuples(rest, given_one).map(lambda made: cls(**(made[0] | {chosen: made[1]})))
 
 
 def structs(wanted: Any, check: Callable[[dict[str, Any]], bool] = lambda _: True) -> st.SearchStrategy[Any]:
@@ -112,6 +136,16 @@ def floats(wanted: inspect.FloatType) -> st.SearchStrategy[float]:
     )
 
 
+# Of these fields exactly one is there.
+ONE_OF: Mapping[type, tuple[str, ...]] = {
+    AccessList: ("addresses", "apps"),
+    Auth: ("app", "iam", "jwt"),
+    Backend: ("data", "mock", "topic"),
+    BackendParameter: ("parameter", "constant", "system"),
+    Jwt: ("jwks_file", "jwks_url"),
+    RouteBackend: ("name", "data", "mock", "topic"),
+}
+
 STRATEGIES: Mapping[type, Callable[[Any], st.SearchStrategy[Any]]] = {
     inspect.Metadata: lambda wanted: values_of(wanted.type),
     inspect.StructType: lambda wanted: structs(wanted) if (found := special(wanted.cls)) is None else found,
@@ -120,7 +154,12 @@ STRATEGIES: Mapping[type, Callable[[Any], st.SearchStrategy[Any]]] = {
         values_of(wanted.item_type), min_size=wanted.min_length or 0, max_size=3
     ).map(tuple),
     inspect.DictType: lambda wanted: st.dictionaries(
-        TEXT, values_of(wanted.value_type), min_size=wanted.min_length or 0, max_size=3
+        values_of(wanted.key_type)
+        if isinstance(wanted.key_type, inspect.Metadata) or wanted.key_type.pattern
+        else TEXT,
+        values_of(wanted.value_type),
+        min_size=wanted.min_length or 0,
+        max_size=3,
     ),
     inspect.StrType: texts,
     inspect.IntType: integers,
@@ -130,7 +169,7 @@ STRATEGIES: Mapping[type, Callable[[Any], st.SearchStrategy[Any]]] = {
     inspect.NoneType: lambda _: st.none(),
     inspect.AnyType: lambda _: VALUES,
 }
-RESOURCES = st.one_of(*(structs(inspect.type_info(kind)) for kind in get_args(AnyResource)))
+RESOURCES = st.one_of(*(values_of(inspect.type_info(kind)) for kind in get_args(AnyResource)))
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

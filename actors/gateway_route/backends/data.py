@@ -53,7 +53,7 @@ class Data:
         self, route: str, settings: DataBackend, connections: ConnectionLookup, limits: ResultLimits, log: LogLimiter
     ) -> None:
         self._route = route
-        self._settings = settings
+        (self._statement,) = settings.all_statements
         self._connections = connections
         self._limits = limits
         self._log = log
@@ -62,7 +62,7 @@ class Data:
 
     async def answer(self, call: Call) -> Response:
         """Query, and answer with the result."""
-        connector = self._connections.get(self._settings.connection)
+        connector = self._connections.get(self._statement.connection)
         if connector is None:
             raise self._refused(NO_BACKEND, "the connection does not exist or is disabled")
         result = await self._query(connector, await self._parameters(call))
@@ -75,7 +75,7 @@ class Data:
 
     async def _query(self, connector: Connector, parameters: dict[str, Any]) -> QueryResult:
         try:
-            return await connector.query(self._settings.sql, parameters, self._limits)
+            return await connector.query(self._statement.sql, parameters, self._limits)
         except ParameterError as error:
             raise CallRefusedError(BAD_REQUEST, str(error)) from error
         except RowRejectedError as error:
@@ -89,7 +89,7 @@ class Data:
 
     def _refused(self, error: GatewayError, reason: str, detail: str = "") -> CallRefusedError:
         """The caller hears the error, the operator the reason."""
-        self._log.warning("Data route failed", route=self._route, connection=self._settings.connection, reason=reason)
+        self._log.warning("Data route failed", route=self._route, connection=self._statement.connection, reason=reason)
         return CallRefusedError(error, detail)
 
     async def _encode(self, result: QueryResult) -> bytes:

@@ -21,7 +21,7 @@ from actors.gateway_route.gateway import Gateway
 from actors.ports import QueryResult, ResultLimits
 from actors.wire.http.errors import RequestRefusedError
 from actors.wire.http.messages import Request, Response
-from config.resources import Backend, DataBackend, MockBackend, Route, RouteRequest
+from config.resources import DataBackend, MockBackend, Route, RouteBackend, RouteRequest
 from config.settings import GatewaySettings
 
 
@@ -66,12 +66,15 @@ def gateway(connector: FakeConnector) -> Gateway:
 def mock(name: str = "m", path: str = "/m", method: str = "GET", body: object = "hello", **more: Any) -> Route:
     more = {"auth": "none", "app": "owner", **more}
     return Route(
-        name=name, request=RouteRequest(path=path, method=method), backend=Backend(mock=MockBackend(body=body)), **more
+        name=name,
+        request=RouteRequest(path=path, method=method),
+        backend=RouteBackend(mock=MockBackend(body=body)),
+        **more,
     )
 
 
 def data(name: str = "d", path: str = "/d", method: str = "GET", **more: Any) -> Route:
-    backend = Backend(data=DataBackend(connection="db", sql="SELECT 1 AS n"))
+    backend = RouteBackend(data=DataBackend(connection="db", sql="SELECT 1 AS n"))
     more = {"auth": "none", "app": "owner", **more}
     return Route(name=name, request=RouteRequest(path=path, method=method), backend=backend, **more)
 
@@ -174,7 +177,7 @@ async def test_a_mock_answers_as_written(gateway: Gateway) -> None:
     response = await gateway.handle(get("/m"))
     assert (response.body, dict(response.headers)["Content-Type"]) == (b'{"a":[1,null]}', "application/json")
     settings = MockBackend(status=201, headers={"content-type": "text/html", "X-A": "ä"}, body="<p>")
-    gateway.put_route(msgspec.structs.replace(mock(), backend=Backend(mock=settings)))
+    gateway.put_route(msgspec.structs.replace(mock(), backend=RouteBackend(mock=settings)))
     response = await gateway.handle(get("/m"))
     assert response.status == 201
     assert response.headers[:2] == (("content-type", "text/html"), ("X-A", "ä"))
@@ -193,7 +196,7 @@ async def test_a_mock_answers_as_written(gateway: Gateway) -> None:
 def test_a_mock_that_could_not_be_sent_is_refused(gateway: Gateway, settings: MockBackend) -> None:
     """Headers that break out of their line or are the server's own, and bodies where there are none, are refused."""
     with pytest.raises(ConfigurationError, match=r"backend\.mock"):
-        gateway.put_route(msgspec.structs.replace(mock(), backend=Backend(mock=settings)))
+        gateway.put_route(msgspec.structs.replace(mock(), backend=RouteBackend(mock=settings)))
 
 
 async def test_a_query_ends_at_the_time_out(

@@ -13,7 +13,7 @@ import pytest
 
 import config
 from actors.errors import ConfigurationError
-from config.manifest import load
+from config.manifest import KINDS, load
 from config.settings import Settings
 from daemon import lifecycle
 from tests.daemon.cli.conftest import Penstock
@@ -246,7 +246,7 @@ def test_get_yaml_is_a_manifest(penstock: Penstock, control: FakeControl) -> Non
 
 def test_get_without_a_kind_shows_everything(penstock: Penstock, control: FakeControl) -> None:
     """All kinds, in the order in which they depend on one another."""
-    for kind in ("app", "product", "topic", "rule", "connection", "route"):
+    for kind in KINDS:
         control.lists(kind)
     control.lists("device", DEVICE)
     control.lists("task", TASK)
@@ -255,7 +255,7 @@ def test_get_without_a_kind_shows_everything(penstock: Penstock, control: FakeCo
 
 def test_unknown_kinds_and_missing_names_are_told(penstock: Penstock, control: FakeControl) -> None:
     """A usage error, and the daemon's word."""
-    known = "app, product, device, topic, rule, connection, task, route"
+    known = ", ".join(KINDS)
     assert penstock("get", "thing") == (2, "", f"penstock: unknown kind thing; known kinds: {known}\n")
     ended = penstock("get", "topic", "a/b?c")
     assert (ended.code, ended.err) == (1, "penstock: there is no /api/v1/topics/a%2Fb%3Fc\n")

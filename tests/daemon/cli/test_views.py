@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from config.manifest import KINDS
 from tests.daemon.cli.conftest import Penstock
 from tests.daemon.cli.fake import FakeControl
 
@@ -82,7 +83,7 @@ def test_a_route_counts_answers_by_class(penstock: Penstock, control: FakeContro
 
 def test_where_there_is_nothing_it_says_so(penstock: Penstock, control: FakeControl) -> None:
     """Not on standard output, where a script counts lines."""
-    for kind in ("app", "product", "device", "topic", "rule", "connection", "task", "route"):
+    for kind in KINDS:
         control.lists(kind)
     assert penstock("get") == (0, "", "nothing is applied yet: penstock apply -f FILE\n")
     assert penstock("get", "task") == (0, "", "there is no task yet\n")

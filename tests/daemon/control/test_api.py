@@ -262,7 +262,7 @@ JSON_BODY = {"Content-Type": "application/json"}
 @pytest.mark.parametrize(
     ("method", "path", "more", "status", "said"),
     [
-        ("GET", "/api/v1/holograms", {}, 404, "there is no kind holograms; there are apps, connections, devices"),
+        ("GET", "/api/v1/holograms", {}, 404, "there is no kind holograms; there are access_lists, api_groups, apps"),
         ("GET", "/api/v1/apps/none", {}, 404, "there is no app none"),
         ("GET", "/api/v1/apps/a/b", {}, 404, "there is no app a/b"),
         ("GET", "/nowhere", {}, 404, "not found"),

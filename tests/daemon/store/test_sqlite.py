@@ -14,9 +14,8 @@ import trio
 
 from actors.errors import StorageError
 from actors.records import Confirmed, TopicPartition
-from config.resources import App, Device, Route, RouteRequest, Rule, RuleSource, RuleTarget
+from config.resources import App, Device, MockBackend, Route, RouteBackend, RouteRequest, Rule, RuleSource, RuleTarget
 from config.resources.identity import Identity
-from config.resources.routes import Backend, MockBackend
 from daemon.store import DeviceStatus, Meta, Rejection, StoredResource, StoredSecret
 from daemon.store.migrate import shipped
 from daemon.store.sqlite import SqliteStore
@@ -34,7 +33,9 @@ RULE = StoredResource(
 async def test_what_was_applied_is_loaded_after_reopening(tmp_path: Path) -> None:
     """A resource, its meta and its secrets come back as they went in, after a restart too."""
     route = StoredResource(
-        Route(app="city", name="m", request=RouteRequest(path="/m"), backend=Backend(mock=MockBackend(body={"a": 1}))),
+        Route(
+            app="city", name="m", request=RouteRequest(path="/m"), backend=RouteBackend(mock=MockBackend(body={"a": 1}))
+        ),
         META,
     )
     first = await SqliteStore.open(tmp_path)

@@ -1,0 +1,50 @@
+"""One call on its way through a route, and the steps that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from actors.wire.http.messages import Request, Response
+from config.resources import RELEASE
+
+NO_VALUES: Mapping[str, Any] = {}
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who calls: `name` is the app's, the user's or the token's subject; `app` the app that the call counts for."""
+
+    kind: Literal["none", "app", "user", "jwt"]
+    name: str = ""
+    app: str | None = None
+    claims: Mapping[str, Any] = NO_VALUES
+
+
+NOBODY = Caller("none")
+
+
+class Call(msgspec.Struct):
+    """Made once a request; steps fill it in as they go.
+
+    `path` has the parameters of the path, decoded. `parameters` are those that the backend gets, `body` what was read
+    of the request (empty where nothing asked for it). `peer_ip` is the caller's address without its port. `timings`
+    takes `(step, seconds)` of each step, and is there only in tests and where a caller may debug.
+    """
+
+    request: Request
+    request_id: str = ""
+    stage: str = RELEASE
+    group: str = ""
+    peer_ip: str = ""
+    secure: bool = False
+    caller: Caller = NOBODY
+    path: Mapping[str, str] = NO_VALUES
+    parameters: Mapping[str, Any] = NO_VALUES
+    body: bytes = b""
+    timings: list[tuple[str, float]] | None = None
+
+
+Step = Callable[[Call], Response | None]
+"""One thing that is done to a call: an answer ends it, None lets it go on; raises CallRefusedError to refuse it."""

@@ -1,0 +1,30 @@
+"""What a route is published as: complete by itself, and never changed again."""
+
+from __future__ import annotations
+
+import msgspec
+
+from config.resources import RELEASE, Route, RouteBackend
+from config.resources.backends import BackendInput
+
+
+class Published(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One version of a route in one environment.
+
+    `backend` is never a name: a backend that the route names stands here as it was deployed, with what it takes in
+    `inputs`. The environment's variables are filled in. Versions of a route count from 1 over all environments.
+
+    What a route binds by name (throttles, access lists, a signature key), the domains of its group and `enabled` are
+    not part of it: they apply to every version as they are now.
+    """
+
+    route: Route
+    backend: RouteBackend
+    inputs: tuple[BackendInput, ...] = ()
+    environment: str = RELEASE
+    version: int = 0
+
+    @property
+    def group(self) -> str:
+        """The API group that it belongs to."""
+        return self.route.group_name

@@ -1,0 +1,107 @@
+"""Kind `backend`: what answers behind routes; and the forms of it that a route may carry inline."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from config.resources.base import AppResource, Name, TopicName
+from config.resources.route_parts import BackendParameter
+
+
+class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One SQL statement, and the name of its result in the answer; `:name` and `${name}` are both bound."""
+
+    connection: Name
+    sql: Annotated[str, msgspec.Meta(min_length=1)]
+    result: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] = "default"
+
+
+class DataBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """SQL: one statement written here, or several; `:name` is bound to the caller's parameter of that name.
+
+    `paging` adds `pageNo` and `pageSize` to one statement, and a total to its answer.
+    """
+
+    connection: Name | None = None
+    sql: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    statements: tuple[Statement, ...] = ()
+    paging: bool = False
+    returns: Literal["json", "xml", "stream"] = "json"
+    parameters: tuple[BackendParameter, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Either one statement or several must be there."""
+        if self.statements and (self.connection is not None or self.sql is not None):
+            raise ValueError("a data backend has `connection` and `sql`, or `statements`, not both")
+        if not self.statements and (self.connection is None or self.sql is None):
+            raise ValueError("a data backend needs `connection` and `sql`, or `statements`")
+
+    @property
+    def all_statements(self) -> tuple[Statement, ...]:
+        """Every statement, however it is written."""
+        if self.connection is not None and self.sql is not None:
+            return (Statement(connection=self.connection, sql=self.sql),)
+        return self.statements
+
+
+class MockBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A fixed answer; a body that is not text is sent as JSON."""
+
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 200
+    headers: dict[str, str] = {}
+    body: Any = ""
+
+
+class TopicBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """The body becomes a record of a topic, and the answer comes once it is stored.
+
+    `key` is that of the record; `#name#` in it stands for an environment's variable, `{name}` for a parameter.
+    """
+
+    topic: TopicName
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)] | None = None
+
+
+class BackendInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One thing that a backend takes from its caller; `test_default` serves tests only."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    place: Literal["header", "query"] = msgspec.field(name="in", default="query")
+    required: bool = False
+    test_default: str | int | float | bool | None = None
+    description: str = ""
+
+
+class Backend(
+    AppResource,
+    tag_field="kind",
+    tag="backend",
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    omit_defaults=True,
+):
+    """A backend that several routes may use, and that is tested by itself.
+
+    What is applied is a saved copy. `penstock backend deploy` makes it what is published from then on, and `penstock
+    backend publish` makes or updates its route, which has its name, in `group` (left out: the app's default one).
+    `format` lays JSON and XML out for people to read.
+    """
+
+    path: Annotated[str, msgspec.Meta(pattern="^/", max_length=1024)]
+    method: Literal["GET", "POST", "PUT", "DELETE"] = "GET"
+    version: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "1.0"
+    group: Name | None = None
+    inputs: tuple[BackendInput, ...] = ()
+    returns: Literal["json", "xml", "stream"] = "json"
+    format: bool = False
+    data: DataBackend | None = None
+    mock: MockBackend | None = None
+    topic: TopicBackend | None = None
+
+    def __post_init__(self) -> None:
+        """Exactly one form must be there."""
+        if sum(one is not None for one in (self.data, self.mock, self.topic)) != 1:
+            raise ValueError("a backend has exactly one form: `data`, `mock` or `topic`")

@@ -1,0 +1,24 @@
+"""Kind `certificate`: what a domain shows to its callers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from config.resources.base import AppResource, Secret
+
+
+class Certificate(
+    AppResource,
+    tag_field="kind",
+    tag="certificate",
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    omit_defaults=True,
+):
+    """A certificate chain (PEM, the own one first) and its private key (PEM), for any number of domains."""
+
+    chain: Annotated[str, msgspec.Meta(min_length=1, max_length=256 * 1024)]
+    private_key: Secret = None

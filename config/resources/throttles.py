@@ -1,0 +1,43 @@
+"""Kind `throttle`: how often routes may be called."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from config.resources.base import AppResource, Name
+from config.resources.topics import Duration
+
+Calls = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+
+
+class SpecialLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A limit of one app's own."""
+
+    app: Name
+    limit: Calls
+
+
+class Throttle(
+    AppResource,
+    tag_field="kind",
+    tag="throttle",
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    omit_defaults=True,
+):
+    """At most `limit` calls in each `period` (1s to 365d), counted by what `by` names; others get 429.
+
+    `burst` lets so many more come at once. `shared` counts all its routes together, else each counts alone. With
+    `by: parameter`, `parameter` says which one.
+    """
+
+    limit: Calls
+    period: Duration = "1s"
+    by: Literal["route", "app", "user", "address", "parameter"] = "route"
+    parameter: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
+    burst: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] = 0
+    shared: bool = False
+    special: tuple[SpecialLimit, ...] = ()

@@ -1,0 +1,117 @@
+"""What can be written already and is not built yet: refused by `check` and `apply`, never silently ignored.
+
+Whoever builds one of these strikes its line, and nothing else need be changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from config.flaws import Flaw
+from config.resources import (
+    AccessList,
+    AnyResource,
+    ApiGroup,
+    Auth,
+    Backend,
+    Certificate,
+    DataBackend,
+    ResponseMapping,
+    Route,
+    RouteBackend,
+    RouteGrant,
+    SignatureKey,
+    Throttle,
+    User,
+)
+
+
+class _Unbuilt(NamedTuple):
+    """A field, and whether a resource uses it; `path` is where it stands."""
+
+    path: str
+    used: Callable[[Any], bool]
+
+
+_KINDS: tuple[type[AnyResource], ...] = (
+    # domains and transport
+    Certificate,
+    # identity
+    User,
+    RouteGrant,
+    AccessList,
+    SignatureKey,
+    # flow control
+    Throttle,
+)
+
+_GROUP = (
+    # domains and transport
+    _Unbuilt("$.domains", lambda group: bool(group.domains)),
+)
+
+_ROUTE = (
+    # domains and transport
+    _Unbuilt("$.request.match", lambda route: route.request.match != "exact"),
+    _Unbuilt("$.request.protocol", lambda route: route.request.protocol == "https"),
+    _Unbuilt("$.visibility", lambda route: route.visibility != "public"),
+    _Unbuilt("$.response_headers", lambda route: bool(route.response_headers)),
+    _Unbuilt("$.cors", lambda route: route.cors is not None),
+    _Unbuilt("$.compression", lambda route: route.compression),
+    # identity
+    _Unbuilt("$.auth", lambda route: route.auth == "iam" or isinstance(route.auth, Auth)),
+    _Unbuilt("$.access_lists", lambda route: bool(route.access_lists)),
+    _Unbuilt("$.signature_key", lambda route: route.signature_key is not None),
+    # parameters, mapping, backends
+    _Unbuilt("$.request.parameters", lambda route: bool(route.request.parameters)),
+    _Unbuilt("$.response", lambda route: route.response != ResponseMapping()),
+    _Unbuilt("$.retries", lambda route: route.retries > 0),
+    _Unbuilt("$.retry_any_method", lambda route: route.retry_any_method),
+    # flow control
+    _Unbuilt("$.throttles", lambda route: bool(route.throttles)),
+    _Unbuilt("$.cache", lambda route: route.cache is not None),
+)
+
+_BACKEND = (
+    # parameters, mapping, backends
+    _Unbuilt("$.inputs", lambda backend: bool(backend.inputs)),
+    _Unbuilt("$.returns", lambda backend: backend.returns != "json"),
+    _Unbuilt("$.format", lambda backend: backend.format),
+)
+
+_FORMS = (
+    # parameters, mapping, backends
+    _Unbuilt(".topic", lambda form: form.topic is not None),
+    _Unbuilt(".data.statements", lambda form: _data(form) is not None and bool(form.data.statements)),
+    _Unbuilt(".data.paging", lambda form: _data(form) is not None and form.data.paging),
+    _Unbuilt(".data.returns", lambda form: _data(form) is not None and form.data.returns != "json"),
+    _Unbuilt(".data.parameters", lambda form: _data(form) is not None and bool(form.data.parameters)),
+)
+
+
+def unbuilt(resource: AnyResource) -> Iterator[Flaw]:
+    """Everything that a resource asks for and that this version does not do yet."""
+    if isinstance(resource, _KINDS):
+        yield Flaw("$.kind", f"kind {resource.__struct_config__.tag} is not served by this version yet; leave it out")
+    match resource:
+        case ApiGroup():
+            yield from _used(_GROUP, resource)
+        case Backend():
+            yield from _used(_BACKEND, resource)
+            yield from _used(_FORMS, resource, "$")
+        case Route():
+            yield from _used(_ROUTE, resource)
+            yield from _used(_FORMS, resource.backend, "$.backend")
+        case _:
+            pass
+
+
+def _used(table: tuple[_Unbuilt, ...], subject: Any, prefix: str = "") -> Iterator[Flaw]:
+    for one in table:
+        if one.used(subject):
+            yield Flaw(f"{prefix}{one.path}", "is not served by this version yet; leave it out")
+
+
+def _data(form: Backend | RouteBackend) -> DataBackend | None:
+    return form.data
