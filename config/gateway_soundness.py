@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from config.flaws import Flaw
+from config.flow_soundness import flow_flaws, throttle_flaws
 from config.resources import (
     AccessList,
     ApiGroup,
@@ -27,12 +28,15 @@ _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]*")
 def gateway_flaws(resource: GatewayResource) -> Iterator[Flaw]:
     """Everything about a resource of the gateway that can be told to be wrong without looking at another."""
     match resource:
-        case Environment() | Certificate() | ApiGroup() | SignatureKey() | Throttle() | AccessList() | RouteGrant():
+        case Environment() | Certificate() | ApiGroup() | SignatureKey() | AccessList() | RouteGrant():
             pass
+        case Throttle():
+            yield from throttle_flaws(resource)
         case Backend():
             yield from _path(resource.path, "$.path")
         case Route():
             yield from _path(resource.request.path, "$.request.path")
+            yield from flow_flaws(resource)
         case _:
             assert_never(resource)
 

@@ -88,12 +88,33 @@ class HttpSettings(_Section, frozen=True, kw_only=True):
     write_timeout: Seconds = 60.0
 
 
+class AccessLogSettings(_Section, frozen=True, kw_only=True):
+    """One line for each call of the gateway: for all of them, none, or those chosen.
+
+    Chosen are errors (status 400 and more), calls that took `slow_ms`, and one in `sample` of all (0: none of them), at
+    most `max_per_second`; what is left out is counted. `query` adds query strings, which may hold what is secret.
+    """
+
+    lines: Literal["chosen", "all", "none"] = "chosen"
+    slow_ms: Positive = 1000
+    sample: Annotated[int, msgspec.Meta(ge=0)] = 100
+    max_per_second: Positive = 1000
+    query: bool = False
+
+
 class GatewaySettings(HttpSettings, frozen=True, kw_only=True):
     """The gateway: routes."""
 
     listen: GatewayListen = GatewayListen()
     max_rows: Positive = 10_000
     max_result_bytes: Positive = 16 * 1024 * 1024
+    access_log: AccessLogSettings = AccessLogSettings()
+    # Answers that all routes keep in their caches.
+    cache_bytes: Positive = 256 * 1024 * 1024
+    # Callers that one throttle tells apart at a time; who called least recently is forgotten, if not exhausted.
+    throttle_keys: Positive = 20_000
+    # Routes with series of their own on the metrics page; those applied later are summed up.
+    measured_routes: Positive = 1000
 
 
 class TopicGatewaySettings(HttpSettings, frozen=True, kw_only=True):

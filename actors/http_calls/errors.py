@@ -107,6 +107,8 @@ BACKEND_UNAVAILABLE = find("APIC.0202", 502)
 BACKEND_TIMEOUT = find("APIC.0203", 504)
 BAD_APP = find("APIC.0303", 401)
 APP_NOT_AUTHORIZED = find("APIC.0304", 403)
+THROTTLED = find("APIC.0308", 429)
+QUOTA_USED_UP = find("APIC.0501", 405)
 INTERNAL = find("APIC.0601", 500)
 
 _BY_STATUS = {error.status: error for error in PUBLISHED + OWN if error.code == "APIC.0201"}

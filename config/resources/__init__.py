@@ -2,14 +2,23 @@
 
 from config.resources.access_lists import AccessList
 from config.resources.api_groups import ApiGroup, Domain, Environment
-from config.resources.apps import App
+from config.resources.apps import App, Quota
 from config.resources.backends import Backend, BackendInput, DataBackend, MockBackend, Statement, TopicBackend
 from config.resources.base import AppResource, Resource, Secret, SecretReference
 from config.resources.certificates import Certificate
 from config.resources.connections import Connection
 from config.resources.devices import Device, Product, Property, Service
 from config.resources.grants import RouteGrant
-from config.resources.route_parts import Auth, BackendParameter, Cache, Cors, Jwt, Parameter, ResponseMapping
+from config.resources.route_parts import (
+    Auth,
+    BackendParameter,
+    Cache,
+    Compression,
+    Cors,
+    Jwt,
+    Parameter,
+    ResponseMapping,
+)
 from config.resources.routes import RELEASE, Route, RouteBackend, RouteRequest
 from config.resources.rules import Rule, RuleSource, RuleTarget
 from config.resources.signature_keys import SignatureKey
@@ -40,6 +49,7 @@ __all__ = [
     "BacklogPolicy",
     "Cache",
     "Certificate",
+    "Compression",
     "Connection",
     "Cors",
     "DataBackend",
@@ -55,6 +65,7 @@ __all__ = [
     "Parameter",
     "Product",
     "Property",
+    "Quota",
     "Resource",
     "ResponseMapping",
     "Retention",

@@ -121,11 +121,27 @@ class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """Answers that are kept for a while, keyed by path and what is named here; times in seconds, sizes in bytes."""
+    """Answers to GET and HEAD that are kept for `seconds`, keyed by path and what is named here; sizes in bytes.
+
+    `query` left out is the whole query; where it is written, other parameters make no difference to an answer.
+    `by_caller: false` lets all who may call share answers. For `stale_seconds` more an answer is given while one caller
+    at a time fetches the next (RFC 5861 3), or while the backend fails (RFC 5861 4).
+    """
 
     seconds: Annotated[int, msgspec.Meta(ge=1, le=86_400)]
-    query: tuple[str, ...] = ()
+    query: tuple[ParameterName, ...] | None = None
     headers: tuple[HeaderName, ...] = ()
     by_caller: bool = True
     stale_seconds: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0
     max_bytes: Annotated[int, msgspec.Meta(ge=1)] = 16 * 1024 * 1024
+    max_entries: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
+
+
+class Compression(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """How answers of at least `min_bytes` are made smaller: by whichever of `codings` the caller prefers.
+
+    Of those that a caller likes alike, the first. What is compressed already by its media type stays as it is.
+    """
+
+    codings: Annotated[tuple[Literal["zstd", "gzip"], ...], msgspec.Meta(min_length=1)] = ("zstd", "gzip")
+    min_bytes: Annotated[int, msgspec.Meta(ge=0, le=1024 * 1024)] = 1024

@@ -8,7 +8,7 @@ import msgspec
 
 from config.resources.backends import DataBackend, MockBackend, TopicBackend
 from config.resources.base import AppResource, Name
-from config.resources.route_parts import Auth, Cache, Cors, Parameter, ResponseMapping
+from config.resources.route_parts import Auth, Cache, Compression, Cors, Parameter, ResponseMapping
 
 Method = Literal["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "ANY"]
 Protocol = Literal["http", "https", "both"]
@@ -71,8 +71,9 @@ class Route(
     app's name. `enabled: false` serves it nowhere, whatever is published.
 
     `timeout_ms` is what the backend has. `retries` (-1: none) are made for methods that are idempotent (RFC 9110
-    9.2.2), with `retry_any_method` for all. `throttles`, `access_lists` and `signature_key` name resources that apply
-    to every version that is served.
+    9.2.2), with `retry_any_method` for all. `concurrency` calls are answered at a time; `queue` more
+    (left out: as many) wait for their turn, for `queue_ms` (left out: until the time-out); others get 503.
+    `throttles`, `access_lists` and `signature_key` name resources that apply to every version that is served.
     """
 
     request: RouteRequest
@@ -84,10 +85,12 @@ class Route(
     retries: Annotated[int, msgspec.Meta(ge=-1, le=10)] = 0
     retry_any_method: bool = False
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 128
+    queue: Annotated[int, msgspec.Meta(ge=0, le=100_000)] | None = None
+    queue_ms: Annotated[int, msgspec.Meta(ge=1, le=600_000)] | None = None
     response: ResponseMapping = ResponseMapping()
     response_headers: dict[str, str] = {}
     cors: Cors | None = None
-    compression: bool = False
+    compression: bool | Compression = False
     cache: Cache | None = None
     throttles: tuple[Name, ...] = ()
     access_lists: tuple[Name, ...] = ()

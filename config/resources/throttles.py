@@ -28,10 +28,12 @@ class Throttle(
     kw_only=True,
     omit_defaults=True,
 ):
-    """At most `limit` calls in each `period` (1s to 365d), counted by what `by` names; others get 429.
+    """At most `limit` calls in any time as long as `period` (1s to 365d), counted by what `by` names; others get 429.
 
-    `burst` lets so many more come at once. `shared` counts all its routes together, else each counts alone. With
-    `by: parameter`, `parameter` says which one.
+    `burst` lets so many more come at once where there were fewer before. `shared` counts all its routes together, else
+    each counts alone, in each environment. `special` apps count by themselves, against their own limit. An address of
+    IPv6 counts with all of its /64. Who has no name counts by address where apps or users are counted. With
+    `by: parameter`, `parameter` says which one of path, query or headers. What is counted is forgotten at a restart.
     """
 
     limit: Calls

@@ -91,12 +91,17 @@ class Windows:
         return bool(free)
 
     def _forget_idle(self, now: float) -> None:
-        """Two for each that comes, so that the table shrinks once its callers have gone."""
+        """Up to two of each kind for each that comes, so that the table shrinks once its callers have gone."""
         for _ in range(min(2, len(self._open))):
             key, window = next(iter(self._open.items()))
             if not window.idle(now):
-                return
+                break
             del self._open[key]
+        for _ in range(min(2, len(self._exhausted))):
+            key, (window, _rate) = next(iter(self._exhausted.items()))
+            if not window.idle(now):
+                break
+            del self._exhausted[key]
 
     def _first_exhausted(self) -> list[tuple[Hashable, tuple[Window, Rate]]]:
         return [item for item, _ in zip(self._exhausted.items(), range(_LOOKS), strict=False)]
