@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -28,16 +29,22 @@ class AdmissionStatistics:
 
 
 class Admission:
-    """Bounds the calls of one route: at most `capacity` run, at most as many more wait, first come, first served.
+    """Bounds the calls of one route: at most `capacity` run, at most `queue` more wait, first come, first served.
+
+    `queue` left out is `capacity`; nobody waits longer than `patience` seconds.
 
     It stands where other stages have a mailbox, and is measured alike; but a call runs in its connection's own task, so
     that what is admitted is a place and not a message.
     """
 
-    __slots__ = ("_admitted", "_capacity", "_high_water", "_line", "_refused", "_running", "_waited")
+    __slots__ = (
+        "_admitted", "_capacity", "_high_water", "_line", "_patience", "_queue", "_refused", "_running", "_waited",
+    )  # fmt: skip
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, queue: int | None = None, patience: float = math.inf) -> None:
         self._capacity = capacity
+        self._queue = capacity if queue is None else queue
+        self._patience = patience
         self._running = 0
         self._line: deque[trio.Event] = deque()
         self._high_water = 0
@@ -49,12 +56,12 @@ class Admission:
         """Take a place, waiting for one where there is none; whoever entered must `leave`.
 
         Raises:
-            AdmissionFullError: nobody more may even wait.
+            AdmissionFullError: nobody more may even wait, or it waited long enough.
         """
         if self._running < self._capacity:
             self._take()
             return
-        if len(self._line) >= self._capacity:
+        if len(self._line) >= self._queue:
             self._refused += 1
             raise AdmissionFullError("the route is busy")
         await self._wait()
@@ -89,7 +96,8 @@ class Admission:
         self._line.append(place)
         since = trio.current_time()
         try:
-            await place.wait()
+            with trio.move_on_after(self._patience):
+                await place.wait()
         except trio.Cancelled:
             if place.is_set():
                 self.leave()
@@ -98,3 +106,7 @@ class Admission:
             raise
         finally:
             self._waited += trio.current_time() - since
+        if not place.is_set():
+            self._line.remove(place)
+            self._refused += 1
+            raise AdmissionFullError("the route was busy for too long")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from actors.gateway_route.admission import AdmissionStatistics
 
-# Upper bounds in seconds, with "more" after the last; the usual ladder of Prometheus' clients, from 1 ms on.
-LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# Upper bounds in seconds, with "more" after the last: the usual ladder of Prometheus' clients, from 0.5 ms on, and up
+# to a usual time-out.
+LATENCY_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _CLASSES = 5
 
 
@@ -17,8 +19,9 @@ class RouteStatistics:
     """What a route has done so far.
 
     `answers` counts by class of status, `answers[0]` being 2xx and `answers[3]` 5xx; `abandoned` calls were cut off, by
-    a client too slow or a daemon that ended. `latency_buckets` counts answers up to each of LATENCY_BOUNDS (not
-    cumulative), and above; `latency_sum` is in seconds.
+    a client too slow or a daemon that ended; `statuses` counts each by itself. `latency_buckets` counts answers up to
+    each of LATENCY_BOUNDS (not cumulative), and above, `class_buckets` those of each class; `latency_sum` is in
+    seconds, `class_sums` as well.
     """
 
     published: bool
@@ -30,37 +33,67 @@ class RouteStatistics:
     latency_sum: float
     latency_buckets: tuple[int, ...]
     admission: AdmissionStatistics
+    statuses: Mapping[int, int] = field(default_factory=dict)
+    class_buckets: tuple[tuple[int, ...], ...] = ()
+    class_sums: tuple[float, ...] = ()
+
+    def quantile(self, share: float) -> float | None:
+        """Seconds within which that share of all answers came, to within a bucket; None where there was none.
+
+        Within a bucket it is interpolated, as Prometheus does; what took longer than the last bound counts as that.
+        """
+        rank, below = share * sum(self.latency_buckets), 0
+        for number, here in enumerate(self.latency_buckets):
+            if here and below + here >= rank:
+                return _within(number, max(0.0, rank - below) / here)
+            below += here
+        return None
+
+
+def _within(number: int, share: float) -> float:
+    if number == len(LATENCY_BOUNDS):
+        return LATENCY_BOUNDS[-1]
+    lower = LATENCY_BOUNDS[number - 1] if number else 0.0
+    return lower + (LATENCY_BOUNDS[number] - lower) * share
 
 
 class RouteCounters:
     """Counters of one route; they outlive its replacements."""
 
-    __slots__ = ("abandoned", "crashed", "in_flight", "latency_buckets", "latency_sum", "statuses")
+    __slots__ = ("_buckets", "_statuses", "_sums", "abandoned", "crashed", "in_flight")
 
     def __init__(self) -> None:
-        self.statuses = [0] * (_CLASSES + 1)
         self.abandoned = 0
         self.crashed = 0
         self.in_flight = 0
-        self.latency_sum = 0.0
-        self.latency_buckets = [0] * (len(LATENCY_BOUNDS) + 1)
+        # As many as there are numbers of three digits, at most.
+        self._statuses: dict[int, int] = {}
+        self._buckets = [[0] * (len(LATENCY_BOUNDS) + 1) for _ in range(_CLASSES + 1)]
+        self._sums = [0.0] * (_CLASSES + 1)
 
     def answered(self, status: int, seconds: float) -> None:
         """One call has its answer."""
-        self.statuses[status // 100] += 1
-        self.latency_sum += seconds
-        self.latency_buckets[bisect_left(LATENCY_BOUNDS, seconds)] += 1
+        statuses = self._statuses
+        statuses[status] = statuses.get(status, 0) + 1
+        number = status // 100
+        self._sums[number] += seconds
+        self._buckets[number][bisect_left(LATENCY_BOUNDS, seconds)] += 1
 
     def statistics(self, admission: AdmissionStatistics, *, published: bool) -> RouteStatistics:
         """What has been counted so far."""
+        buckets = self._buckets
+        answers = [sum(of_class) for of_class in buckets]
         return RouteStatistics(
             published=published,
-            requests=sum(self.statuses) + self.abandoned + self.in_flight,
-            answers=tuple(self.statuses[2:]),
+            requests=sum(answers) + self.abandoned + self.in_flight,
+            answers=tuple(answers[2:]),
             abandoned=self.abandoned,
             crashed=self.crashed,
             in_flight=self.in_flight,
-            latency_sum=self.latency_sum,
-            latency_buckets=tuple(self.latency_buckets),
+            latency_sum=sum(self._sums),
+            latency_buckets=tuple(map(sum, zip(*buckets, strict=True))),
             admission=admission,
+            statuses=dict(sorted(self._statuses.items())),
+            class_buckets=tuple(tuple(of_class) for of_class in buckets[2:]),
+            class_sums=tuple(self._sums[2:]),
         )

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from actors.backlog.homecoming import Homecoming
+from actors.gateway_route.flow.quotas import QuotaUse
 from actors.ports import AuditEntry
+from actors.gateway_route.published import Published
 from actors.records import Confirmed, TopicPartition
 from config.resources import AnyResource
 from config.resources.identity import Identity, identity
+from daemon.store.publications import Publication, StoredPublications, VersionEntry
 
 SecretForm = Literal["digest", "sealed", "reference"]
 
@@ -101,8 +104,23 @@ class Store(Protocol):
     async def load_all(self) -> list[StoredResource]:
         """Every resource with its secrets."""
 
-    async def apply(self, puts: Sequence[StoredResource], removals: Sequence[Identity] = ()) -> None:
-        """Store and delete, all or nothing; a resource that is put replaces the one of its name, secrets included."""
+    async def apply(
+        self, puts: Sequence[StoredResource], removals: Sequence[Identity] = (), publication: Publication | None = None
+    ) -> None:
+        """Store, delete and publish, all or nothing.
+
+        A resource that is put replaces the one of its name, secrets included; what was published of one that is removed
+        is forgotten.
+        """
+
+    async def load_publications(self) -> StoredPublications:
+        """What is served of routes, and the deployed backends."""
+
+    async def load_versions(self, route: str) -> Sequence[VersionEntry]:
+        """The history of a route, the newest version first."""
+
+    async def load_version(self, route: str, version: int) -> Published | None:
+        """One version of a route, or None where it is not kept."""
 
     async def load_confirmed(self, group: str) -> Mapping[TopicPartition, Confirmed]:
         """The positions of a group."""
@@ -145,6 +163,12 @@ class Store(Protocol):
 
     async def save_device_status(self, statuses: Sequence[DeviceStatus]) -> None:
         """Store a batch of them; devices that are no longer resources are skipped."""
+
+    async def load_quota_uses(self) -> Sequence[QuotaUse]:
+        """What apps have used of their quotas."""
+
+    async def save_quota_uses(self, uses: Mapping[str, QuotaUse | None]) -> None:
+        """Store what apps have used; None forgets one."""
 
     async def backup_into(self, folder: Path) -> Path:
         """Write a consistent copy into a folder while running; returns the file."""

@@ -18,6 +18,8 @@ import trio
 
 from actors.backlog.homecoming import Homecoming
 from actors.errors import StorageError
+from actors.gateway_route.flow.quotas import QuotaUse
+from actors.gateway_route.published import Published
 from actors.ports import AuditEntry
 from actors.records import Confirmed, TopicPartition
 from config.resources import AnyResource
@@ -33,6 +35,17 @@ from daemon.store.backlog import (
 from daemon.store.groups import add_http_group, delete_group, load_confirmed, load_http_groups, save_confirmed
 from daemon.store.migrate import Migration, migrate, shipped
 from daemon.store.model import DeviceStatus, Instance, Meta, Rejection, StoredResource, StoredSecret
+from daemon.store.publications import (
+    Publication,
+    StoredPublications,
+    VersionEntry,
+    forget_publications,
+    load_publications,
+    load_version,
+    load_versions,
+    save_publication,
+)
+from daemon.store.quotas import load_quota_uses, save_quota_uses
 
 T = TypeVar("T")
 
@@ -75,10 +88,24 @@ class SqliteStore:
         """Every resource with its secrets."""
         return await self._run(_load_all)
 
-    async def apply(self, puts: Sequence[StoredResource], removals: Sequence[Identity] = ()) -> None:
-        """Store and delete in one transaction."""
-        if puts or removals:
-            await self._write(partial(_apply, puts=puts, removals=removals))
+    async def apply(
+        self, puts: Sequence[StoredResource], removals: Sequence[Identity] = (), publication: Publication | None = None
+    ) -> None:
+        """Store, delete and publish in one transaction."""
+        if puts or removals or publication is not None:
+            await self._write(partial(_apply, puts=puts, removals=removals, publication=publication))
+
+    async def load_publications(self) -> StoredPublications:
+        """What is served of routes, and the deployed backends."""
+        return await self._run(load_publications)
+
+    async def load_versions(self, route: str) -> Sequence[VersionEntry]:
+        """The history of a route, the newest version first."""
+        return await self._run(partial(load_versions, route=route))
+
+    async def load_version(self, route: str, version: int) -> Published | None:
+        """One version of a route, or None where it is not kept."""
+        return await self._run(partial(load_version, route=route, version=version))
 
     async def load_confirmed(self, group: str) -> Mapping[TopicPartition, Confirmed]:
         """The positions of a group."""
@@ -137,6 +164,15 @@ class SqliteStore:
         """Store a batch; devices that are no longer resources are skipped."""
         if statuses:
             await self._write(partial(_save_device_status, statuses=statuses))
+
+    async def load_quota_uses(self) -> Sequence[QuotaUse]:
+        """What apps have used of their quotas."""
+        return await self._run(load_quota_uses)
+
+    async def save_quota_uses(self, uses: Mapping[str, QuotaUse | None]) -> None:
+        """Store what apps have used; None forgets one."""
+        if uses:
+            await self._write(partial(save_quota_uses, uses=uses))
 
     async def backup_into(self, folder: Path) -> Path:
         """Write a consistent copy into a folder while running; returns the file."""
@@ -228,7 +264,12 @@ def _decode(decoder: msgspec.json.Decoder[AnyResource], kind: str, name: str, sp
         raise StorageError(f"the stored {kind} {name} cannot be read: {error}") from error
 
 
-def _apply(connection: sqlite3.Connection, puts: Sequence[StoredResource], removals: Sequence[Identity]) -> None:
+def _apply(
+    connection: sqlite3.Connection,
+    puts: Sequence[StoredResource],
+    removals: Sequence[Identity],
+    publication: Publication | None,
+) -> None:
     # The secrets of what is removed or put go with the foreign key.
     gone = [*removals, *(stored.identity for stored in puts)]
     connection.executemany("DELETE FROM resources WHERE kind = ? AND name = ?", gone)
@@ -238,6 +279,9 @@ def _apply(connection: sqlite3.Connection, puts: Sequence[StoredResource], remov
     )
     connection.executemany("INSERT INTO resources VALUES (?, ?, ?, ?, ?, ?, ?)", map(_resource_row, puts))
     connection.executemany("INSERT INTO secrets VALUES (?, ?, ?, ?, ?)", _secret_rows(puts))
+    forget_publications(connection, removals)
+    if publication is not None:
+        save_publication(connection, publication)
 
 
 def _resource_row(stored: StoredResource) -> tuple[object, ...]:
