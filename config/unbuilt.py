@@ -86,6 +86,7 @@ _FORMS = (
     _Unbuilt(".data.statements", lambda form: _data(form) is not None and bool(form.data.statements)),
     _Unbuilt(".data.paging", lambda form: _data(form) is not None and form.data.paging),
     _Unbuilt(".data.returns", lambda form: _data(form) is not None and form.data.returns != "json"),
+    _Unbuilt(".data.format", lambda form: _data(form) is not None and form.data.format),
     _Unbuilt(".data.parameters", lambda form: _data(form) is not None and bool(form.data.parameters)),
 )
 

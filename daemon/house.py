@@ -40,6 +40,9 @@ from daemon.groups import GroupControl
 from daemon.island import Island
 from daemon.measures import Measures
 from daemon.messages import TopicMessages
+from daemon.publishing.catch_up import published
+from daemon.publishing.planning import Verify
+from daemon.publishing.publications import Publications
 from daemon.running import RunningEngine
 from daemon.settings_in_force import SettingsInForce
 from daemon.stages.access import Access
@@ -87,6 +90,7 @@ class _Ground:
     island: Island
     http_groups: Mapping[str, str]
     homecomings: Sequence[Homecoming]
+    publications: Publications
 
 
 @asynccontextmanager
@@ -109,8 +113,11 @@ async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool
         known = await store.load_device_status()
         http_groups = await store.load_http_groups()
         homecomings = await store.load_homecomings()
+        publications = await published(store, catalog)
         async with Island() as island:
-            ground = _Ground(settings, data, store, vault, catalog, connectors, island, http_groups, homecomings)
+            ground = _Ground(
+                settings, data, store, vault, catalog, connectors, island, http_groups, homecomings, publications
+            )
             yield _build(ground, instance.id, known)
     finally:
         with trio.CancelScope(shield=True):
@@ -129,7 +136,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     groups = GroupStage(catalog, topics, ground.store, settings.groups, ground.http_groups)
     tasks = TaskStage(catalog, topics, connections, groups, settings.tasks)
     gateway = Gateway(broker.directory, connections, settings.gateway)
-    routes = RouteStage(gateway)
+    routes = RouteStage(gateway, catalog, ground.publications)
     audit = AuditLog(ground.store)
     backlog = BacklogStage(catalog, topics, groups, ground.store, audit=audit, homecomings=ground.homecomings)
     consumers = HttpGroupStage(catalog, topics, groups, settings.topics)
@@ -176,7 +183,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         tail_family(Tails(topics)),
         top_family(watch),
     )
-    control = _control(ground, engine, instance, token, families)
+    control = _control(ground, engine, instance, token, families, verify=gateway.trial)
     consumers.make_topic = control.service.have_topic
     stages = Stages(
         connectors=connections.supervisor,
@@ -201,6 +208,8 @@ def _control(
     instance: str,
     token: str,
     families: Sequence[Family],
+    *,
+    verify: Verify,
 ) -> Control:
     service = CatalogService(
         catalog=ground.catalog,
@@ -209,6 +218,8 @@ def _control(
         engine=engine,
         connectors=ground.connectors,
         resolve=_resolve,
+        publications=ground.publications,
+        verify=verify,
     )
     about = About(
         instance=instance,

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from actors.errors import ConfigurationError
-from actors.gateway_route.auth import authentication
-from actors.gateway_route.backends.base import Backend
-from actors.gateway_route.backends.data import Data
-from actors.gateway_route.backends.mock import Mock
+from actors.gateway_route.admission import AdmissionStatistics
+from actors.gateway_route.call import Call
+from actors.gateway_route.compiler import Compiler
 from actors.gateway_route.counters import RouteCounters, RouteStatistics
 from actors.gateway_route.paths import parse_route
+from actors.gateway_route.published import Published
 from actors.gateway_route.route import GatewayRoute
 from actors.gateway_route.router import Match, Router, RouteTakenError
 from actors.http_calls.callers import Apps
 from actors.http_calls.errors import BAD_REQUEST, METHOD_NOT_ALLOWED, NO_ROUTE, error_of_status, error_response
 from actors.http_calls.request_ids import HEADER, RequestIds
 from actors.ports import ConnectionLookup, ResultLimits
-from actors.runtime.log_limiter import LogLimiter
 from actors.wire.http.checks import METHODS
 from actors.wire.http.messages import Request, Response
-from config.resources import Route
+from config.resources import RELEASE
 from config.settings import GatewaySettings
+
+STAGE_HEADER = "x-stage"
+"""Which environment a call is for; RELEASE where it is not there."""
 
 # The published messages for these say it all; the reason adds something to the others.
 _SAID_BY_MESSAGE = frozenset({413, 414, 494, 500})
+_NOWHERE: Match[GatewayRoute] = Match(None, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,26 @@ class GatewayStatistics:
     refused: int
 
 
+class RouteCollisionError(ConfigurationError):
+    """Two routes want the same method and path of one environment; `holder` is the name of the one that has it."""
+
+    def __init__(self, wanted: Published, holder: str) -> None:
+        request = wanted.route.request
+        super().__init__(
+            f"route {wanted.route.name}: {request.method} {request.path} is served by route {holder} already; "
+            "give one of them another path or method"
+        )
+        self.holder = holder
+
+
+@dataclass(slots=True)
+class _Route:
+    """A route that is known: what it counted, and what of it is served, by environment."""
+
+    counters: RouteCounters = field(default_factory=RouteCounters)
+    served: dict[str, GatewayRoute] = field(default_factory=dict)
+
+
 class Gateway:
     """Matches requests with routes; routes come, change and go without a request in flight noticing.
 
@@ -46,55 +70,70 @@ class Gateway:
     """
 
     def __init__(self, apps: Apps, connections: ConnectionLookup, settings: GatewaySettings) -> None:
-        self._apps = apps
-        self._connections = connections
-        self._limits = ResultLimits(settings.max_rows, settings.max_result_bytes)
-        self._router: Router[GatewayRoute] = Router()
-        self._routes: dict[str, GatewayRoute] = {}
+        limits = ResultLimits(settings.max_rows, settings.max_result_bytes)
+        self._compiler = Compiler(apps, connections, limits)
+        self._stages: dict[str, Router[GatewayRoute]] = {}
+        self._routes: dict[str, _Route] = {}
         self._ids = RequestIds()
         self._not_found = 0
         self._method_not_allowed = 0
         self._malformed = 0
         self._refused = 0
 
-    def put_route(self, resource: Route) -> None:
-        """Add a route, or replace the one of that name; one that is disabled or not published is kept but not served.
+    def put_route(self, name: str, versions: Sequence[Published]) -> None:
+        """Serve exactly these versions of a route, at most one an environment; none of them: it is known, no more.
 
         Raises:
-            ConfigurationError: the route cannot be served; what was served before still is.
+            RouteCollisionError: another route has a method and path already; what was served before still is.
+            ConfigurationError: a version cannot be served; likewise.
         """
-        path = parse_route(resource.request.path)
-        before = self._routes.get(resource.name)
-        route = self._compile(resource, before.counters if before is not None else RouteCounters())
-        if before is not None:
-            self._withdraw(before)
-        if route.published:
-            try:
-                self._router.add(resource.request.method, path, route)
-            except RouteTakenError as error:
-                if before is not None:
-                    self._serve(before)
-                raise ConfigurationError(_collision(resource, error)) from error
-        self._routes[resource.name] = route
+        self.put_routes({name: versions})
+
+    def put_routes(self, wanted: Mapping[str, Sequence[Published]]) -> None:
+        """Put several routes at one moment, as when they swap their paths; all of it is done, or nothing."""
+        before = {name: route.served for name, route in self._routes.items() if name in wanted}
+        routes = {name: self._routes.get(name) or _Route() for name in wanted}
+        after = {name: self._compiled(routes[name], versions) for name, versions in wanted.items()}
+        for served in before.values():
+            self._withdraw(served.values())
+        try:
+            self._serve(after)
+        except RouteCollisionError:
+            self._serve(before)
+            raise
+        for name, served in after.items():
+            routes[name].served = served
+        self._routes.update(routes)
 
     def remove_route(self, name: str) -> None:
         """Serve a route no more, and forget its counters; a name that is not known is no error."""
         route = self._routes.pop(name, None)
         if route is not None:
-            self._withdraw(route)
+            self._withdraw(route.served.values())
+
+    def trial(self, published: Published) -> GatewayRoute:
+        """A route that nobody can call but who asked for it: its counters count for nobody, its callers are trusted.
+
+        Raises:
+            ConfigurationError: the version cannot be served.
+        """
+        return self._compiler.compile(published, RouteCounters(), trusted=True)
 
     async def handle(self, request: Request) -> Response:
         """Answer a request; raises nothing but cancellation."""
         request_id = self._ids.choose(request)
+        stage = request.header(STAGE_HEADER) or RELEASE
+        router = self._stages.get(stage)
         try:
-            match = self._router.match(request.method, request.path)
+            match = router.match(request.method, request.path) if router is not None else _NOWHERE
         except ValueError as error:
             self._malformed += 1
             return _tagged(error_response(BAD_REQUEST, request_id, str(error)), request_id)
         route = match.value
         if route is None:
             return _tagged(self._unrouted(request, match, request_id), request_id)
-        return _tagged(await route.answer(request, match.parameters, request_id), request_id)
+        call = Call(request, request_id, stage, route.group, path=match.parameters)
+        return _tagged(await route.answer(call), request_id)
 
     def refuse(self, status: int, reason: str) -> Response:
         """The answer to what never became a request: malformed, too large, too slow."""
@@ -103,35 +142,51 @@ class Gateway:
         detail = "" if status in _SAID_BY_MESSAGE else reason
         return _tagged(error_response(error_of_status(status), request_id, detail), request_id)
 
+    def statistics_of(self, name: str) -> RouteStatistics | None:
+        """What one route has done so far, or None where it is not known."""
+        route = self._routes.get(name)
+        return None if route is None else _statistics(route)
+
     def statistics(self) -> GatewayStatistics:
         """What the gateway has done so far."""
         return GatewayStatistics(
-            routes={name: route.statistics() for name, route in self._routes.items()},
+            routes={name: _statistics(route) for name, route in self._routes.items()},
             not_found=self._not_found,
             method_not_allowed=self._method_not_allowed,
             malformed=self._malformed,
             refused=self._refused,
         )
 
-    def _compile(self, resource: Route, counters: RouteCounters) -> GatewayRoute:
-        log = LogLimiter(per_second=1)
-        backend = self._backend(resource, log)
-        return GatewayRoute(resource, authentication(resource, self._apps), backend, counters, log)
+    def _compiled(self, route: _Route, versions: Iterable[Published]) -> dict[str, GatewayRoute]:
+        """What has not changed stays, with the calls that it is at."""
+        served = {}
+        for published in versions:
+            before = route.served.get(published.environment)
+            same = before is not None and before.published == published
+            served[published.environment] = (
+                before if before is not None and same else self._compiler.compile(published, route.counters)
+            )
+        return served
 
-    def _backend(self, resource: Route, log: LogLimiter) -> Backend:
-        if resource.backend.data is not None:
-            return Data(resource.name, resource.backend.data, self._connections, self._limits, log)
-        if resource.backend.mock is not None:
-            return Mock(resource.backend.mock)
-        raise ConfigurationError(f"route {resource.name}: has no backend")
+    def _serve(self, routes: Mapping[str, Mapping[str, GatewayRoute]]) -> None:
+        """Add them all to their routers, or none."""
+        added: list[GatewayRoute] = []
+        for route in (one for served in routes.values() for one in served.values()):
+            published = route.published
+            router = self._stages.setdefault(published.environment, Router())
+            try:
+                router.add(published.route.request.method, parse_route(published.route.request.path), route)
+            except RouteTakenError as error:
+                self._withdraw(added)
+                holder = error.holder.published.route.name if isinstance(error.holder, GatewayRoute) else "another"
+                raise RouteCollisionError(published, holder) from error
+            added.append(route)
 
-    def _serve(self, route: GatewayRoute) -> None:
-        if route.published:
-            self._router.add(route.resource.request.method, parse_route(route.resource.request.path), route)
-
-    def _withdraw(self, route: GatewayRoute) -> None:
-        if route.published:
-            self._router.remove(route.resource.request.method, parse_route(route.resource.request.path))
+    def _withdraw(self, routes: Iterable[GatewayRoute]) -> None:
+        for route in routes:
+            published = route.published
+            router = self._stages[published.environment]
+            router.remove(published.route.request.method, parse_route(published.route.request.path))
 
     def _unrouted(self, request: Request, match: Match[GatewayRoute], request_id: str) -> Response:
         allowed = tuple(sorted(METHODS)) if request.path == "*" else match.allowed
@@ -149,9 +204,16 @@ def _tagged(response: Response, request_id: str) -> Response:
     return Response(response.status, (*response.headers, (HEADER, request_id)), response.body)
 
 
-def _collision(resource: Route, error: RouteTakenError) -> str:
-    holder = error.holder.resource.name if isinstance(error.holder, GatewayRoute) else "another route"
-    wanted = f"{resource.request.method} {resource.request.path}"
-    return (
-        f"route {resource.name}: {wanted} is served by route {holder} already; give one of them another path or method"
+def _statistics(route: _Route) -> RouteStatistics:
+    """Of a route as a whole: what its environments admit is summed up."""
+    each = [served.admission() for served in route.served.values()]
+    admission = AdmissionStatistics(
+        running=sum(one.running for one in each),
+        waiting=sum(one.waiting for one in each),
+        capacity=sum(one.capacity for one in each),
+        high_water=max((one.high_water for one in each), default=0),
+        admitted=sum(one.admitted for one in each),
+        refused=sum(one.refused for one in each),
+        waited=sum(one.waited for one in each),
     )
+    return route.counters.statistics(admission, published=bool(route.served))

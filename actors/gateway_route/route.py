@@ -1,16 +1,17 @@
-"""One route, compiled once: authenticate, admit, answer, count."""
+"""One version of a route, compiled once: its steps, admission, its backend, and what it counts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from time import perf_counter
 
 import trio
 
-from actors.gateway_route.admission import Admission, AdmissionFullError
-from actors.gateway_route.auth import Authenticate
-from actors.gateway_route.backends.base import Backend, Call
-from actors.gateway_route.counters import RouteCounters, RouteStatistics
+from actors.gateway_route.admission import Admission, AdmissionFullError, AdmissionStatistics
+from actors.gateway_route.backends.base import Backend
+from actors.gateway_route.call import Call
+from actors.gateway_route.counters import RouteCounters
+from actors.gateway_route.published import Published
+from actors.gateway_route.steps import Steps
 from actors.http_calls.errors import (
     BACKEND_TIMEOUT,
     BUSY,
@@ -21,45 +22,51 @@ from actors.http_calls.errors import (
 )
 from actors.runtime.log_limiter import LogLimiter
 from actors.wire.http.errors import RequestRefusedError
-from actors.wire.http.messages import Request, Response
-from config.resources import Route
+from actors.wire.http.messages import Response
 
 
 class GatewayRoute:
-    """Answers the calls of one route; whatever happens in it becomes an answer of its own calls and nobody else's.
+    """Answers the calls of one version; whatever happens in it becomes an answer of its own calls and nobody else's.
 
-    `counters` are those of the route it replaces, if any. Calls in flight keep the instance that they began with.
+    `counters` are those of the route, whatever version of it is served. Calls in flight keep the instance that they
+    began with.
     """
 
     def __init__(
-        self, resource: Route, authenticate: Authenticate, backend: Backend, counters: RouteCounters, log: LogLimiter
+        self, published: Published, steps: Steps, backend: Backend, counters: RouteCounters, log: LogLimiter
     ) -> None:
-        self.resource = resource
-        self._authenticate = authenticate
-        self._backend = backend
+        self.published = published
+        self.group = published.group
         self.counters = counters
+        self._steps = steps
+        self._head = tuple(step for _, step in steps.head)
+        self._body = tuple(step for _, step in steps.body)
+        self._after = tuple(after for _, after in steps.after)
+        self._takes_body = backend.takes_body or bool(steps.body)
+        self._backend = backend
         self._log = log
-        self._admission = Admission(resource.concurrency)
-        self._timeout = resource.timeout_ms / 1000
+        self._admission = Admission(published.route.concurrency)
+        self._timeout = published.route.timeout_ms / 1000
 
-    async def answer(self, request: Request, parameters: Mapping[str, str], request_id: str) -> Response:
+    async def answer(self, call: Call) -> Response:
         """Answer a call, also one that fails."""
         counters = self.counters
         counters.in_flight += 1
         started = perf_counter()
         response = None
         try:
-            response = await self._answer(request, parameters)
+            response = await (self._way(call) if call.timings is None else self._traced_way(call, call.timings))
         except CallRefusedError as refused:
-            response = error_response(refused.error, request_id, refused.detail, refused.headers)
+            response = error_response(refused.error, call.request_id, refused.detail, refused.headers)
         except AdmissionFullError:
-            response = error_response(BUSY, request_id)
+            response = error_response(BUSY, call.request_id)
         except RequestRefusedError as refused:
-            response = error_response(error_of_status(refused.status), request_id, refused.reason)
+            response = error_response(error_of_status(refused.status), call.request_id, refused.reason)
         except Exception as error:  # noqa: BLE001 - a crash is this call's alone
             counters.crashed += 1
-            self._log.warning("Route crashed", route=self.resource.name, request_id=request_id, exc_info=error)
-            response = error_response(UNEXPECTED, request_id)
+            name = self.published.route.name
+            self._log.warning("Route crashed", route=name, request_id=call.request_id, exc_info=error)
+            response = error_response(UNEXPECTED, call.request_id)
         finally:
             counters.in_flight -= 1
             if response is None:
@@ -67,21 +74,50 @@ class GatewayRoute:
         counters.answered(response.status, perf_counter() - started)
         return response
 
-    def statistics(self) -> RouteStatistics:
-        """What the route has done so far."""
-        return self.counters.statistics(self._admission.statistics(), published=self.published)
+    def admission(self) -> AdmissionStatistics:
+        """How many calls run and wait."""
+        return self._admission.statistics()
 
-    @property
-    def published(self) -> bool:
-        """Whether callers may see it."""
-        return self.resource.enabled and self.resource.publish
+    async def _way(self, call: Call) -> Response:
+        for step in self._head:
+            answer = step(call)
+            if answer is not None:
+                return answer
+        if self._takes_body and call.request.body:
+            call.body = await call.request.read()
+        for step in self._body:
+            answer = step(call)
+            if answer is not None:
+                return answer
+        response = await self._answered(call)
+        for after in self._after:
+            response = after(call, response)
+        return response
 
-    async def _answer(self, request: Request, parameters: Mapping[str, str]) -> Response:
-        app = self._authenticate(request)
-        backend = self._backend
-        body = await request.read() if request.body and backend.takes_body else b""
-        call = Call(request, parameters, body, app)
-        if not backend.waits:
+    async def _traced_way(self, call: Call, timings: list[tuple[str, float]]) -> Response:
+        """The same way, and how long each part of it took, also the one that ended it."""
+        for name, step in self._steps.head:
+            with _Timed(timings, name):
+                answer = step(call)
+            if answer is not None:
+                return answer
+        if self._takes_body and call.request.body:
+            with _Timed(timings, "read body"):
+                call.body = await call.request.read()
+        for name, step in self._steps.body:
+            with _Timed(timings, name):
+                answer = step(call)
+            if answer is not None:
+                return answer
+        with _Timed(timings, "backend"):
+            response = await self._answered(call)
+        for name, after in self._steps.after:
+            with _Timed(timings, name):
+                response = after(call, response)
+        return response
+
+    async def _answered(self, call: Call) -> Response:
+        if not self._backend.waits:
             return await self._admitted(call)
         # A scope costs 15 us: nothing beside a query, half a call's worth where the answer is ready.
         with trio.move_on_after(self._timeout):
@@ -94,3 +130,20 @@ class GatewayRoute:
             return await self._backend.answer(call)
         finally:
             self._admission.leave()
+
+
+class _Timed:
+    """Adds how long its block took, however it ended."""
+
+    __slots__ = ("_name", "_started", "_timings")
+
+    def __init__(self, timings: list[tuple[str, float]], name: str) -> None:
+        self._timings = timings
+        self._name = name
+        self._started = 0.0
+
+    def __enter__(self) -> None:
+        self._started = perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._timings.append((self._name, perf_counter() - self._started))

@@ -21,7 +21,8 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class DataBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """SQL: one statement written here, or several; `:name` is bound to the caller's parameter of that name.
 
-    `paging` adds `pageNo` and `pageSize` to one statement, and a total to its answer.
+    `paging` adds `pageNo` and `pageSize` to one statement, and a total to its answer. `format` lays the answer out for
+    people to read.
     """
 
     connection: Name | None = None
@@ -29,6 +30,7 @@ class DataBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     statements: tuple[Statement, ...] = ()
     paging: bool = False
     returns: Literal["json", "xml", "stream"] = "json"
+    format: bool = False
     parameters: tuple[BackendParameter, ...] = ()
 
     def __post_init__(self) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
 
 from config.errors import ManifestError, Problem
 from config.manifest import Document
-from config.plan import Action, PlannedChange
+from config.plan import PlannedChange
 from config.plan import plan as compare
 from config.resources import AnyResource, App, Connection, Task, Topic
 from config.resources.identity import Identity
@@ -19,6 +18,7 @@ from config.validate import validate
 from daemon.catalog.catalog import Catalog
 from daemon.catalog.issue import Issued, Issuer, generate
 from daemon.catalog.secret_fields import Connectors, secret_fields, without_secrets
+from daemon.catalog.steps import Step
 from daemon.store.model import Meta, StoredResource
 
 DEAD_LETTER_SUFFIX = ".dead"
@@ -28,38 +28,6 @@ DEAD_LETTER_TAG = "dead-letter"
 def dead_letter_topic(task: str) -> str:
     """The name of the topic that takes what a task cannot write."""
     return task + DEAD_LETTER_SUFFIX
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What becomes of one resource of a manifest.
-
-    `fields` are the names that differ, `secrets` the secret fields among them as the store names them. `generated`
-    holds what nobody wrote, in plain text, to be shown this once.
-    """
-
-    action: Action
-    before: StoredResource | None
-    after: StoredResource
-    fields: tuple[str, ...] = ()
-    secrets: tuple[str, ...] = ()
-    generated: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def identity(self) -> Identity:
-        """Whose step it is."""
-        return self.after.identity
-
-    @property
-    def wants_test(self) -> bool:
-        """Whether it changes how another system is reached."""
-        return isinstance(self.after.resource, Connection) and not {"connector", "settings"}.isdisjoint(self.touched)
-
-    @property
-    def touched(self) -> tuple[str, ...]:
-        """The fields that are new or differ."""
-        return self.after.resource.__struct_fields__ if self.action == "created" else self.fields
 
 
 class _Wanted(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from actors.errors import PenstockError
+from actors.gateway_route.published import Published
 from actors.ports import ConnectionReport
 from config.errors import ManifestError, Problem
 from config.manifest import Document, SettingsTypes, load
@@ -24,11 +25,15 @@ from daemon.catalog.catalog import Catalog
 from daemon.catalog.credentials import Credentials
 from daemon.catalog.errors import InUseError, NotFoundError, UnreachableError, VersionConflictError
 from daemon.catalog.issue import Issuer, Resolve, generate
-from daemon.catalog.planning import Planner, Step, dead_letter_topic
+from daemon.catalog.planning import Planner, dead_letter_topic
 from daemon.catalog.probing import probe, probe_all
 from daemon.catalog.secret_fields import Connectors, secret_fields
+from daemon.catalog.steps import Step
 from daemon.engine import Change, Engine
+from daemon.publishing.planning import PublicationPlanner, Refusal, Verify, mentions
+from daemon.publishing.publications import Publications
 from daemon.store.model import Meta, Store, StoredResource
+from daemon.store.publications import Publication
 from daemon.vault import Vault
 
 log = structlog.get_logger()
@@ -66,9 +71,13 @@ class CatalogService:
         engine: Engine,
         connectors: Connectors,
         resolve: Resolve,
+        publications: Publications | None = None,
+        verify: Verify = lambda _: None,
         clock: Callable[[], int] = now_in_milliseconds,
     ) -> None:
         self.catalog = catalog
+        self.publications = Publications() if publications is None else publications
+        self.publication_planner = PublicationPlanner(catalog, self.publications, verify)
         self._store = store
         self._engine = engine
         self._connectors = connectors
@@ -98,10 +107,10 @@ class CatalogService:
         """
         documents = await self._load(text, file)
         async with self._turn:
-            steps = await self._plan(documents)
+            steps, publication = await self._plan(documents)
             if plan:
                 return Applied(tuple(steps))
-            return await self._apply(steps, allow_unreachable=allow_unreachable)
+            return await self._apply(steps, publication, allow_unreachable=allow_unreachable)
 
     async def put(
         self, target: Identity, text: bytes, *, versions: Sequence[int] | None = None, allow_unreachable: bool = False
@@ -118,8 +127,8 @@ class CatalogService:
             raise ManifestError([Problem(f"expected {target}, as the path says, and found {found}", path="$.name")])
         async with self._turn:
             self._match(target, versions)
-            steps = await self._plan(documents)
-            return await self._apply(steps, allow_unreachable=allow_unreachable)
+            steps, publication = await self._plan(documents)
+            return await self._apply(steps, publication, allow_unreachable=allow_unreachable)
 
     async def delete(self, target: Identity, *, versions: Sequence[int] | None = None) -> None:
         """Delete a resource; the files of a topic stay.
@@ -223,18 +232,41 @@ class CatalogService:
     async def _load(self, text: bytes, file: str) -> list[Document]:
         return await self._aside(partial(load, text, file, settings_types=self._settings_types))
 
-    async def _plan(self, documents: Sequence[Document]) -> list[Step]:
+    async def change(
+        self, plan: Callable[[int], Publication], switched: Mapping[tuple[str, int], Published] | None = None
+    ) -> Publication:
+        """Change what is published, in turn with everything else; `plan` is given the time in milliseconds.
+
+        `switched` has the older versions that the plan serves again, by route and number.
+
+        Raises:
+            PenstockError: what `plan` raises; nothing has changed then.
+        """
+        async with self._turn:
+            publication = await self._aside(partial(plan, self._clock()))
+            await self._commit([], [], publication, switched)
+            return publication
+
+    async def _plan(self, documents: Sequence[Document]) -> tuple[list[Step], Publication]:
         # Only who holds the turn changes the catalog, so the thread sees it whole.
-        return await self._aside(partial(self._planner.plan, documents, self._clock()))
+        return await self._aside(partial(self._planned, documents, self._clock()))
+
+    def _planned(self, documents: Sequence[Document], now: int) -> tuple[list[Step], Publication]:
+        steps = self._planner.plan(documents, now)
+        planned = self.publication_planner.follow(steps, now)
+        if planned.refused:
+            where = {document.identity.name: document for document in documents if document.identity.kind == "route"}
+            raise ManifestError([_unpublishable(where.get(refusal.route), refusal) for refusal in planned.refused])
+        return steps, planned.publication
 
     async def _aside(self, work: Callable[[], T]) -> T:
         # A large manifest takes seconds, and devices must not notice; secrets may have to be read from files.
         return await trio.to_thread.run_sync(work, limiter=self._threads)
 
-    async def _apply(self, steps: Sequence[Step], *, allow_unreachable: bool) -> Applied:
+    async def _apply(self, steps: Sequence[Step], publication: Publication, *, allow_unreachable: bool) -> Applied:
         tested = await self._test(steps, allow_unreachable=allow_unreachable)
         changed = [step for step in tested if step.action != "unchanged"]
-        trouble = await self._commit(changed, [])
+        trouble = await self._commit(changed, [], publication)
         warned = [_warned(step, trouble) if step.action != "unchanged" else step for step in tested]
         return Applied(tuple(warned))
 
@@ -255,21 +287,43 @@ class CatalogService:
     async def _open_settings(self, stored: StoredResource) -> dict[str, Any]:
         return await self._aside(partial(self._credentials.open_settings, stored))
 
-    async def _commit(self, steps: Sequence[Step], removed: Sequence[StoredResource]) -> str:
+    async def _commit(
+        self,
+        steps: Sequence[Step],
+        removed: Sequence[StoredResource],
+        publication: Publication | None = None,
+        switched: Mapping[tuple[str, int], Published] | None = None,
+    ) -> str:
         """Store, then put to work; says what kept the engine from it, if anything did."""
-        if not steps and not removed:
+        if publication == Publication():
+            publication = None
+        if not steps and not removed and publication is None:
             return ""
         gone = [Change(stored.identity, stored.resource, None) for stored in removed]
         trouble = ""
         # From here on there is no turning back, also when the caller hangs up.
         with trio.CancelScope(shield=True):
-            await self._store.apply([step.after for step in steps], [stored.identity for stored in removed])
+            await self._store.apply(
+                [step.after for step in steps], [stored.identity for stored in removed], publication
+            )
             for step in steps:
                 self.catalog.put(step.after)
             for stored in removed:
                 self.catalog.remove(stored.identity)
-            trouble = await self._reconcile([*gone, *map(_change, steps)])
+                self.publications.forget(stored.identity)
+            if publication is not None:
+                self.publications.put(publication, switched)
+            changes = [*gone, *map(_change, steps)]
+            trouble = await self._reconcile([*changes, *self._served_otherwise(publication, changes)])
         return trouble  # noqa: RET504 - a cancel scope may end its block early, as far as types can tell
+
+    def _served_otherwise(self, publication: Publication | None, changes: Sequence[Change]) -> Iterator[Change]:
+        """Routes that have not changed themselves, but what is served of them."""
+        known = {change.identity for change in changes}
+        for name in () if publication is None else publication.routes:
+            stored = self.catalog.get(Identity("route", name))
+            if stored is not None and stored.identity not in known:
+                yield Change(stored.identity, stored.resource, stored.resource)
 
     async def _reconcile(self, changes: Sequence[Change]) -> str:
         named = ", ".join(str(change.identity) for change in changes[:NAMED_IN_LOG])
@@ -299,6 +353,13 @@ class CatalogService:
 
     def _users(self, target: Identity) -> list[Identity]:
         users = referrers(target, self.catalog.resources())
+        users += sorted(
+            {
+                Identity("route", published.route.name)
+                for published in self.publications
+                if target.kind != "route" and mentions(published, target)
+            }.difference(users)
+        )
         if target.kind == "topic":
             users += [
                 stored.identity
@@ -319,6 +380,12 @@ def missing(target: Identity) -> NotFoundError:
 def _change(step: Step) -> Change:
     before = None if step.before is None else step.before.resource
     return Change(step.identity, before, step.after.resource, step.secrets)
+
+
+def _unpublishable(document: Document | None, refusal: Refusal) -> Problem:
+    if document is not None:
+        return document.problem(refusal.path, refusal.reason)
+    return Problem(refusal.reason, subject=f"route {refusal.route}, which is on the instance", path=refusal.path)
 
 
 def _warned(step: Step, warning: str) -> Step:

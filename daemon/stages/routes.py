@@ -1,76 +1,107 @@
-"""Routes: the gateway serves what is applied."""
+"""Routes: the gateway serves what is published."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, get_args
 
 import structlog
 
 from actors.errors import ConfigurationError
-from actors.gateway_route.gateway import Gateway
+from actors.gateway_route.gateway import Gateway, RouteCollisionError
+from actors.gateway_route.published import Published
 from config.resources import AnyResource, GatewayResource, Route
 from config.resources.identity import Identity
+from daemon.catalog.catalog import Catalog
 from daemon.engine import Change
+from daemon.publishing.publications import Publications
 
 log = structlog.get_logger()
 
 
 class RouteStage:
-    """Puts routes into the gateway; one that cannot be served is shown as failed, and disturbs no other.
+    """Puts the versions that are served into the gateway, all environments of a route at one moment.
 
-    It is tried again with each change of another one: routes that swap their paths get in each other's way only until
-    both have been followed.
+    One that cannot be served is shown as failed, and disturbs no other. Routes that swap their paths are put at one
+    moment too, so that no call finds neither.
     """
 
     kinds = tuple(str(kind.__struct_config__.tag) for kind in get_args(GatewayResource))
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, catalog: Catalog, publications: Publications) -> None:
         self._gateway = gateway
+        self._catalog = catalog
+        self._publications = publications
         self._problems: dict[str, str] = {}
-        self._waiting: dict[str, Route] = {}
 
     def load(self, resources: Iterable[AnyResource]) -> None:
         """Serve every route before the first request comes."""
         for resource in resources:
             if isinstance(resource, Route):
-                self._put(resource)
+                self._put(resource.name)
 
     async def follow(self, change: Change) -> None:
         """Put, replace or remove a route; requests in flight finish as they began."""
-        match change.after:
-            case Route() as route:
-                self._put(route)
-            case _ if change.identity.kind == "route":
-                self._problems.pop(change.identity.name, None)
-                self._waiting.pop(change.identity.name, None)
-                self._gateway.remove_route(change.identity.name)
-            case _:
-                return
-        for route in tuple(self._waiting.values()):
-            self._put(route)
+        name = change.identity.name
+        if change.identity.kind != "route":
+            return
+        if change.after is None:
+            self._problems.pop(name, None)
+            self._gateway.remove_route(name)
+        else:
+            self._put(name)
+        for waiting in tuple(self._problems):
+            self._put(waiting)
 
     def status(self, identity: Identity) -> Mapping[str, Any]:
-        """What the route has answered so far."""
+        """What is served of the route, and what it has answered so far."""
+        if identity.kind == "backend":
+            return self._deployment(identity.name)
         if identity.kind != "route":
             return {}
+        served = self._publications.served(identity.name)
+        versions = {environment: published.version for environment, published in sorted(served.items())}
         problem = self._problems.get(identity.name)
         if problem is not None:
-            return {"state": "failed", "reason": problem}
-        statistics = self._gateway.statistics().routes.get(identity.name)
-        return {} if statistics is None else asdict(statistics)
+            return {"state": "failed", "reason": problem, "versions": versions}
+        statistics = self._gateway.statistics_of(identity.name)
+        return {"versions": versions} | ({} if statistics is None else asdict(statistics))
 
-    def _put(self, route: Route) -> None:
+    def _deployment(self, name: str) -> Mapping[str, Any]:
+        deployed, stored = self._publications.deployed(name), self._catalog.get(Identity("backend", name))
+        if deployed is None or stored is None:
+            return {"state": "not deployed"}
+        same = deployed.backend == stored.resource
+        return {"state": "deployed" if same else "changed since it was deployed", "deployed_version": deployed.version}
+
+    def _put(self, name: str) -> None:
         try:
-            self._gateway.put_route(route)
+            self._put_with_those_in_the_way({name: self._wanted(name)})
         except ConfigurationError as error:
-            if self._problems.get(route.name) != str(error):
-                log.error("route cannot be served", route=route.name, reason=str(error))  # noqa: TRY400 - says all
-            self._problems[route.name] = str(error)
-            self._waiting[route.name] = route
+            if self._problems.get(name) != str(error):
+                log.error("route cannot be served", route=name, reason=str(error))  # noqa: TRY400 - says all
+            self._problems[name] = str(error)
             # What it was before is not wanted any more, and may be in the way of another.
-            self._gateway.remove_route(route.name)
+            self._gateway.remove_route(name)
         else:
-            self._problems.pop(route.name, None)
-            self._waiting.pop(route.name, None)
+            self._problems.pop(name, None)
+
+    def _put_with_those_in_the_way(self, wanted: dict[str, Sequence[Published]]) -> None:
+        """Whoever holds a place that is to be another's is about to leave it: all of them move together."""
+        while True:
+            try:
+                self._gateway.put_routes(wanted)
+            except RouteCollisionError as error:
+                if error.holder in wanted:
+                    raise
+                wanted[error.holder] = self._wanted(error.holder)
+            else:
+                return
+
+    def _wanted(self, name: str) -> Sequence[Published]:
+        """What is to be served of a route now."""
+        stored = self._catalog.get(Identity("route", name))
+        if stored is None or not isinstance(stored.resource, Route) or not stored.resource.enabled:
+            return ()
+        return tuple(self._publications.served(name).values())

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from actors.backlog.homecoming import Homecoming
 from actors.gateway_route.flow.quotas import QuotaUse
-from actors.ports import AuditEntry
 from actors.gateway_route.published import Published
+from actors.ports import AuditEntry
 from actors.records import Confirmed, TopicPartition
 from config.resources import AnyResource
 from config.resources.identity import Identity, identity

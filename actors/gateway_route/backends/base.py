@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol
 
-import msgspec
-
-from actors.wire.http.messages import Request, Response
-
-
-class Call(msgspec.Struct, frozen=True):
-    """One admitted call: path parameters decoded, the body read (empty where the backend takes none)."""
-
-    request: Request
-    parameters: Mapping[str, str]
-    body: bytes
-    app: str
+from actors.gateway_route.call import Call
+from actors.wire.http.messages import Response
 
 
 class Backend(Protocol):

@@ -16,8 +16,8 @@ from actors.errors import (
     RowRejectedError,
     StatementError,
 )
-from actors.gateway_route.backends.base import Call
 from actors.gateway_route.backends.parameters import read_parameters
+from actors.gateway_route.call import Call
 from actors.http_calls.errors import (
     BACKEND_UNAVAILABLE,
     BAD_REQUEST,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from actors.errors import ConfigurationError
-from actors.gateway_route.backends.base import Call
+from actors.gateway_route.call import Call
 from actors.http_calls.request_ids import HEADER
 from actors.wire.http.messages import Response
 from actors.wire.http.responses import check_header, has_body

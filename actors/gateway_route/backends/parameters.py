@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from actors.gateway_route.backends.base import Call
+from actors.gateway_route.call import Call
 from actors.http_calls.errors import BAD_REQUEST, CallRefusedError
 
 _MAX_FIELDS = 1_000
@@ -29,7 +29,7 @@ def read_parameters(call: Call) -> dict[str, Any]:
     parameters: dict[str, Any] = _read_body(call) if call.body else {}
     if call.request.query:
         parameters.update(_read_form(call.request.query, "query string"))
-    parameters.update(call.parameters)
+    parameters.update(call.path)
     return parameters
 
 

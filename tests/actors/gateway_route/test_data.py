@@ -19,8 +19,8 @@ from actors.errors import (
     RowRejectedError,
     StatementError,
 )
-from actors.gateway_route.backends.base import Call
 from actors.gateway_route.backends.data import Data, distinct
+from actors.gateway_route.call import Call
 from actors.http_calls.errors import CallRefusedError
 from actors.ports import QueryResult, ResultLimits
 from actors.runtime.log_limiter import LogLimiter
@@ -55,7 +55,7 @@ async def run(
     connector = FakeConnector(answer)
     headers = [("content-type", content_type)] if content_type else []
     backend = Data("lots", DataBackend(connection="db", sql=SQL), {"db": connector}, LIMITS, LogLimiter())
-    response = await backend.answer(Call(Request("POST", "/", query, headers), parameters or {}, body, ""))
+    response = await backend.answer(Call(Request("POST", "/", query, headers), path=parameters or {}, body=body))
     return response, connector
 
 
@@ -167,7 +167,7 @@ async def test_a_connection_that_is_gone_is_said_to_be_so() -> None:
     """A connection that does not exist or is disabled answers 500 APIC.0103; it is looked up for each call."""
     connections = {}
     backend = Data("lots", DataBackend(connection="db", sql=SQL), connections, LIMITS, LogLimiter())
-    call = Call(Request("GET", "/"), {}, b"", "")
+    call = Call(Request("GET", "/"))
     with pytest.raises(CallRefusedError) as refused:
         await backend.answer(call)
     assert (refused.value.error.status, refused.value.error.code) == (500, "APIC.0103")

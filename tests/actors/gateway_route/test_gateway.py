@@ -18,6 +18,7 @@ from actors.directory.directory import Directory
 from actors.directory.entries import AppEntry, DeviceEntry
 from actors.errors import ConfigurationError
 from actors.gateway_route.gateway import Gateway
+from actors.gateway_route.published import Published
 from actors.ports import QueryResult, ResultLimits
 from actors.wire.http.errors import RequestRefusedError
 from actors.wire.http.messages import Request, Response
@@ -79,6 +80,14 @@ def data(name: str = "d", path: str = "/d", method: str = "GET", **more: Any) ->
     return Route(name=name, request=RouteRequest(path=path, method=method), backend=backend, **more)
 
 
+def put(gateway: Gateway, route: Route) -> None:
+    gateway.put_route(route.name, [released(route)] if route.publish and route.enabled else [])
+
+
+def released(route: Route, environment: str = "RELEASE") -> Published:
+    return Published(route=route, backend=route.backend, environment=environment)
+
+
 def get(path: str, method: str = "GET", **headers: str) -> Request:
     return Request(method, path, headers=[(name.replace("_", "-"), value) for name, value in headers.items()])
 
@@ -92,7 +101,7 @@ def error(response: Response) -> tuple[int, str]:
 
 async def test_every_answer_carries_a_request_id(gateway: Gateway) -> None:
     """The caller's own where it is sane, else one that nobody else has."""
-    gateway.put_route(mock())
+    put(gateway, mock())
     given = await gateway.handle(get("/m", x_request_id="abc-1"))
     assert dict(given.headers)["X-Request-Id"] == "abc-1"
     ids = set()
@@ -106,7 +115,7 @@ async def test_every_answer_carries_a_request_id(gateway: Gateway) -> None:
 
 async def test_what_no_route_takes_has_its_error(gateway: Gateway) -> None:
     """404 for no path, 405 with Allow for another method, 400 for a path that cannot be read, Allow for OPTIONS."""
-    gateway.put_route(mock())
+    put(gateway, mock())
     assert error(await gateway.handle(get("/nowhere"))) == (404, "APIC.0101")
     refused = await gateway.handle(get("/m", "POST"))
     assert error(refused) == (405, "APIC.0201")
@@ -122,7 +131,7 @@ async def test_what_no_route_takes_has_its_error(gateway: Gateway) -> None:
 
 async def test_head_is_served_by_get(gateway: Gateway) -> None:
     """HEAD has GET's answer; the server leaves the body out."""
-    gateway.put_route(mock())
+    put(gateway, mock())
     assert (await gateway.handle(get("/m", "HEAD"))).body == b"hello"
 
 
@@ -155,7 +164,7 @@ async def test_auth_app_asks_who_calls(
     gateway: Gateway, headers: dict[str, str], expected: tuple[int, str] | None
 ) -> None:
     """The owner and those it shares with pass, by AppCode or key and secret; other apps get 403, all else 401."""
-    gateway.put_route(mock(auth="app", shared_with=("friend",)))
+    put(gateway, mock(auth="app", shared_with=("friend",)))
     response = await gateway.handle(get("/m", **headers))
     if expected is None:
         assert response.status == 200
@@ -166,18 +175,18 @@ async def test_auth_app_asks_who_calls(
 
 async def test_two_app_codes_are_none(gateway: Gateway) -> None:
     """Of two AppCodes it is not guessed which one is meant."""
-    gateway.put_route(mock(auth="app"))
+    put(gateway, mock(auth="app"))
     both = Request("GET", "/m", headers=[("x-apig-appcode", "owner-code"), ("x-apig-appcode", "owner-code")])
     assert error(await gateway.handle(both)) == (401, "APIC.0303")
 
 
 async def test_a_mock_answers_as_written(gateway: Gateway) -> None:
     """Text as text, anything else as JSON, headers and status as they stand."""
-    gateway.put_route(mock(body={"a": [1, None]}))
+    put(gateway, mock(body={"a": [1, None]}))
     response = await gateway.handle(get("/m"))
     assert (response.body, dict(response.headers)["Content-Type"]) == (b'{"a":[1,null]}', "application/json")
     settings = MockBackend(status=201, headers={"content-type": "text/html", "X-A": "ä"}, body="<p>")
-    gateway.put_route(msgspec.structs.replace(mock(), backend=RouteBackend(mock=settings)))
+    put(gateway, msgspec.structs.replace(mock(), backend=RouteBackend(mock=settings)))
     response = await gateway.handle(get("/m"))
     assert response.status == 201
     assert response.headers[:2] == (("content-type", "text/html"), ("X-A", "ä"))
@@ -196,7 +205,7 @@ async def test_a_mock_answers_as_written(gateway: Gateway) -> None:
 def test_a_mock_that_could_not_be_sent_is_refused(gateway: Gateway, settings: MockBackend) -> None:
     """Headers that break out of their line or are the server's own, and bodies where there are none, are refused."""
     with pytest.raises(ConfigurationError, match=r"backend\.mock"):
-        gateway.put_route(msgspec.structs.replace(mock(), backend=RouteBackend(mock=settings)))
+        put(gateway, msgspec.structs.replace(mock(), backend=RouteBackend(mock=settings)))
 
 
 async def test_a_query_ends_at_the_time_out(
@@ -204,7 +213,7 @@ async def test_a_query_ends_at_the_time_out(
 ) -> None:
     """504 after `timeout_ms`; the query is cancelled and the place is free again."""
     connector.answer = trio.sleep_forever
-    gateway.put_route(data(timeout_ms=1_500, concurrency=1))
+    put(gateway, data(timeout_ms=1_500, concurrency=1))
     assert error(await gateway.handle(get("/d"))) == (504, "APIC.0203")
     assert trio.current_time() == pytest.approx(1.5)
     assert connector.cancelled == 1
@@ -217,8 +226,8 @@ async def test_a_full_route_refuses_and_others_do_not_notice(
 ) -> None:
     """503 with Retry-After once as many run and wait as may; waiting counts towards the time-out."""
     connector.answer = trio.sleep_forever
-    gateway.put_route(data(concurrency=1, timeout_ms=1_000))
-    gateway.put_route(mock())
+    put(gateway, data(concurrency=1, timeout_ms=1_000))
+    put(gateway, mock())
     answers = []
 
     async def call() -> None:
@@ -244,7 +253,7 @@ async def test_a_crash_is_one_calls_own(gateway: Gateway, connector: FakeConnect
 
     connector.answer = crash
     with structlog.testing.capture_logs() as logs:
-        gateway.put_route(data())
+        put(gateway, data())
         response = await gateway.handle(get("/d"))
         await gateway.handle(get("/d"))
     assert error(response) == (500, "APIC.0201")
@@ -261,7 +270,7 @@ async def test_a_body_that_cannot_be_read_is_the_callers_error(gateway: Gateway,
         async def read(self) -> bytes:
             raise RequestRefusedError(413, "too large")
 
-    gateway.put_route(data(method="POST"))
+    put(gateway, data(method="POST"))
     response = await gateway.handle(Request("POST", "/d", headers=[("x-request-id", "mine")], body=Broken()))
     assert error(response) == (413, "APIC.0201")
     assert dict(response.headers)["X-Request-Id"] == "mine"
@@ -278,7 +287,7 @@ async def test_routes_change_under_calls_in_flight(
         return QueryResult(("n",), [(1,)])
 
     connector.answer = slow
-    gateway.put_route(data())
+    put(gateway, data())
     answers = []
 
     async def call() -> None:
@@ -287,11 +296,11 @@ async def test_routes_change_under_calls_in_flight(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(call)
         await wait_all_tasks_blocked()
-        gateway.put_route(data(path="/e"))
+        put(gateway, data(path="/e"))
         assert error(await gateway.handle(get("/d"))) == (404, "APIC.0101")
         nursery.start_soon(lambda: gateway.handle(get("/e")))
         await wait_all_tasks_blocked()
-        gateway.put_route(data(path="/f"))
+        put(gateway, data(path="/f"))
         assert gateway.statistics().routes["d"].in_flight == 2
     assert answers[0].status == 200
     assert gateway.statistics().routes["d"].answers == (2, 0, 0, 0)
@@ -304,31 +313,31 @@ async def test_routes_change_under_calls_in_flight(
 @pytest.mark.parametrize("hidden", [{"enabled": False}, {"publish": False}])
 async def test_a_route_that_is_not_published_does_not_exist(gateway: Gateway, hidden: dict[str, bool]) -> None:
     """A disabled or unpublished route is 404, keeps nobody from its path, and comes back when it is put so."""
-    gateway.put_route(mock(**hidden))
+    put(gateway, mock(**hidden))
     assert error(await gateway.handle(get("/m"))) == (404, "APIC.0101")
     assert not gateway.statistics().routes["m"].published
-    gateway.put_route(mock(name="other", body="other"))
+    put(gateway, mock(name="other", body="other"))
     assert (await gateway.handle(get("/m"))).body == b"other"
-    gateway.put_route(mock(name="m", path="/n"))
-    gateway.put_route(mock(name="m", path="/n", **hidden))
+    put(gateway, mock(name="m", path="/n"))
+    put(gateway, mock(name="m", path="/n", **hidden))
     assert error(await gateway.handle(get("/n"))) == (404, "APIC.0101")
 
 
 async def test_a_route_that_collides_changes_nothing(gateway: Gateway) -> None:
     """Two routes for one method and path are refused with both names, and both stay as they were."""
-    gateway.put_route(mock(name="one", path="/{a}"))
-    gateway.put_route(mock(name="two", path="/two/x", body="two"))
+    put(gateway, mock(name="one", path="/{a}"))
+    put(gateway, mock(name="two", path="/two/x", body="two"))
     with pytest.raises(ConfigurationError, match=r"route two: GET /\{b\} is served by route one already"):
-        gateway.put_route(mock(name="two", path="/{b}", body="changed"))
+        put(gateway, mock(name="two", path="/{b}", body="changed"))
     with pytest.raises(ConfigurationError):
-        gateway.put_route(mock(name="three", path="/{b}"))
+        put(gateway, mock(name="three", path="/{b}"))
     assert (await gateway.handle(get("/two/x"))).body == b"two"
     assert set(gateway.statistics().routes) == {"one", "two"}
 
 
 async def test_what_a_route_did_is_counted(gateway: Gateway) -> None:
     """Answers by class of status, and their time in buckets and in sum."""
-    gateway.put_route(mock(auth="app"))
+    put(gateway, mock(auth="app"))
     await gateway.handle(get("/m"))
     await gateway.handle(get("/m", x_apig_appcode="owner-code"))
     seen = gateway.statistics().routes["m"]
@@ -340,7 +349,7 @@ async def test_what_a_route_did_is_counted(gateway: Gateway) -> None:
 async def test_a_call_that_is_cut_off_is_counted_as_such(gateway: Gateway, connector: FakeConnector) -> None:
     """Cancellation passes through and leaves no place taken."""
     connector.answer = trio.sleep_forever
-    gateway.put_route(data())
+    put(gateway, data())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(gateway.handle, get("/d"))
         await wait_all_tasks_blocked()

@@ -1,0 +1,38 @@
+"""What stands around the backend of a route: made once, when a version of it is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from actors.gateway_route.call import Call, Step
+from actors.wire.http.messages import Response
+
+After = Callable[[Call, Response], Response]
+"""One thing that is done to an answer."""
+
+
+class NamedStep(NamedTuple):
+    """A step under the name that traces tell it by."""
+
+    name: str
+    step: Step
+
+
+class NamedAfter(NamedTuple):
+    """What is done to answers, likewise."""
+
+    name: str
+    after: After
+
+
+class Steps(NamedTuple):
+    """The way of a call; what a route does not use is not among them.
+
+    `head` works on the request's head alone: what is refused there never sends its body. `body` comes once the body is
+    read, which it asks for by being there. `after` is done to the answers of the backend.
+    """
+
+    head: tuple[NamedStep, ...] = ()
+    body: tuple[NamedStep, ...] = ()
+    after: tuple[NamedAfter, ...] = ()
