@@ -149,6 +149,10 @@ class Directory:
             return app
         return None
 
+    def apps_by_key(self, key: str) -> Iterable[AppEntry]:
+        """The apps that have this key: one, but for a moment while one manifest replaces another."""
+        return self._apps_by_key.get(key, {}).values()
+
     def _forget_app(self, name: str) -> AppEntry | None:
         app = self._apps.pop(name, None)
         if app is not None:

@@ -1,18 +1,44 @@
-"""Who is known: apps and devices with the digests of their secrets. Secrets in plain text never come this far."""
+"""Who is known: apps, users and devices with the digests of their secrets.
+
+Of secrets in plain text only those come this far that sign requests, and no entry shows them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class AppEntry:
-    """An app as it may log in; `secret` and `codes` are digests under the instance key."""
+    """An app as it may log in; `secret` and `codes` are digests under the instance key.
+
+    `signing_secret` is its secret in plain text; empty where it was forgotten, which signs nothing.
+    """
 
     name: str
     key: str
     secret: bytes
     codes: tuple[bytes, ...] = ()
+    signing_secret: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKeyEntry:
+    """A key that its user signs with; `signing_secret` is its secret in plain text."""
+
+    key: str
+    user: str
+    signing_secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UserEntry:
+    """A user as they may log in; `password` is an argon2 hash, empty where it was forgotten."""
+
+    name: str
+    password: str = field(default="", repr=False)
+    access_keys: tuple[AccessKeyEntry, ...] = ()
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)

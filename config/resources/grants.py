@@ -19,8 +19,12 @@ class RouteGrant(
     kw_only=True,
     omit_defaults=True,
 ):
-    """`app`, which owns the routes, lets the app `to` call them in one environment."""
+    """`app`, which owns the routes, lets the app `to` call them in one environment.
+
+    With `debug` it may also ask what its calls took, by `X-Apig-Mode: debug`.
+    """
 
     to: Name
     routes: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1)]
     environment: Name = RELEASE
+    debug: bool = False
