@@ -22,7 +22,6 @@ from config.resources import (
     RouteBackend,
     RouteGrant,
     SignatureKey,
-    Throttle,
     User,
 )
 
@@ -32,6 +31,7 @@ class _Unbuilt(NamedTuple):
 
     path: str
     used: Callable[[Any], bool]
+    reason: str = "is not served by this version yet; leave it out"
 
 
 _KINDS: tuple[type[AnyResource], ...] = (
@@ -42,8 +42,6 @@ _KINDS: tuple[type[AnyResource], ...] = (
     RouteGrant,
     AccessList,
     SignatureKey,
-    # flow control
-    Throttle,
 )
 
 _GROUP = (
@@ -58,7 +56,6 @@ _ROUTE = (
     _Unbuilt("$.visibility", lambda route: route.visibility != "public"),
     _Unbuilt("$.response_headers", lambda route: bool(route.response_headers)),
     _Unbuilt("$.cors", lambda route: route.cors is not None),
-    _Unbuilt("$.compression", lambda route: route.compression),
     # identity
     _Unbuilt("$.auth", lambda route: route.auth == "iam" or isinstance(route.auth, Auth)),
     _Unbuilt("$.access_lists", lambda route: bool(route.access_lists)),
@@ -68,9 +65,6 @@ _ROUTE = (
     _Unbuilt("$.response", lambda route: route.response != ResponseMapping()),
     _Unbuilt("$.retries", lambda route: route.retries > 0),
     _Unbuilt("$.retry_any_method", lambda route: route.retry_any_method),
-    # flow control
-    _Unbuilt("$.throttles", lambda route: bool(route.throttles)),
-    _Unbuilt("$.cache", lambda route: route.cache is not None),
 )
 
 _BACKEND = (
@@ -81,6 +75,11 @@ _BACKEND = (
 )
 
 _FORMS = (
+    _Unbuilt(
+        ".device",
+        lambda form: form.device is not None,
+        "devices take no commands yet, so no backend can send them any; let them fetch what they need, or use `topic`",
+    ),
     # parameters, mapping, backends
     _Unbuilt(".topic", lambda form: form.topic is not None),
     _Unbuilt(".data.statements", lambda form: _data(form) is not None and bool(form.data.statements)),
@@ -111,7 +110,7 @@ def unbuilt(resource: AnyResource) -> Iterator[Flaw]:
 def _used(table: tuple[_Unbuilt, ...], subject: Any, prefix: str = "") -> Iterator[Flaw]:
     for one in table:
         if one.used(subject):
-            yield Flaw(f"{prefix}{one.path}", "is not served by this version yet; leave it out")
+            yield Flaw(f"{prefix}{one.path}", one.reason)
 
 
 def _data(form: Backend | RouteBackend) -> DataBackend | None:

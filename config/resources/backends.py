@@ -9,34 +9,48 @@ import msgspec
 from config.resources.base import AppResource, Name, TopicName
 from config.resources.route_parts import BackendParameter
 
+StatementTimeout = Annotated[int, msgspec.Meta(ge=1, le=600_000)]
+
 
 class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """One SQL statement, and the name of its result in the answer; `:name` and `${name}` are both bound."""
+    """One SQL statement, and the name of its result in the answer; `:name` and `${name}` are both bound.
+
+    `timeout_ms` is what the statement has, its wait for a connection of the pool included; left out, only the route's
+    own time-out counts.
+    """
 
     connection: Name
     sql: Annotated[str, msgspec.Meta(min_length=1)]
     result: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] = "default"
+    timeout_ms: StatementTimeout | None = None
 
 
 class DataBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """SQL: one statement written here, or several; `:name` is bound to the caller's parameter of that name.
 
+    Several run one after the other, each in a transaction of its own, and the first that fails ends the call.
     `paging` adds `pageNo` and `pageSize` to one statement, and a total to its answer. `format` lays the answer out for
-    people to read.
+    people to read. `returns: stream` sends the values of one column as they are. `parameters` rename what the caller
+    sends, or set what it cannot. `max_rows` and `max_bytes` bound the answer; the gateway's own bounds hold as well.
     """
 
     connection: Name | None = None
     sql: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    timeout_ms: StatementTimeout | None = None
     statements: tuple[Statement, ...] = ()
     paging: bool = False
     returns: Literal["json", "xml", "stream"] = "json"
     format: bool = False
+    max_rows: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    max_bytes: Annotated[int, msgspec.Meta(ge=1)] | None = None
     parameters: tuple[BackendParameter, ...] = ()
 
     def __post_init__(self) -> None:
         """Either one statement or several must be there."""
         if self.statements and (self.connection is not None or self.sql is not None):
             raise ValueError("a data backend has `connection` and `sql`, or `statements`, not both")
+        if self.statements and self.timeout_ms is not None:
+            raise ValueError("with `statements` each of them has its own `timeout_ms`")
         if not self.statements and (self.connection is None or self.sql is None):
             raise ValueError("a data backend needs `connection` and `sql`, or `statements`")
 
@@ -44,7 +58,7 @@ class DataBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     def all_statements(self) -> tuple[Statement, ...]:
         """Every statement, however it is written."""
         if self.connection is not None and self.sql is not None:
-            return (Statement(connection=self.connection, sql=self.sql),)
+            return (Statement(connection=self.connection, sql=self.sql, timeout_ms=self.timeout_ms),)
         return self.statements
 
 
@@ -64,6 +78,10 @@ class TopicBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     topic: TopicName
     key: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)] | None = None
+
+
+DeviceBackend = dict[str, Any]
+"""A command for a device; it may be written, and is refused until devices take commands."""
 
 
 class BackendInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -102,8 +120,9 @@ class Backend(
     data: DataBackend | None = None
     mock: MockBackend | None = None
     topic: TopicBackend | None = None
+    device: DeviceBackend | None = None
 
     def __post_init__(self) -> None:
         """Exactly one form must be there."""
-        if sum(one is not None for one in (self.data, self.mock, self.topic)) != 1:
+        if sum(one is not None for one in (self.data, self.mock, self.topic, self.device)) != 1:
             raise ValueError("a backend has exactly one form: `data`, `mock` or `topic`")

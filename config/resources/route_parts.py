@@ -8,14 +8,25 @@ import msgspec
 
 Place = Literal["path", "query", "header", "body"]
 BackendPlace = Literal["path", "query", "header", "body"]
-ParameterType = Literal["string", "integer", "number", "boolean"]
+ParameterType = Literal["string", "integer", "number", "boolean", "json"]
 AppMethod = Literal["signature", "appcode", "secret", "basic"]
 
 ParameterName = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 HeaderName = Annotated[
     str, msgspec.Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$(?!\n)", max_length=128, description="a header's name")
 ]
-SystemValue = Literal["source_address", "app", "user", "request_id", "stage", "method", "path", "host", "route"]
+SystemValue = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=(
+            r"^(?:source_address|app|user|request_id|stage|method|path|host|route|authorizer\.[^\x00-\x1f]{1,128})$(?!\n)"
+        ),
+        description=(
+            "a system value: source_address, app, user, request_id, stage, method, path, host, route, or "
+            "authorizer.NAME (what the caller's authentication says under NAME, such as a token's claim)"
+        ),
+    ),
+]
 
 APP_METHODS: tuple[AppMethod, ...] = ("signature", "appcode", "secret", "basic")
 """Every way in which an app may show who it is."""
@@ -25,7 +36,8 @@ class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """One thing that a caller sends, checked before the backend sees it.
 
     `min` and `max` bound numbers, `min_length` and `max_length` text; `pattern` is found anywhere in the text unless it
-    is anchored, as in OpenAPI. A parameter in the path is always required.
+    is anchored, as in OpenAPI. A parameter in the path is always required. One in the body is a field of its JSON
+    object, or of its form. `json` takes whatever JSON is, and hands it on as its text.
     """
 
     name: ParameterName
@@ -61,13 +73,16 @@ class ResponseMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """What becomes of the backend's answer.
 
     `status` maps one status to another. `headers` maps headers of the backend to those that the caller gets. `fields`
-    maps a JSON answer's fields by dotted path to where the caller finds them. `constants` are added to a JSON answer.
+    maps a JSON answer's fields by dotted path to where the caller finds them: a number is an index of a list, and any
+    other name goes through each object of a list. `constants` are put into a JSON answer by dotted path, and `system`
+    values likewise.
     """
 
     status: dict[str, int] = {}
     headers: dict[str, str] = {}
     fields: dict[str, str] = {}
     constants: dict[str, Any] = {}
+    system: dict[str, SystemValue] = {}
 
 
 class Cors(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

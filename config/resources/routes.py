@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from config.resources.backends import DataBackend, MockBackend, TopicBackend
+from config.resources.backends import DataBackend, DeviceBackend, MockBackend, TopicBackend
 from config.resources.base import AppResource, Name
 from config.resources.route_parts import Auth, Cache, Compression, Cors, Parameter, ResponseMapping
 
@@ -23,7 +23,8 @@ TIMEOUT_MS = 60_000
 class RouteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """What a caller sends: a method and a path, whose `{parameters}` stand for one segment each.
 
-    `match: prefix` also takes every path below. `protocol` is what callers may speak.
+    `match: prefix` also takes every path below. `protocol` is what callers may speak. `undeclared: refuse` answers 400
+    to a query or a body with a field that is not among `parameters`; else such fields go on to the backend.
     """
 
     path: Annotated[str, msgspec.Meta(pattern="^/", max_length=1024)]
@@ -31,6 +32,7 @@ class RouteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     match: Literal["exact", "prefix"] = "exact"
     protocol: Protocol = "both"
     parameters: tuple[Parameter, ...] = ()
+    undeclared: Literal["take", "refuse"] = "take"
 
 
 class RouteBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -40,10 +42,11 @@ class RouteBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     data: DataBackend | None = None
     mock: MockBackend | None = None
     topic: TopicBackend | None = None
+    device: DeviceBackend | None = None
 
     def __post_init__(self) -> None:
         """Exactly one backend must be there."""
-        given = [one for one in (self.name, self.data, self.mock, self.topic) if one is not None]
+        given = [one for one in (self.name, self.data, self.mock, self.topic, self.device) if one is not None]
         if len(given) != 1:
             raise ValueError("a route has exactly one backend: `data`, `mock`, `topic` or `name` (of a backend)")
 
