@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +31,7 @@ from daemon.control.backlog import backlog_family
 from daemon.control.context import About, Control, Family
 from daemon.control.groups import groups_family
 from daemon.control.homecomings import homecomings_family
+from daemon.control.publishing import publishing_family
 from daemon.control.tail import tail_family
 from daemon.control.top import top_family
 from daemon.control.topics import topics_family
@@ -41,8 +42,10 @@ from daemon.island import Island
 from daemon.measures import Measures
 from daemon.messages import TopicMessages
 from daemon.publishing.catch_up import published
+from daemon.publishing.documents import Documents
 from daemon.publishing.planning import Verify
 from daemon.publishing.publications import Publications
+from daemon.publishing.service import Publishing
 from daemon.running import RunningEngine
 from daemon.settings_in_force import SettingsInForce
 from daemon.stages.access import Access
@@ -183,7 +186,18 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         tail_family(Tails(topics)),
         top_family(watch),
     )
-    control = _control(ground, engine, instance, token, families, verify=gateway.trial)
+    documents = Documents(catalog, ground.publications, doors.addresses)
+    control = _control(
+        ground,
+        engine,
+        instance,
+        token,
+        verify=gateway.trial,
+        families=lambda service: (
+            *families,
+            publishing_family(Publishing(service, ground.store, gateway, audit), documents),
+        ),
+    )
     consumers.make_topic = control.service.have_topic
     stages = Stages(
         connectors=connections.supervisor,
@@ -207,7 +221,7 @@ def _control(
     engine: RunningEngine,
     instance: str,
     token: str,
-    families: Sequence[Family],
+    families: Callable[[CatalogService], Sequence[Family]],
     *,
     verify: Verify,
 ) -> Control:
@@ -227,7 +241,7 @@ def _control(
         data=ground.data.resolve(),
         settings=ground.settings,
     )
-    return Control(engine, service, about, token, ground.settings.now.control.max_body_bytes, families)
+    return Control(engine, service, about, token, ground.settings.now.control.max_body_bytes, families(service))
 
 
 def _resolve(reference: SecretReference) -> str:

@@ -67,6 +67,7 @@ class RunningEngine:
         self._groups = groups
         self._backlog = backlog
         self._tasks = tasks
+        self._routes = routes
         self._addresses = addresses
         self._measures = measures
         self._root: Supervisor | None = None
@@ -144,6 +145,8 @@ class RunningEngine:
         status = dict(self._stages[identity.kind].status(identity))
         if identity.kind == "topic" and status:
             status["backlog"] = self._backlog.status(identity.name)
+        if identity.kind == "route" and status:
+            status["calls"] = self._routes.calls(identity.name, self._addresses)
         if "mqtt" in status:
             status["mqtt"] = {"address": self._addresses.get("mqtt", ""), **status["mqtt"]}
         return status

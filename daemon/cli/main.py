@@ -10,6 +10,7 @@ import typer
 
 from daemon.cli import (
     apply,
+    backend,
     backlog,
     backup,
     check,
@@ -19,6 +20,8 @@ from daemon.cli import (
     device,
     get,
     group,
+    openapi,
+    route,
     run,
     status,
     tail,
@@ -83,6 +86,9 @@ app.add_typer(topic.app, name="topic")
 app.add_typer(group.app, name="group")
 app.add_typer(device.app, name="device")
 app.add_typer(connection.app, name="connection")
+app.add_typer(route.app, name="route")
+app.add_typer(backend.app, name="backend")
+app.add_typer(openapi.app, name="openapi")
 
 
 def main() -> None:

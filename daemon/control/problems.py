@@ -24,6 +24,9 @@ from actors.errors import (
 )
 from config.errors import ManifestError, Problem
 from daemon.catalog.errors import InUseError, NotFoundError, UnreachableError, VersionConflictError
+from daemon.publishing.backend_routes import ForeignRouteError
+from daemon.publishing.resolve import UnpublishableError
+from daemon.publishing.trial import TrialError
 
 log = structlog.get_logger()
 
@@ -57,6 +60,9 @@ _BAD_REQUEST = "APIC.0201"
 _STATUS: Sequence[tuple[type[PenstockError], HTTPStatus]] = (
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (InUseError, HTTPStatus.CONFLICT),
+    (ForeignRouteError, HTTPStatus.CONFLICT),
+    (UnpublishableError, HTTPStatus.CONFLICT),
+    (TrialError, HTTPStatus.BAD_REQUEST),
     (GroupBusyError, HTTPStatus.CONFLICT),
     (GroupConflictError, HTTPStatus.CONFLICT),
     (HomecomingError, HTTPStatus.CONFLICT),
@@ -133,6 +139,8 @@ def _details(error: PenstockError) -> list[dict[str, Any]]:
             return [{"path": str(one), "reason": "refers to it"} for one in error.referrers]
         case UnreachableError():
             return [{"path": str(one), "reason": report.problem} for one, report in error.reports]
+        case UnpublishableError():
+            return [{"path": error.path, "reason": str(error)}]
         case _:
             return []
 

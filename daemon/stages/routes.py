@@ -11,11 +11,12 @@ import structlog
 from actors.errors import ConfigurationError
 from actors.gateway_route.gateway import Gateway, RouteCollisionError
 from actors.gateway_route.published import Published
-from config.resources import AnyResource, GatewayResource, Route
+from config.resources import AnyResource, ApiGroup, GatewayResource, Route
 from config.resources.identity import Identity
 from daemon.catalog.catalog import Catalog
 from daemon.engine import Change
 from daemon.publishing.publications import Publications
+from daemon.publishing.urls import calls
 
 log = structlog.get_logger()
 
@@ -67,6 +68,15 @@ class RouteStage:
             return {"state": "failed", "reason": problem, "versions": versions}
         statistics = self._gateway.statistics_of(identity.name)
         return {"versions": versions} | ({} if statistics is None else asdict(statistics))
+
+    def calls(self, name: str, addresses: Mapping[str, str]) -> list[str]:
+        """Method and URL of everything that is served of a route, at listeners that are bound to `addresses`."""
+        found: list[str] = []
+        for published in self._wanted(name):
+            stored = self._catalog.get(Identity("api_group", published.group))
+            group = stored.resource if stored is not None and isinstance(stored.resource, ApiGroup) else None
+            found += calls(published, group, addresses)
+        return found
 
     def _deployment(self, name: str) -> Mapping[str, Any]:
         deployed, stored = self._publications.deployed(name), self._catalog.get(Identity("backend", name))

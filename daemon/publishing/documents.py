@@ -1,0 +1,63 @@
+"""OpenAPI documents of what is published, and routes out of such documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import trio
+
+from config.resources import RELEASE, ApiGroup, Route
+from config.resources.identity import Identity
+from daemon.catalog.catalog import Catalog
+from daemon.catalog.service import missing
+from daemon.publishing.openapi_export import openapi
+from daemon.publishing.openapi_import import Target, routes_of
+from daemon.publishing.publications import Publications
+from daemon.publishing.urls import servers
+
+
+class Documents:
+    """`addresses` are those of the listeners, as they are bound."""
+
+    def __init__(self, catalog: Catalog, publications: Publications, addresses: Mapping[str, str]) -> None:
+        self._catalog = catalog
+        self._publications = publications
+        self._addresses = addresses
+        self._threads = trio.CapacityLimiter(1)
+
+    def export(self, name: str, environment: str = RELEASE) -> dict[str, Any]:
+        """The OpenAPI 3.1 document of a group's routes that are published in an environment.
+
+        Raises:
+            NotFoundError: there is no such group, nor an app whose default one it would be.
+        """
+        stored = self._catalog.get(Identity("api_group", name))
+        if stored is None and self._catalog.get(Identity("app", name)) is None:
+            raise missing(Identity("api_group", name))
+        group = stored.resource if stored is not None and isinstance(stored.resource, ApiGroup) else None
+        published = [
+            one
+            for one in self._publications
+            if one.group == name and one.environment == environment and self._enabled(one.route.name)
+        ]
+        return openapi(name, group, published, list(servers(group, self._addresses)))
+
+    async def routes(
+        self, text: bytes, *, app: str, group: str | None = None, backend: str | None = None
+    ) -> list[Route]:
+        """The routes that a document describes; nothing is applied.
+
+        Raises:
+            NotFoundError: there is no such app.
+            ManifestError: with all that cannot be taken.
+        """
+        if self._catalog.get(Identity("app", app)) is None:
+            raise missing(Identity("app", app))
+        work = partial(routes_of, text, Target(app, group, backend))
+        return await trio.to_thread.run_sync(work, limiter=self._threads)
+
+    def _enabled(self, name: str) -> bool:
+        stored = self._catalog.get(Identity("route", name))
+        return stored is not None and isinstance(stored.resource, Route) and stored.resource.enabled

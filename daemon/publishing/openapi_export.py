@@ -1,0 +1,156 @@
+"""Routes of a group as an OpenAPI 3.1 document. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from actors.gateway_route.published import Published
+from config.resources import RELEASE, ApiGroup, Auth, Parameter, Route
+from config.resources.route_parts import APP_METHODS
+
+ANY_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
+ROUTE = "x-penstock-route"
+METHOD = "x-penstock-method"
+MATCH = "x-penstock-match"
+
+_SCHEMES: dict[str, dict[str, Any]] = {
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "SDK-HMAC-SHA256 Access=KEY, SignedHeaders=..., Signature=... (with X-Sdk-Date)",
+    },
+    "appcode": {"type": "apiKey", "in": "header", "name": "X-Apig-AppCode"},
+    "secret": {"type": "apiKey", "in": "header", "name": "X-HW-AppKey", "description": "with the key in X-HW-ID"},
+    "basic": {"type": "http", "scheme": "basic", "description": "an app's key and secret"},
+    "iam": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+    "jwt": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+}
+_ERROR = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("error_code", "error_msg", "request_id")},
+    "required": ["error_code", "error_msg", "request_id"],
+}
+_BOUNDS = (
+    ("min", "minimum"),
+    ("max", "maximum"),
+    ("min_length", "minLength"),
+    ("max_length", "maxLength"),
+    ("pattern", "pattern"),
+    ("default", "default"),
+)
+
+
+def openapi(
+    name: str, group: ApiGroup | None, published: Iterable[Published], servers: Sequence[str]
+) -> dict[str, Any]:
+    """The document of a group's public routes, in one environment."""
+    paths: dict[str, dict[str, Any]] = {}
+    used: set[str] = set()
+    versions = [one for one in published if one.route.visibility == "public"]
+    for one in sorted(versions, key=lambda one: (one.route.request.path, one.route.name)):
+        schemes = _schemes(one.route)
+        used |= set(schemes)
+        own = one.route.request.method
+        methods = ANY_METHODS if own == "ANY" else (own.lower(),)
+        for method in methods:
+            # A route of one method goes before one of any.
+            operations = paths.setdefault(one.route.request.path, {})
+            if own != "ANY" or method not in operations:
+                operations[method] = _operation(one, method, schemes)
+    title = group.title if group is not None and group.title else name
+    info = {"title": title, "version": str(max((one.version for one in versions), default=0))}
+    if group is not None and group.description:
+        info["description"] = group.description
+    return {
+        "openapi": "3.1.0",
+        "info": info,
+        "servers": [{"url": server} for server in servers],
+        "paths": paths,
+        "components": {
+            "schemas": {"Error": _ERROR},
+            "securitySchemes": {scheme: _SCHEMES[scheme] for scheme in sorted(used)},
+        },
+    }
+
+
+def _operation(published: Published, method: str, schemes: Sequence[str]) -> dict[str, Any]:
+    route = published.route
+    own = route.request.method
+    written = [one for one in route.request.parameters if one.place != "body"]
+    declared = {one.name for one in written if one.place == "path"}
+    named = [segment[1:-1] for segment in route.request.path.split("/") if segment.startswith("{")]
+    in_path = [_in_path(name) for name in named if name not in declared]
+    operation: dict[str, Any] = {
+        "operationId": route.name if own != "ANY" else f"{route.name}-{method}",
+        ROUTE: route.name,
+        "summary": route.title,
+        "description": route.description,
+        "tags": list(route.tags),
+        "parameters": [*in_path, *map(_parameter, written), *_stage(published.environment)],
+        "responses": _responses(route),
+        "security": [{scheme: []} for scheme in schemes],
+    }
+    body = [one for one in route.request.parameters if one.place == "body"]
+    if body:
+        operation["requestBody"] = _body(body)
+    if own == "ANY":
+        operation[METHOD] = "ANY"
+    if route.request.match != "exact":
+        operation[MATCH] = route.request.match
+    return {key: value for key, value in operation.items() if value not in ("", []) or key == "security"}
+
+
+def _schemes(route: Route) -> tuple[str, ...]:
+    """Any one of these opens it; none: it is open."""
+    auth = route.auth
+    if isinstance(auth, Auth):
+        return auth.app or (("iam",) if auth.iam else ("jwt",))
+    return {"none": (), "app": APP_METHODS, "iam": ("iam",)}[auth]
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _parameter(one: Parameter) -> dict[str, Any]:
+    required = one.required or one.place == "path"
+    shown: dict[str, Any] = {"name": one.name, "in": one.place, "required": required, "schema": _schema(one)}
+    return shown | ({"description": one.description} if one.description else {})
+
+
+def _schema(one: Parameter) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": one.type}
+    schema |= {word: getattr(one, name) for name, word in _BOUNDS if getattr(one, name) is not None}
+    return schema | ({"enum": list(one.enum)} if one.enum else {})
+
+
+def _stage(environment: str) -> list[dict[str, Any]]:
+    if environment == RELEASE:
+        return []
+    schema = {"type": "string", "const": environment}
+    return [{"name": "X-Stage", "in": "header", "required": True, "schema": schema}]
+
+
+def _body(parameters: Sequence[Parameter]) -> dict[str, Any]:
+    described = {
+        one.name: _schema(one) | ({"description": one.description} if one.description else {}) for one in parameters
+    }
+    required = [one.name for one in parameters if one.required]
+    schema = {"type": "object", "properties": described} | ({"required": required} if required else {})
+    return {"required": bool(required), "content": {"application/json": {"schema": schema}}}
+
+
+def _responses(route: Route) -> dict[str, Any]:
+    def content(schema: dict[str, Any], sample: Any) -> dict[str, Any]:
+        return {"application/json": {"schema": schema} | ({} if sample is None else {"example": sample})}
+
+    samples = route.samples
+    return {
+        "200": {"description": "Done", "content": content({}, samples.success)},
+        "default": {
+            "description": "A problem",
+            "content": content({"$ref": "#/components/schemas/Error"}, samples.failure),
+        },
+    }
