@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -30,7 +30,8 @@ class Call(msgspec.Struct):
 
     `path` has the parameters of the path, decoded. `parameters` are those that the backend gets, `body` what was read
     of the request (empty where nothing asked for it). `peer_ip` is the caller's address without its port. `timings`
-    takes `(step, seconds)` of each step, and is there only in tests and where a caller may debug.
+    takes `(step, seconds)` of each step, and is there only in tests and where a caller may debug. `debug` takes headers
+    for the answer, and is there only where its caller asked for them and has the right to.
     """
 
     request: Request
@@ -44,7 +45,11 @@ class Call(msgspec.Struct):
     parameters: Mapping[str, Any] = NO_VALUES
     body: bytes = b""
     timings: list[tuple[str, float]] | None = None
+    debug: list[tuple[str, str]] | None = None
 
 
-Step = Callable[[Call], Response | None]
-"""One thing that is done to a call: an answer ends it, None lets it go on; raises CallRefusedError to refuse it."""
+Step = Callable[[Call], Response | Awaitable[None] | None]
+"""One thing that is done to a call: an answer ends it, None lets it go on; raises CallRefusedError to refuse it.
+
+One that must wait returns what is to be awaited, and only then: nobody pays for a coroutine that waits for nothing.
+"""

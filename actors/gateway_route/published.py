@@ -24,6 +24,17 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     environment: str = RELEASE
     version: int = 0
 
+    def bound_as(self, route: Route) -> Published:
+        """This version with what the route binds now, and shared with whom it is shared with now."""
+        bound = msgspec.structs.replace(
+            self.route,
+            throttles=route.throttles,
+            access_lists=route.access_lists,
+            signature_key=route.signature_key,
+            shared_with=route.shared_with,
+        )
+        return msgspec.structs.replace(self, route=bound)
+
     @property
     def group(self) -> str:
         """The API group that it belongs to."""

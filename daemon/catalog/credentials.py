@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from actors.directory.entries import AppEntry, DeviceEntry
+from actors.directory.entries import AccessKeyEntry, AppEntry, DeviceEntry, UserEntry
 from actors.errors import ConfigurationError
 from config.errors import SecretError
-from config.resources import AnyResource, App, Connection, Device
+from config.resources import AnyResource, App, Connection, Device, User
 from config.resources.base import SecretReference
 from config.resources.identity import identity
 from daemon.catalog.catalog import Catalog
@@ -31,9 +31,31 @@ class Credentials:
         """An app as it logs in. One whose secret was forgotten logs in with none until it is issued again."""
         stored = self._stored(app)
         held = stored.get("secret")
-        digest = _nobody() if held is None else self._vault.digest(self._open(app, "secret", held))
+        secret = b"" if held is None else self._open(app, "secret", held)
         codes = (stored[field].value for field in sorted(stored) if field.startswith("app_codes."))
-        return AppEntry(name=app.name, key=app.key or "", secret=digest, codes=tuple(codes))
+        return AppEntry(
+            name=app.name,
+            key=app.key or "",
+            secret=self._vault.digest(secret) if secret else _nobody(),
+            codes=tuple(codes),
+            signing_secret=secret,
+        )
+
+    def user_entry(self, user: User) -> UserEntry:
+        """A user as they log in. Access keys that are disabled, or whose secrets were forgotten, sign nothing."""
+        stored = self._stored(user)
+        password = stored.get("password")
+        held = [(one.key, stored.get(f"access_keys.{one.key}")) for one in user.access_keys if one.enabled]
+        return UserEntry(
+            name=user.name,
+            password="" if password is None else self._open(user, "password", password).decode(),
+            access_keys=tuple(
+                AccessKeyEntry(key, user.name, self._open(user, f"access_keys.{key}", secret))
+                for key, secret in held
+                if secret is not None
+            ),
+            enabled=user.enabled,
+        )
 
     def device_entry(self, device: Device) -> DeviceEntry:
         """A device as it logs in. One whose secret was forgotten logs in with none until it is issued again."""

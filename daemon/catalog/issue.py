@@ -14,6 +14,7 @@ from config.errors import SecretError
 from config.resources.base import SecretReference
 from config.resources.identity import Identity
 from daemon.catalog.secret_fields import MASK, SecretField
+from daemon.passwords import hash_password, is_password
 from daemon.store.model import StoredSecret
 from daemon.vault import SealBrokenError, Vault
 
@@ -71,7 +72,8 @@ class Issuer:
         """A secret in the form that its use asks for."""
         if one.use == "check":
             return StoredSecret("digest", self._vault.digest(plain.encode()))
-        return StoredSecret("sealed", self._vault.seal(plain.encode(), identity, one.field))
+        kept = hash_password(plain) if one.use == "hash" else plain
+        return StoredSecret("sealed", self._vault.seal(kept.encode(), identity, one.field))
 
     def _decide(self, identity: Identity, one: SecretField, current: StoredSecret | None, issued: Issued) -> None:
         if current is not None and one.given in (None, MASK):
@@ -113,6 +115,8 @@ class Issuer:
                     return one.use == "check" and hmac.compare_digest(current.value, self._vault.digest(plain.encode()))
                 case "sealed":
                     held = self._vault.open(current.value, identity, one.field)
+                    if one.use == "hash":
+                        return is_password(held.decode(), plain)
                     reference = isinstance(one.given, SecretReference) and one.use == "connect"
                     return not reference and hmac.compare_digest(held, plain.encode())
                 case "reference":

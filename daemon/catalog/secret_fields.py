@@ -23,14 +23,15 @@ MASK = "***"
 """Stands for a secret wherever resources are shown; written back, it means: keep the one there is."""
 
 Connectors = Mapping[str, ConnectorType]
-Use = Literal["check", "hold", "connect"]
+Use = Literal["check", "hold", "hash", "connect"]
 
 
 class SecretField(NamedTuple):
     """One secret of a resource as it was written.
 
     `field` names it in the store (`app_codes.0`), `path` where it was written (`$.app_codes[0]`). `use` tells what
-    becomes of it: `check` keeps only a digest, `hold` keeps it sealed, `connect` keeps it sealed, references as such.
+    becomes of it: `check` keeps only a digest, `hold` keeps it sealed, `hash` keeps an argon2 hash of it, sealed, and
+    `connect` keeps it sealed, references as such.
     """
 
     field: str
@@ -94,23 +95,25 @@ def masked(resource: AnyResource, fields: Collection[str]) -> dict[str, Any]:
     """A stored resource ready for JSON, with `***` for each secret that the store holds."""
     shown: dict[str, Any] = msgspec.to_builtins(resource)
     for field in sorted(fields):
-        owner, _, last = field.rpartition(".")
-        if owner == "app_codes":
+        owner, _, last = field.partition(".")
+        if not last:
+            shown[field] = MASK
+        elif owner == "app_codes":
             shown.setdefault("app_codes", []).append(MASK)
         elif owner == "access_keys":
-            shown["access_keys"][int(last)]["secret"] = MASK
-        elif owner:
-            shown.setdefault(owner, {})[last] = MASK
+            for key in shown.get("access_keys", ()):
+                if key["key"] == last:
+                    key["secret"] = MASK
         else:
-            shown[last] = MASK
+            shown.setdefault(owner, {})[last] = MASK
     return shown
 
 
 def _of_user(user: User) -> list[SecretField]:
     return [
-        SecretField("password", "$.password", user.password, "hold"),
+        SecretField("password", "$.password", user.password, "hash"),
         *(
-            SecretField(f"access_keys.{i}", f"$.access_keys[{i}].secret", key.secret, "hold")
+            SecretField(f"access_keys.{key.key}", f"$.access_keys[{i}].secret", key.secret, "hold")
             for i, key in enumerate(user.access_keys)
         ),
     ]

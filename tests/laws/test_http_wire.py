@@ -108,7 +108,7 @@ async def respond(seen: list[tuple[str, str, bytes]], request: Request) -> Respo
 async def converse(stream: bytes) -> tuple[int, bytes]:
     """What a server answers to a whole stream of bytes, and how many requests its handler saw."""
     seen: list[tuple[str, str, bytes]] = []
-    gateway = Gateway(apps=None, connections={}, settings=GatewaySettings())  # type: ignore[arg-type]
+    gateway = Gateway(identities=None, connections={}, settings=GatewaySettings())  # type: ignore[arg-type]
     service = HttpService(partial(respond, seen), GatewaySettings(body_bytes=1024), gateway.refuse)
     client, server = memory_stream_pair()
     answer = b""
