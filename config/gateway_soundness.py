@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from config.flaws import Flaw
-from config.flow_soundness import flow_flaws, throttle_flaws
 from config.resources import (
     AccessList,
     ApiGroup,
     Backend,
     Certificate,
+    DataBackend,
     Environment,
     GatewayResource,
     Route,
@@ -20,6 +20,7 @@ from config.resources import (
     SignatureKey,
     Throttle,
 )
+from config.variables import filled_in, stray_mark
 
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]*")
@@ -28,15 +29,19 @@ _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]*")
 def gateway_flaws(resource: GatewayResource) -> Iterator[Flaw]:
     """Everything about a resource of the gateway that can be told to be wrong without looking at another."""
     match resource:
-        case Environment() | Certificate() | ApiGroup() | SignatureKey() | AccessList() | RouteGrant():
+        case Environment() | SignatureKey() | Throttle() | AccessList() | RouteGrant():
             pass
-        case Throttle():
-            yield from throttle_flaws(resource)
+        case Certificate():
+            if resource.private_key is None:
+                yield Flaw("$", "the field `private_key` is missing")
+        case ApiGroup():
+            yield from _group(resource)
         case Backend():
-            yield from _path(resource.path, "$.path")
+            yield from path_flaws(resource.path, "$.path")
+            yield from _backend(resource)
         case Route():
-            yield from _path(resource.request.path, "$.request.path")
-            yield from flow_flaws(resource)
+            yield from path_flaws(resource.request.path, "$.request.path")
+            yield from _route(resource)
         case _:
             assert_never(resource)
 
@@ -46,9 +51,14 @@ def path_shape(path: str) -> str:
     return _PARAMETER.sub("{}", path)
 
 
-def _path(path: str, where: str) -> Iterator[Flaw]:
+def path_flaws(path: str, where: str) -> Iterator[Flaw]:
+    """Why a path cannot be a route's; variables of an environment may stand anywhere in it."""
+    if stray_mark(path):
+        yield Flaw(where, "a `#` belongs to no variable; one is written #name#")
+        return
     seen: set[str] = set()
-    for segment in path.split("/")[1:]:
+    plain = filled_in(path, _AnyValue())
+    for segment in plain.split("/")[1:]:
         parameter = _PARAMETER.fullmatch(segment)
         if parameter is None and not _SEGMENT.fullmatch(segment):
             reason = f"'{segment}' is neither plain text of a URL (RFC 3986 3.3) nor one {{parameter}}"
@@ -57,3 +67,59 @@ def _path(path: str, where: str) -> Iterator[Flaw]:
             yield Flaw(where, f"the parameter {{{parameter[1]}}} stands there twice")
         elif parameter is not None:
             seen.add(parameter[1])
+
+
+class _AnyValue(dict[str, str]):
+    """Has a value for each variable: one that is plain text wherever it stands."""
+
+    def __missing__(self, _name: str) -> str:
+        return "x"
+
+
+def _group(group: ApiGroup) -> Iterator[Flaw]:
+    names = [domain.name.lower() for domain in group.domains]
+    for i, domain in enumerate(group.domains):
+        if names[i] in names[:i]:
+            yield Flaw(f"$.domains[{i}].name", f"the domain {domain.name} stands there twice")
+        if domain.redirect and domain.certificate is None:
+            yield Flaw(f"$.domains[{i}].redirect", "there is nothing to redirect to: the domain has no `certificate`")
+
+
+def _route(route: Route) -> Iterator[Flaw]:
+    named = set(_PARAMETER.findall(route.request.path))
+    seen: set[tuple[str, str]] = set()
+    for i, parameter in enumerate(route.request.parameters):
+        path = f"$.request.parameters[{i}]"
+        key = (parameter.name.lower() if parameter.place == "header" else parameter.name, parameter.place)
+        if key in seen:
+            yield Flaw(f"{path}.name", f"the parameter {parameter.name} in {parameter.place} is written twice")
+        if parameter.place == "path" and parameter.name not in named:
+            yield Flaw(f"{path}.name", f"the path {route.request.path} has no {{{parameter.name}}}")
+        seen.add(key)
+    for field, names in (("throttles", route.throttles), ("access_lists", route.access_lists)):
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                yield Flaw(f"$.{field}[{i}]", f"{name} is named twice")
+    if route.backend.data is not None:
+        yield from _data(route.backend.data, "$.backend.data")
+
+
+def _backend(backend: Backend) -> Iterator[Flaw]:
+    for i, one in enumerate(backend.inputs):
+        if (one.name, one.place) in [(other.name, other.place) for other in backend.inputs[:i]]:
+            yield Flaw(f"$.inputs[{i}].name", f"the input {one.name} in {one.place} is written twice")
+    data = backend.data
+    if data is None:
+        return
+    yield from _data(data, "$.data")
+    if data.returns != "json" or data.format:
+        yield Flaw("$.data", "`returns` and `format` of a backend stand beside `data`, not in it")
+
+
+def _data(data: DataBackend, path: str) -> Iterator[Flaw]:
+    results = [statement.result for statement in data.all_statements]
+    for i, result in enumerate(results):
+        if result in results[:i]:
+            yield Flaw(f"{path}.statements[{i}].result", f"another statement's result is called {result} too")
+    if data.paging and len(results) != 1:
+        yield Flaw(f"{path}.paging", f"goes with exactly one statement, and there are {len(results)}")

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from config.flaws import Flaw
 from config.gateway_soundness import gateway_flaws
+from config.identity_soundness import user_flaws
 from config.resources import (
     AnyResource,
     App,
@@ -39,8 +40,10 @@ def unsound(resource: AnyResource) -> Iterator[Flaw]:
         yield from gateway_flaws(resource)
         return
     match resource:
-        case App() | Device() | Connection() | User():
+        case App() | Device() | Connection():
             pass
+        case User():
+            yield from user_flaws(resource)
         case Topic():
             yield from _topic(resource)
         case Product():

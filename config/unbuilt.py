@@ -10,19 +10,15 @@ from typing import Any, NamedTuple
 
 from config.flaws import Flaw
 from config.resources import (
-    AccessList,
     AnyResource,
     ApiGroup,
-    Auth,
     Backend,
     Certificate,
     DataBackend,
     ResponseMapping,
     Route,
     RouteBackend,
-    RouteGrant,
     SignatureKey,
-    User,
 )
 
 
@@ -38,9 +34,6 @@ _KINDS: tuple[type[AnyResource], ...] = (
     # domains and transport
     Certificate,
     # identity
-    User,
-    RouteGrant,
-    AccessList,
     SignatureKey,
 )
 
@@ -57,8 +50,6 @@ _ROUTE = (
     _Unbuilt("$.response_headers", lambda route: bool(route.response_headers)),
     _Unbuilt("$.cors", lambda route: route.cors is not None),
     # identity
-    _Unbuilt("$.auth", lambda route: route.auth == "iam" or isinstance(route.auth, Auth)),
-    _Unbuilt("$.access_lists", lambda route: bool(route.access_lists)),
     _Unbuilt("$.signature_key", lambda route: route.signature_key is not None),
     # parameters, mapping, backends
     _Unbuilt("$.request.parameters", lambda route: bool(route.request.parameters)),
