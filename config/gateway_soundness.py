@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from config.flaws import Flaw
+from config.flow_soundness import flow_flaws, throttle_flaws
 from config.resources import (
     AccessList,
     ApiGroup,
@@ -29,8 +30,10 @@ _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]*")
 def gateway_flaws(resource: GatewayResource) -> Iterator[Flaw]:
     """Everything about a resource of the gateway that can be told to be wrong without looking at another."""
     match resource:
-        case Environment() | SignatureKey() | Throttle() | AccessList() | RouteGrant():
+        case Environment() | SignatureKey() | AccessList() | RouteGrant():
             pass
+        case Throttle():
+            yield from throttle_flaws(resource)
         case Certificate():
             if resource.private_key is None:
                 yield Flaw("$", "the field `private_key` is missing")
@@ -42,6 +45,7 @@ def gateway_flaws(resource: GatewayResource) -> Iterator[Flaw]:
         case Route():
             yield from path_flaws(resource.request.path, "$.request.path")
             yield from _route(resource)
+            yield from flow_flaws(resource)
         case _:
             assert_never(resource)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import assert_never
 
+from config.findings import Finding, World
+from config.gateway_checks import gateway_findings
 from config.gateway_references import Reference, gateway_references
-from config.gateway_soundness import path_shape
 from config.resources import (
     AnyResource,
     App,
@@ -18,7 +18,6 @@ from config.resources import (
     GatewayResource,
     Mask,
     Product,
-    Route,
     Rule,
     RuleSource,
     Task,
@@ -28,18 +27,6 @@ from config.resources import (
 from config.resources.identity import Identity, identity
 from config.resources.topics import Right
 from config.soundness import unsound
-
-World = Mapping[Identity, AnyResource]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something wrong (or, as a warning, odd) with a resource: at which path, and why."""
-
-    identity: Identity
-    path: str
-    reason: str
-    warning: bool = False
 
 
 def sources_of(rule: Rule) -> tuple[RuleSource, ...]:
@@ -116,7 +103,7 @@ def check(wanted: Sequence[AnyResource], instance: Iterable[AnyResource] = ()) -
         mentioned = [reference for reference in references(resource) if name in new or reference.target in new]
         for reference in mentioned:
             findings += _broken(name, resource, reference, world)
-    return findings + _route_collisions(world, new) + _key_collisions(world, new)
+    return findings + gateway_findings(world, new) + _key_collisions(world, new)
 
 
 def _duplicates(wanted: Sequence[AnyResource]) -> list[Finding]:
@@ -192,21 +179,6 @@ def _hides(mask: Mask | None, wanted: Mask | None) -> bool:
     if wanted is None:
         return True
     return mask is not None and set(wanted.fields) <= set(mask.fields) and (wanted.at == "read" or mask.at == "store")
-
-
-def _route_collisions(world: World, new: World) -> list[Finding]:
-    """Served routes with the same method and the same path, whatever their parameters are called."""
-    first: dict[tuple[str, str], Identity] = {}
-    findings = []
-    old_first = sorted(world.items(), key=lambda item: item[0] in new)
-    for name, route in old_first:
-        if not isinstance(route, Route) or not (route.enabled and route.publish):
-            continue
-        other = first.setdefault((route.request.method, path_shape(route.request.path)), name)
-        if other != name and name in new:
-            reason = f"{route.request.method} {route.request.path} is already served by {other}"
-            findings.append(Finding(name, "$.request", reason))
-    return findings
 
 
 def _key_collisions(world: World, new: World) -> list[Finding]:
