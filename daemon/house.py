@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,13 @@ import trio
 from actors.backlog.homecoming import Homecoming
 from actors.device_session.broker import open_broker
 from actors.directory.directory import Directory
+from actors.directory.users import Users
+from actors.gateway_route.auth.access_lists import AccessLists
+from actors.gateway_route.auth.compile import Identities
+from actors.gateway_route.auth.grants import Grants
+from actors.gateway_route.auth.jwks import KeySets
+from actors.gateway_route.flow.control import FlowControl
+from actors.gateway_route.flow.quotas import QuotaUse
 from actors.gateway_route.gateway import Gateway
 from actors.runtime.supervisor import Supervisor
 from actors.topic_partition.topic import Topics
@@ -39,6 +47,7 @@ from daemon.device_journal import DeviceJournal, restore
 from daemon.doors import Doors
 from daemon.groups import GroupControl
 from daemon.island import Island
+from daemon.key_sources import KeySources
 from daemon.measures import Measures
 from daemon.messages import TopicMessages
 from daemon.publishing.catch_up import published
@@ -46,13 +55,16 @@ from daemon.publishing.documents import Documents
 from daemon.publishing.planning import Verify
 from daemon.publishing.publications import Publications
 from daemon.publishing.service import Publishing
+from daemon.quota_journal import QuotaJournal
 from daemon.running import RunningEngine
 from daemon.settings_in_force import SettingsInForce
 from daemon.stages.access import Access
 from daemon.stages.backlog import BacklogStage
 from daemon.stages.connections import Connections
 from daemon.stages.doctor import DoctorStage
+from daemon.stages.flow import FlowStage
 from daemon.stages.groups import GroupStage
+from daemon.stages.identities import IdentityStage
 from daemon.stages.routes import RouteStage
 from daemon.stages.tasks import TaskStage
 from daemon.stages.topic_gateway import HttpGroupStage, topic_gateway
@@ -94,6 +106,7 @@ class _Ground:
     http_groups: Mapping[str, str]
     homecomings: Sequence[Homecoming]
     publications: Publications
+    quota_uses: Sequence[QuotaUse]
 
 
 @asynccontextmanager
@@ -117,9 +130,20 @@ async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool
         http_groups = await store.load_http_groups()
         homecomings = await store.load_homecomings()
         publications = await published(store, catalog)
+        quota_uses = await store.load_quota_uses()
         async with Island() as island:
             ground = _Ground(
-                settings, data, store, vault, catalog, connectors, island, http_groups, homecomings, publications
+                settings,
+                data,
+                store,
+                vault,
+                catalog,
+                connectors,
+                island,
+                http_groups,
+                homecomings,
+                publications,
+                quota_uses,
             )
             yield _build(ground, instance.id, known)
     finally:
@@ -133,12 +157,23 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     topics = Topics()
     broker = open_broker(settings.mqtt, Directory(credentials.digest), topics)
     restore(broker.statuses, known)
-    access = Access(broker, credentials)
+    flow = FlowControl(settings.gateway)
+    flow.quotas.restore(ground.quota_uses)
+    access = Access(broker, credentials, flow.quotas)
     connections = Connections(ground.connectors, credentials, Host(data, ground.island), catalog)
     topic_stage = TopicStage(topics, catalog, settings.log, data)
     groups = GroupStage(catalog, topics, ground.store, settings.groups, ground.http_groups)
     tasks = TaskStage(catalog, topics, connections, groups, settings.tasks)
-    gateway = Gateway(broker.directory, connections, settings.gateway)
+    identities = Identities(
+        apps=broker.directory,
+        users=Users(credentials.digest),
+        grants=Grants(),
+        access_lists=AccessLists(),
+        keys=KeySets(KeySources(data), time.monotonic),
+    )
+    identity_stage = IdentityStage(identities, credentials)
+    gateway = Gateway(identities, connections, settings.gateway, flow)
+    flow_stage = FlowStage(flow.throttles)
     routes = RouteStage(gateway, catalog, ground.publications)
     audit = AuditLog(ground.store)
     backlog = BacklogStage(catalog, topics, groups, ground.store, audit=audit, homecomings=ground.homecomings)
@@ -163,10 +198,12 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         backlog=backlog,
         tasks=tasks,
         routes=routes,
+        identities=identity_stage,
+        flow=flow_stage,
         measures=Measures(broker, topics, tasks, gateway, doors, doctor, measures),
         addresses=doors.addresses,
     )
-    for stage in (access, routes):
+    for stage in (access, identity_stage, flow_stage, routes):
         stage.load(catalog.resources())
     token = secrets.token_urlsafe(32)
     watch = Watch(
@@ -211,7 +248,8 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         mqtt=doors.mqtt,
     )
     devices = partial(DeviceJournal, broker.statuses, ground.store)
-    root = penstock(partial(doors.control, control), devices, stages, doctor.doctor)
+    quotas = partial(QuotaJournal, flow.quotas, ground.store)
+    root = penstock(partial(doors.control, control), devices, quotas, stages, doctor.doctor)
     engine.attach(root)
     return House(root, engine, token)
 
@@ -221,9 +259,9 @@ def _control(
     engine: RunningEngine,
     instance: str,
     token: str,
-    families: Callable[[CatalogService], Sequence[Family]],
     *,
     verify: Verify,
+    families: Callable[[CatalogService], Sequence[Family]],
 ) -> Control:
     service = CatalogService(
         catalog=ground.catalog,

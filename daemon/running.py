@@ -25,7 +25,9 @@ from daemon.metrics import Metric
 from daemon.stages.access import Access
 from daemon.stages.backlog import BacklogStage
 from daemon.stages.connections import Connections
+from daemon.stages.flow import FlowStage
 from daemon.stages.groups import GroupStage
+from daemon.stages.identities import IdentityStage
 from daemon.stages.routes import RouteStage
 from daemon.stages.stage import Stage
 from daemon.stages.tasks import TaskStage
@@ -57,6 +59,8 @@ class RunningEngine:
         backlog: BacklogStage,
         tasks: TaskStage,
         routes: RouteStage,
+        identities: IdentityStage,
+        flow: FlowStage,
         measures: Measures,
         addresses: Mapping[str, str],
     ) -> None:
@@ -71,7 +75,8 @@ class RunningEngine:
         self._addresses = addresses
         self._measures = measures
         self._root: Supervisor | None = None
-        stages: tuple[Stage, ...] = (access, connections, topics, tasks, routes)
+        # Some kinds of the gateway have a stage of their own.
+        stages: tuple[Stage, ...] = (access, connections, topics, tasks, routes, identities, flow)
         self._stages = {kind: stage for stage in stages for kind in stage.kinds}
 
     def attach(self, root: Supervisor) -> None:

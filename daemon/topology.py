@@ -4,6 +4,7 @@
     |-- control              one_for_one   without a limit: however often it crashes, devices do not notice
     |   `-- api              the control API; started first and stopped last, it may ask anyone, nobody waits on it
     |-- devices              writes what is known of devices to the metadata store, also what their sessions' ends say
+    |-- quotas               likewise what apps have used of theirs
     |-- chain                rest_for_one: whoever fails takes with it what was built on it
     |   |-- connectors       one_for_one   a holder for each connection
     |   |-- partitions       one_for_one   an actor for each topic partition
@@ -71,13 +72,18 @@ class Stages:
 
 
 def penstock(
-    control: Callable[[], Child], devices: Callable[[], Child], stages: Stages, doctor: Callable[[], Child]
+    control: Callable[[], Child],
+    devices: Callable[[], Child],
+    quotas: Callable[[], Child],
+    stages: Stages,
+    doctor: Callable[[], Child],
 ) -> Supervisor:
     """The root of the tree. How long its drain may take as a whole is for the process to say (`lifecycle.py`)."""
     entries = [
         ChildSpec("control", lambda: _control(control)),
         # Nothing depends on it: it may fail for as long as it likes.
         ChildSpec("devices", devices, resource=True),
+        ChildSpec("quotas", quotas, resource=True),
         ChildSpec("chain", lambda: _chain(stages), shutdown=math.inf),
         # Likewise; the first to stop, so that it heals nothing that is to end.
         ChildSpec("doctor", doctor, resource=True),

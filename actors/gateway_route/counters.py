@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from actors.gateway_route.admission import AdmissionStatistics
+from actors.gateway_route.cache import CacheStatistics
 
 # Upper bounds in seconds, with "more" after the last: the usual ladder of Prometheus' clients, from 0.5 ms on, and up
 # to a usual time-out.
@@ -36,6 +37,7 @@ class RouteStatistics:
     statuses: Mapping[int, int] = field(default_factory=dict)
     class_buckets: tuple[tuple[int, ...], ...] = ()
     class_sums: tuple[float, ...] = ()
+    cache: CacheStatistics | None = None
 
     def quantile(self, share: float) -> float | None:
         """Seconds within which that share of all answers came, to within a bucket; None where there was none.
@@ -79,7 +81,9 @@ class RouteCounters:
         self._sums[number] += seconds
         self._buckets[number][bisect_left(LATENCY_BOUNDS, seconds)] += 1
 
-    def statistics(self, admission: AdmissionStatistics, *, published: bool) -> RouteStatistics:
+    def statistics(
+        self, admission: AdmissionStatistics, *, published: bool, cache: CacheStatistics | None = None
+    ) -> RouteStatistics:
         """What has been counted so far."""
         buckets = self._buckets
         answers = [sum(of_class) for of_class in buckets]
@@ -96,4 +100,5 @@ class RouteCounters:
             statuses=dict(sorted(self._statuses.items())),
             class_buckets=tuple(tuple(of_class) for of_class in buckets[2:]),
             class_sums=tuple(self._sums[2:]),
+            cache=cache,
         )

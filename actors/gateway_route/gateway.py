@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 
 from actors.errors import ConfigurationError
 from actors.gateway_route.admission import AdmissionStatistics
+from actors.gateway_route.auth.compile import Identities
+from actors.gateway_route.cache import CacheStatistics
 from actors.gateway_route.call import Call
 from actors.gateway_route.compiler import Compiler
 from actors.gateway_route.counters import RouteCounters, RouteStatistics
+from actors.gateway_route.flow.control import FlowControl
 from actors.gateway_route.paths import parse_route
 from actors.gateway_route.published import Published
 from actors.gateway_route.route import GatewayRoute
 from actors.gateway_route.router import Match, Router, RouteTakenError
-from actors.http_calls.callers import Apps
 from actors.http_calls.errors import BAD_REQUEST, METHOD_NOT_ALLOWED, NO_ROUTE, error_of_status, error_response
 from actors.http_calls.request_ids import HEADER, RequestIds
 from actors.ports import ConnectionLookup, ResultLimits
@@ -65,13 +67,21 @@ class _Route:
 class Gateway:
     """Matches requests with routes; routes come, change and go without a request in flight noticing.
 
-    `handle` and `refuse` are what an HTTP listener asks for. `apps` is the directory, `connections` finds the living
-    connectors that data routes query.
+    `handle` and `refuse` are what an HTTP listener asks for. `identities` are those who call, `connections` finds the
+    living connectors that data routes query. `flow` has throttles and quotas, the caches and the access log.
     """
 
-    def __init__(self, apps: Apps, connections: ConnectionLookup, settings: GatewaySettings) -> None:
+    def __init__(
+        self,
+        identities: Identities,
+        connections: ConnectionLookup,
+        settings: GatewaySettings,
+        flow: FlowControl | None = None,
+    ) -> None:
         limits = ResultLimits(settings.max_rows, settings.max_result_bytes)
-        self._compiler = Compiler(apps, connections, limits)
+        self.flow = flow if flow is not None else FlowControl(settings)
+        self._compiler = Compiler(identities, connections, limits, self.flow)
+        self._observe = self.flow.access_log.observer()
         self._stages: dict[str, Router[GatewayRoute]] = {}
         self._routes: dict[str, _Route] = {}
         self._ids = RequestIds()
@@ -104,12 +114,15 @@ class Gateway:
         for name, served in after.items():
             routes[name].served = served
         self._routes.update(routes)
+        kept = {id(one) for served in after.values() for one in served.values()}
+        _retire(one for served in before.values() for one in served.values() if id(one) not in kept)
 
     def remove_route(self, name: str) -> None:
         """Serve a route no more, and forget its counters; a name that is not known is no error."""
         route = self._routes.pop(name, None)
         if route is not None:
             self._withdraw(route.served.values())
+            _retire(route.served.values())
 
     def trial(self, published: Published) -> GatewayRoute:
         """A route that nobody can call but who asked for it: its counters count for nobody, its callers are trusted.
@@ -128,11 +141,11 @@ class Gateway:
             match = router.match(request.method, request.path) if router is not None else _NOWHERE
         except ValueError as error:
             self._malformed += 1
-            return _tagged(error_response(BAD_REQUEST, request_id, str(error)), request_id)
+            return self._unserved(request, request_id, error_response(BAD_REQUEST, request_id, str(error)))
         route = match.value
         if route is None:
-            return _tagged(self._unrouted(request, match, request_id), request_id)
-        call = Call(request, request_id, stage, route.group, path=match.parameters)
+            return self._unserved(request, request_id, self._unrouted(request, match, request_id))
+        call = Call(request, request_id, stage, route.group, request.peer, path=match.parameters)
         return _tagged(await route.answer(call), request_id)
 
     def refuse(self, status: int, reason: str) -> Response:
@@ -188,6 +201,11 @@ class Gateway:
             router = self._stages[published.environment]
             router.remove(published.route.request.method, parse_route(published.route.request.path))
 
+    def _unserved(self, request: Request, request_id: str, response: Response) -> Response:
+        if self._observe is not None:
+            self._observe(Call(request, request_id), response, 0.0)
+        return _tagged(response, request_id)
+
     def _unrouted(self, request: Request, match: Match[GatewayRoute], request_id: str) -> Response:
         allowed = tuple(sorted(METHODS)) if request.path == "*" else match.allowed
         if not allowed:
@@ -204,6 +222,11 @@ def _tagged(response: Response, request_id: str) -> Response:
     return Response(response.status, (*response.headers, (HEADER, request_id)), response.body)
 
 
+def _retire(routes: Iterable[GatewayRoute]) -> None:
+    for route in routes:
+        route.retire()
+
+
 def _statistics(route: _Route) -> RouteStatistics:
     """Of a route as a whole: what its environments admit is summed up."""
     each = [served.admission() for served in route.served.values()]
@@ -216,4 +239,6 @@ def _statistics(route: _Route) -> RouteStatistics:
         refused=sum(one.refused for one in each),
         waited=sum(one.waited for one in each),
     )
-    return route.counters.statistics(admission, published=bool(route.served))
+    caches = [cache for served in route.served.values() if (cache := served.cached()) is not None]
+    cached = CacheStatistics(*map(sum, zip(*caches, strict=True))) if caches else None
+    return route.counters.statistics(admission, published=bool(route.served), cache=cached)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from time import perf_counter
 
+import msgspec
 import trio
 
 from actors.gateway_route.admission import Admission, AdmissionFullError, AdmissionStatistics
 from actors.gateway_route.backends.base import Backend
+from actors.gateway_route.cache import CacheStatistics
 from actors.gateway_route.call import Call
 from actors.gateway_route.counters import RouteCounters
 from actors.gateway_route.published import Published
@@ -45,8 +49,14 @@ class GatewayRoute:
         self._takes_body = backend.takes_body or bool(steps.body)
         self._backend = backend
         self._log = log
-        self._admission = Admission(published.route.concurrency)
-        self._timeout = published.route.timeout_ms / 1000
+        route = published.route
+        patience = math.inf if route.queue_ms is None else route.queue_ms / 1000
+        self._admission = Admission(route.concurrency, route.queue, patience)
+        self._timeout = route.timeout_ms / 1000
+        cache = steps.cache
+        self._respond = self._answered if cache is None else partial(cache.answer, fetch=self._answered)
+        self._compressor = steps.compressor
+        self._observe = steps.observe
 
     async def answer(self, call: Call) -> Response:
         """Answer a call, also one that fails."""
@@ -71,8 +81,22 @@ class GatewayRoute:
             counters.in_flight -= 1
             if response is None:
                 counters.abandoned += 1
-        counters.answered(response.status, perf_counter() - started)
+        if call.debug:
+            response = msgspec.structs.replace(response, headers=(*response.headers, *call.debug))
+        seconds = perf_counter() - started
+        counters.answered(response.status, seconds)
+        if self._observe is not None:
+            self._observe(call, response, seconds)
         return response
+
+    def retire(self) -> None:
+        """Another version has taken its place: nothing more is kept of it."""
+        if self._steps.cache is not None:
+            self._steps.cache.close()
+
+    def cached(self) -> CacheStatistics | None:
+        """What its cache has seen; None where it has none."""
+        return None if self._steps.cache is None else self._steps.cache.statistics()
 
     def admission(self) -> AdmissionStatistics:
         """How many calls run and wait."""
@@ -82,16 +106,22 @@ class GatewayRoute:
         for step in self._head:
             answer = step(call)
             if answer is not None:
-                return answer
+                if isinstance(answer, Response):
+                    return answer
+                await answer
         if self._takes_body and call.request.body:
             call.body = await call.request.read()
         for step in self._body:
             answer = step(call)
             if answer is not None:
-                return answer
-        response = await self._answered(call)
+                if isinstance(answer, Response):
+                    return answer
+                await answer
+        response = await self._respond(call)
         for after in self._after:
             response = after(call, response)
+        if self._compressor is not None:
+            return await self._compressor.compress(call.request, response)
         return response
 
     async def _traced_way(self, call: Call, timings: list[tuple[str, float]]) -> Response:
@@ -99,6 +129,8 @@ class GatewayRoute:
         for name, step in self._steps.head:
             with _Timed(timings, name):
                 answer = step(call)
+                if answer is not None and not isinstance(answer, Response):
+                    answer = await answer
             if answer is not None:
                 return answer
         if self._takes_body and call.request.body:
@@ -107,13 +139,18 @@ class GatewayRoute:
         for name, step in self._steps.body:
             with _Timed(timings, name):
                 answer = step(call)
+                if answer is not None and not isinstance(answer, Response):
+                    answer = await answer
             if answer is not None:
                 return answer
         with _Timed(timings, "backend"):
-            response = await self._answered(call)
+            response = await self._respond(call)
         for name, after in self._steps.after:
             with _Timed(timings, name):
                 response = after(call, response)
+        if self._compressor is not None:
+            with _Timed(timings, "compress"):
+                response = await self._compressor.compress(call.request, response)
         return response
 
     async def _answered(self, call: Call) -> Response:

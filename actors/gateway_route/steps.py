@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from actors.gateway_route.access_log import Observe
+from actors.gateway_route.caching import CachedAnswers
 from actors.gateway_route.call import Call, Step
+from actors.gateway_route.compression import Compressor
 from actors.wire.http.messages import Response
 
 After = Callable[[Call, Response], Response]
@@ -30,9 +33,13 @@ class Steps(NamedTuple):
     """The way of a call; what a route does not use is not among them.
 
     `head` works on the request's head alone: what is refused there never sends its body. `body` comes once the body is
-    read, which it asks for by being there. `after` is done to the answers of the backend.
+    read, which it asks for by being there. `after` is done to the answers of the backend, which may come out of
+    `cache`; `compressor` comes last. `observe` is told of each call that has its answer.
     """
 
     head: tuple[NamedStep, ...] = ()
     body: tuple[NamedStep, ...] = ()
     after: tuple[NamedAfter, ...] = ()
+    cache: CachedAnswers | None = None
+    compressor: Compressor | None = None
+    observe: Observe | None = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from actors.device_session.broker import Broker
 from actors.device_session.statuses import DeviceView
+from actors.gateway_route.flow.quotas import Quotas
 from config.resources import AnyResource, App, Connection, Device, GatewayResource, Product, Rule, Task, Topic, User
 from config.resources.identity import Identity
 from daemon.catalog.credentials import Credentials
@@ -17,10 +19,11 @@ from daemon.engine import Change
 class Access:
     """The stage of those who log in, and of what they may say."""
 
-    kinds = ("app", "user", "product", "device", "rule")
+    kinds = ("app", "product", "device", "rule")
 
-    def __init__(self, broker: Broker, credentials: Credentials) -> None:
+    def __init__(self, broker: Broker, credentials: Credentials, quotas: Quotas) -> None:
         self._broker = broker
+        self._quotas = quotas
         self._directory = broker.directory
         self._credentials = credentials
 
@@ -42,7 +45,10 @@ class Access:
         self._broker.sessions.recheck()
 
     def status(self, identity: Identity) -> Mapping[str, Any]:
-        """A device's life; the other kinds do not run."""
+        """A device's life, and what an app has used of its quota; the other kinds do not run."""
+        if identity.kind == "app":
+            quota = self._quotas.statistics(identity.name)
+            return {} if quota is None else {"quota": {**asdict(quota), "resets": _time(1000 * quota.resets)}}
         if identity.kind != "device":
             return {}
         product, _, name = identity.name.partition("/")
@@ -66,6 +72,7 @@ class Access:
         match resource:
             case App():
                 self._directory.put_app(self._credentials.app_entry(resource))
+                self._quotas.put(resource.name, resource.quota)
             case Product():
                 self._directory.put_product(resource)
             case Device():
@@ -86,6 +93,7 @@ class Access:
                 self.disconnect_device(identity.name, "the device was deleted")
                 self._broker.statuses.forget(identity.name)
         if identity.kind == "app":
+            self._quotas.remove(identity.name)
             self._broker.sessions.close_app(identity.name, "the app was deleted")
 
     def _disconnect_changed(self, change: Change) -> None:

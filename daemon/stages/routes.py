@@ -114,4 +114,4 @@ class RouteStage:
         stored = self._catalog.get(Identity("route", name))
         if stored is None or not isinstance(stored.resource, Route) or not stored.resource.enabled:
             return ()
-        return tuple(self._publications.served(name).values())
+        return tuple(one.bound_as(stored.resource) for one in self._publications.served(name).values())

@@ -63,7 +63,7 @@ def _user(call: Call) -> str:
 
 
 def _address(call: Call) -> str:
-    return "@" + network(call.peer_ip)
+    return "@" + network(call.peer_ip or call.request.peer)
 
 
 @lru_cache(maxsize=4096)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from actors.errors import ConfigurationError
 from actors.gateway_route.call import Call
-from actors.gateway_route.flow.keys import KeyOf, key_of
+from actors.gateway_route.flow.keys import key_of
 from actors.gateway_route.flow.window import Rate
 from actors.gateway_route.flow.windows import Windows
 from actors.http_calls.errors import THROTTLED, CallRefusedError
@@ -74,26 +75,26 @@ class _Bound:
         self.meter = meter
         self._route = route
         self._where = (route.name, environment)
-        self._resource: Throttle | None = None
-        self._key_of: KeyOf = _nobody
-        self.resolve()
-
-    def resolve(self) -> None:
-        """Find out anew what to count by, where the throttle has changed."""
-        resource = self.meter.resource
-        if resource is not self._resource:
-            self._key_of = key_of(resource, self._route)
-            self._resource = resource
+        self._resource = meter.resource
+        self._key_of = key_of(self._resource, route)
 
     def place(self, call: Call) -> tuple[Hashable, Rate]:
         """Where a call counts, and what applies there; an app with a limit of its own counts by itself."""
-        self.resolve()
         meter = self.meter
+        if meter.resource is not self._resource:
+            self._follow(meter.resource)
         where = None if meter.resource.shared else self._where
         special = meter.specials.get(call.caller.app or "") if meter.specials else None
         if special is not None:
             return (where, True, call.caller.app), special
         return (where, False, self._key_of(call)), meter.rate
+
+    def _follow(self, resource: Throttle) -> None:
+        """Count by what the throttle has come to say; all together where that cannot be had here."""
+        self._resource = resource
+        self._key_of = _nobody
+        with suppress(ConfigurationError):
+            self._key_of = key_of(resource, self._route)
 
 
 class ThrottleStep:
@@ -117,22 +118,12 @@ class ThrottleStep:
             wait = meter.windows.wait(key, now, rate)
             if wait > 0:
                 meter.refused += 1
+                _tell(call, placed, now)
                 raise _refused(meter, rate, wait)
         for meter, key, rate in placed:
             meter.passed += 1
             meter.windows.count(key, now, rate)
-
-    def headers(self, call: Call) -> list[tuple[str, str]]:
-        """`X-Apig-RateLimit-api: remain:9,limit:10,time:10 second` and its like, for a caller who may debug."""
-        now = self._clock()
-        shown = []
-        for bound in self._bound:
-            key, rate = bound.place(call)
-            meter = bound.meter
-            remain = meter.windows.remaining(key, now, rate)
-            name = f"X-Apig-RateLimit-{_HEADERS[meter.resource.by]}"
-            shown.append((name, f"remain:{remain},limit:{rate.limit},time:{meter.period}"))
-        return shown
+        _tell(call, placed, now)
 
 
 class Throttles:
@@ -173,6 +164,16 @@ class Throttles:
         """What a throttle has seen; None where there is none."""
         meter = self._meters.get(name)
         return None if meter is None else meter.statistics()
+
+
+def _tell(call: Call, placed: list[tuple[Meter, Hashable, Rate]], now: float) -> None:
+    """`X-Apig-RateLimit-api: remain:9,limit:10,time:10 second` and its like, for a caller who may debug."""
+    if call.debug is None:
+        return
+    for meter, key, rate in placed:
+        remain = meter.windows.remaining(key, now, rate)
+        name = f"X-Apig-RateLimit-{_HEADERS[meter.resource.by]}"
+        call.debug.append((name, f"remain:{remain},limit:{rate.limit},time:{meter.period}"))
 
 
 def _nobody(_call: Call) -> str:

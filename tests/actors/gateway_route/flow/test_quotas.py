@@ -38,10 +38,9 @@ def count(quotas: Quotas, app: str, times: int = 20) -> int:
     for _ in range(times):
         try:
             quotas.step(by(app))
-        except CallRefusedError as refused:
-            assert (refused.error.code, refused.error.status) == ("APIC.0501", 405)
-        else:
-            passed += 1
+        except CallRefusedError:
+            continue
+        passed += 1
     return passed
 
 
@@ -51,6 +50,7 @@ def test_a_quota_is_used_up_and_comes_back(quotas: Quotas, clock: Clock) -> None
     assert count(quotas, "a") == 3
     with pytest.raises(CallRefusedError) as refused:
         quotas.step(by("a"))
+    assert (refused.value.error.code, refused.value.error.status) == ("APIC.0501", 405)
     assert dict(refused.value.headers)["Retry-After"] == str(23 * 3600)
     clock.now += 23 * 3600
     assert count(quotas, "a") == 3
@@ -88,7 +88,7 @@ def test_a_clock_set_back_counts_nothing_anew(quotas: Quotas, clock: Clock) -> N
 
 
 def test_what_was_used_is_known_after_a_restart(quotas: Quotas, clock: Clock) -> None:
-    """What is taken to be stored is what the next life needs; of another period or a quota that is gone it needs none."""
+    """What is taken to be stored is what the next life needs; use of another period is forgotten."""
     quotas.put("a", Quota(calls=3))
     quotas.put("b", Quota(calls=3))
     assert count(quotas, "a", 2) == 2

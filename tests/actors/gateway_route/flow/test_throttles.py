@@ -62,8 +62,7 @@ def from_address(address: str) -> Call:
 def passes(step: ThrottleStep, call: Call) -> bool:
     try:
         step(call)
-    except CallRefusedError as refused:
-        assert (refused.error.code, refused.error.status) == ("APIC.0308", 429)
+    except CallRefusedError:
         return False
     return True
 
@@ -92,6 +91,7 @@ def test_refusals_say_when_to_come_back(throttles: Throttles, clock: Clock) -> N
     clock.now += 2.5
     with pytest.raises(CallRefusedError) as refused:
         step(from_address("192.0.2.1"))
+    assert (refused.value.error.code, refused.value.error.status) == ("APIC.0308", 429)
     assert dict(refused.value.headers) == {"Retry-After": "8"}
     assert "at most 1 calls in 10 second" in refused.value.detail
     clock.now += 8
@@ -227,19 +227,33 @@ def test_another_way_of_counting_begins_anew(throttles: Throttles, clock: Clock)
     assert count(step, by_app("a")) == 1
 
 
+def test_what_cannot_be_counted_by_is_counted_together(throttles: Throttles) -> None:
+    """A throttle that comes to count by the body of a living route holds it as a whole: it never lets all pass."""
+    throttles.put(throttle(limit=2, by="app"))
+    step = bound(throttles, route(method="POST", parameters=(Parameter(name="lot", place="body"),)))
+    throttles.put(throttle(limit=2, by="parameter", parameter="lot"))
+    assert [count(step, by_app(name)) for name in ("a", "b")] == [2, 0]
+
+
 def test_debuggers_see_what_remains(throttles: Throttles) -> None:
-    """`X-Apig-RateLimit-api: remain:9,limit:10,time:10 second`, one for each throttle, and looking counts nothing."""
+    """`X-Apig-RateLimit-api: remain:9,limit:10,time:10 second`, one for each throttle, also where one refuses."""
     throttles.put(throttle("t", limit=10))
     throttles.put(throttle("u", limit=3, by="app", period="1d", special=(SpecialLimit(app="vip", limit=7),)))
     step = bound(throttles, route(throttles=("t", "u")))
-    step(by_app("a"))
-    for _ in range(2):
-        assert step.headers(by_app("a")) == [
-            ("X-Apig-RateLimit-api", "remain:9,limit:10,time:10 second"),
-            ("X-Apig-RateLimit-app", "remain:2,limit:3,time:1 day"),
+
+    def told(app: str) -> list[tuple[str, str]]:
+        call = by_app(app)
+        call.debug = []
+        passes(step, call)
+        return call.debug
+
+    for remain in (2, 1, 0):
+        assert told("a") == [
+            ("X-Apig-RateLimit-api", f"remain:{7 + remain},limit:10,time:10 second"),
+            ("X-Apig-RateLimit-app", f"remain:{remain},limit:3,time:1 day"),
         ]
-    step(by_app("vip"))
-    assert step.headers(by_app("vip"))[1] == ("X-Apig-RateLimit-app", "remain:6,limit:7,time:1 day")
+    assert told("a")[1] == ("X-Apig-RateLimit-app", "remain:0,limit:3,time:1 day")
+    assert told("vip")[1] == ("X-Apig-RateLimit-app", "remain:6,limit:7,time:1 day")
 
 
 def test_statistics_tell_what_passed(throttles: Throttles) -> None:

@@ -1,0 +1,47 @@
+"""All that the routes of a gateway share of flow control and observation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import trio
+
+from actors.gateway_route.access_log import AccessLog
+from actors.gateway_route.cache import CacheSpace
+from actors.gateway_route.caching import CachedAnswers
+from actors.gateway_route.compression import Compressor
+from actors.gateway_route.flow.quotas import Quotas
+from actors.gateway_route.flow.throttles import Throttles
+from config.resources import Compression, Route
+from config.settings import GatewaySettings
+
+# Long answers that are compressed at a time; whoever comes then waits, holding no place of its route.
+_THREADS = 2
+
+
+class FlowControl:
+    """Throttles and quotas, the bytes of all caches, the threads that compress, and the access log."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        *,
+        clock: Callable[[], float] = trio.current_time,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.throttles = Throttles(settings.throttle_keys, clock)
+        self.quotas = Quotas(wall_clock)
+        self.access_log = AccessLog(settings.access_log)
+        self._space = CacheSpace(settings.cache_bytes)
+        self._compressing = trio.CapacityLimiter(_THREADS)
+        self._clock = clock
+
+    def cache(self, route: Route) -> CachedAnswers | None:
+        """A cache for a version of a route; None where it has none."""
+        return None if route.cache is None else CachedAnswers(route.cache, self._space, self._clock)
+
+    def compressor(self, route: Route) -> Compressor | None:
+        """What makes a route's answers smaller; None where they go as they are."""
+        settings = Compression() if route.compression is True else route.compression
+        return Compressor(settings, self._compressing) if settings else None
