@@ -13,6 +13,8 @@ ID_HEADER = "penstock-id"
 """A message's id, as its producer gave it."""
 TAGS_HEADER = "penstock-tags"
 """A message's tags, as its producer gave them: one, or several with commas between them."""
+QOS2_HEADER = "penstock-qos2"
+"""Which QoS 2 message of which session a record is: `<incarnation>:<packet id>:<number>`."""
 
 
 class TopicPartition(NamedTuple):
