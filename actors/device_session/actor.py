@@ -29,6 +29,7 @@ from actors.runtime.reply import Reply
 from actors.topic_partition.messages import Append
 from actors.wire.mqtt import encode
 from actors.wire.mqtt.packets import (
+    Auth,
     Connect,
     Disconnect,
     Malformed,
@@ -315,14 +316,14 @@ class Session:
                     self._writer.receiver.acknowledge(packet_id)
             case Pingreq():
                 self._writer.reply(encode.PINGRESP)
-            case Subscribe(packet_id, filters):
-                self._writer.reply(encode.suback(packet_id, self._receiving().subscribe(filters)))
+            case Subscribe(packet_id, subscriptions):
+                self._writer.reply(encode.suback(packet_id, self._receiving().subscribe(subscriptions)))
             case Unsubscribe(packet_id, filters):
                 self._receiving().unsubscribe(filters)
                 self._writer.reply(encode.unsuback(packet_id))
             case Disconnect():
                 raise ClientLeftError("the client disconnected")
-            case Connect() | Pubrec() | Pubrel() | Pubcomp() | Malformed():
+            case Connect() | Pubrec() | Pubrel() | Pubcomp() | Auth() | Malformed():
                 raise ProtocolViolationError(violation(packet))
             case _:
                 assert_never(packet)

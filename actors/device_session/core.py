@@ -14,6 +14,7 @@ from actors.wire.mqtt import encode
 from actors.wire.mqtt.packets import (
     MQTT_3_1,
     SUPPORTED_LEVELS,
+    Auth,
     Connect,
     Disconnect,
     Malformed,
@@ -33,7 +34,7 @@ KEEP_ALIVE_FACTOR: Final = 1.5
 _MAX_QOS: Final = 1
 
 
-Violation = Connect | Pubrec | Pubrel | Pubcomp | Malformed
+Violation = Connect | Pubrec | Pubrel | Pubcomp | Auth | Malformed
 """What nobody who is logged in may send here."""
 
 Control = Puback | Pingreq | Subscribe | Unsubscribe | Disconnect | Violation
@@ -119,6 +120,8 @@ def violation(packet: Violation) -> str:
             return reason
         case Connect():
             return "a second CONNECT [MQTT-3.1.0-2]"
+        case Auth():
+            return "AUTH without an authentication method in CONNECT [MQTT5-4.12.0-7]"
         case Pubrec() | Pubrel() | Pubcomp():
             return "QoS 2 is not supported yet: nothing of it was under way"
         case _:
@@ -132,12 +135,12 @@ def _refuse_form(connect: Connect) -> Refusal | None:
             encode.UNACCEPTABLE_PROTOCOL_VERSION,
             f"protocol level {connect.level}: this server speaks MQTT 3.1 (3) and 3.1.1 (4)",
         )
-    if not connect.client_id and (connect.level == MQTT_3_1 or not connect.clean_session):
+    if not connect.client_id and (connect.level == MQTT_3_1 or not connect.clean_start):
         return Refusal(encode.IDENTIFIER_REJECTED, "an empty client id needs MQTT 3.1.1 and clean session 1")
     if len(connect.client_id) > CLIENT_ID_CHARACTERS:
         return Refusal(encode.IDENTIFIER_REJECTED, f"a client id of more than {CLIENT_ID_CHARACTERS} characters")
     if connect.will:
         return Refusal(encode.SERVER_UNAVAILABLE, "a will is not supported yet: connect without one")
-    if not connect.clean_session:
+    if not connect.clean_start:
         return Refusal(encode.SERVER_UNAVAILABLE, "persistent sessions are not supported yet: set clean session to 1")
     return None

@@ -102,7 +102,7 @@ class Publisher:
         by_topic: dict[str, list[Publish]] = {}
         violation = None
         for publish in publishes:
-            topic, _, qos, packet_id, retain, _ = publish
+            topic, _, qos, packet_id, retain, _, _ = publish
             if qos > 1 or retain:
                 violation = _not_allowed(qos)
                 break

@@ -9,6 +9,7 @@ from actors.device_session.core import grant, refusal_code
 from actors.device_session.outbox import Delivery, Outbox
 from actors.directory.identities import Identity
 from actors.wire.mqtt import encode
+from actors.wire.mqtt.packets import Subscription
 
 if TYPE_CHECKING:
     from actors.device_session.broker import Broker
@@ -32,11 +33,11 @@ class Receiver:
         self._filters: tuple[str, ...] = ()
         self._outbox: Outbox | None = None
 
-    def subscribe(self, filters: Sequence[tuple[str, int]]) -> list[int]:
+    def subscribe(self, subscriptions: Sequence[Subscription]) -> list[int]:
         """Subscribe to each filter with the QoS asked for; returns the codes for SUBACK, in order (MQTT-3.8.4-5)."""
         codes: list[int] = []
         refused: list[str] = []
-        for topic_filter, wanted in filters:
+        for topic_filter, wanted, *_ in subscriptions:
             granted = self._grant(topic_filter, wanted)
             if granted is None:
                 refused.append(topic_filter)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from actors.device_session.will import PendingWill
     from actors.directory.identities import Identity
     from actors.wire.mqtt.dialect import Dialect
-    from actors.wire.mqtt.packets import Reason
+    from actors.wire.mqtt.reasons import Reason
 
 _INCARNATION_BYTES: Final = 8
 

@@ -16,7 +16,7 @@ from amqtt.mqtt.subscribe import SubscribePacket
 from amqtt.mqtt.unsubscribe import UnsubscribePacket
 
 from actors.wire.mqtt import validate
-from actors.wire.mqtt.packets import SUPPORTED_LEVELS, Connect, Subscribe, Unsubscribe
+from actors.wire.mqtt.packets import NEVER_EXPIRES, SUPPORTED_LEVELS, Connect, Subscribe, Subscription, Unsubscribe
 
 
 class _WholePacket:
@@ -46,16 +46,17 @@ def connect(body: bytes) -> Connect:
     level = validate.protocol_level(body)
     if level not in SUPPORTED_LEVELS:
         return Connect(level=level)
-    credentials = validate.connect(body)
+    client = validate.connect(body)
     packet = _decode(ConnectPacket, CONNECT, body)
     return Connect(
         level=level,
-        client_id=credentials.client_id,
-        clean_session=packet.clean_session_flag,
+        client_id=client.client_id,
+        clean_start=packet.clean_session_flag,
         keep_alive=packet.keep_alive,
-        username=credentials.username,
-        password=credentials.password,
-        will=packet.will_flag,
+        username=client.username,
+        password=client.password,
+        will=client.will,
+        session_expiry=0 if packet.clean_session_flag else NEVER_EXPIRES,
     )
 
 
@@ -67,7 +68,8 @@ def subscribe(body: bytes) -> Subscribe:
     """
     validate.subscribe(body)
     packet = _decode(SubscribePacket, SUBSCRIBE, body)
-    return Subscribe(packet_id=packet.variable_header.packet_id, filters=tuple(packet.payload.topics))
+    subscriptions = tuple(Subscription(topic_filter, qos) for topic_filter, qos in packet.payload.topics)
+    return Subscribe(packet_id=packet.variable_header.packet_id, subscriptions=subscriptions)
 
 
 def unsubscribe(body: bytes) -> Unsubscribe:

@@ -24,6 +24,7 @@ from actors.wire.mqtt.packets import (
     Pubrec,
     Pubrel,
 )
+from actors.wire.mqtt.properties import NO_PROPERTIES
 from actors.wire.mqtt.validate import MalformedError
 
 _PUBLISH: Final = 3
@@ -117,7 +118,7 @@ class PacketReader:
                 topic = topics.get(data[body + 2 : payload - 2])
                 packet_id = data[payload - 2] << 8 | data[payload - 1] if payload <= stop else 0
                 if topic is not None and packet_id and stop - position <= limit:
-                    append(_new(Publish, (topic, data[payload:stop], 1, packet_id, False, False)))
+                    append(_new(Publish, (topic, data[payload:stop], 1, packet_id, False, False, NO_PROPERTIES)))
                     position = stop
                     continue
             self._check_size(stop - position)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
 
-from actors.wire.mqtt.packets import MQTT_3_1, MQTT_3_1_1
+from actors.wire.mqtt.packets import MQTT_3_1, MQTT_3_1_1, Will
 from actors.wire.mqtt.topics import is_valid_filter, is_valid_name
 
 P = TypeVar("P")
@@ -78,12 +78,13 @@ class Cursor:
         return taken
 
 
-class Credentials(NamedTuple):
-    """What identifies a client, as it stands in the bytes of CONNECT."""
+class ConnectPayload(NamedTuple):
+    """What identifies a client, and its will, as they stand in the bytes of CONNECT."""
 
     client_id: str
     username: str | None
     password: bytes | None
+    will: Will | None
 
 
 def utf8(data: bytes, what: str) -> str:
@@ -124,8 +125,8 @@ def protocol_level(body: bytes) -> int:
     return level
 
 
-def connect(body: bytes) -> Credentials:
-    """Check a CONNECT of MQTT 3.1 or 3.1.1, and read what identifies the client.
+def connect(body: bytes) -> ConnectPayload:
+    """Check a CONNECT of MQTT 3.1 or 3.1.1, and read what its flags say is there [MQTT-3.1.3-1].
 
     Raises:
         MalformedError: a flag, length or string is wrong.
@@ -137,14 +138,18 @@ def connect(body: bytes) -> Credentials:
     _check_connect_flags(flags, level)
     cursor.integer(2, "keep alive")
     client_id = cursor.text("client id")
-    if flags & WILL_FLAG:
-        if not is_valid_name(cursor.text("will topic")):
-            raise MalformedError("CONNECT: the will topic is empty or contains a wildcard [MQTT-4.7.1-1]")
-        cursor.binary("will message")
+    will = _will(flags, cursor) if flags & WILL_FLAG else None
     username = cursor.text("user name") if flags & USERNAME_FLAG else None
     password = cursor.binary("password") if flags & PASSWORD_FLAG else None
     cursor.finish()
-    return Credentials(client_id, username, password)
+    return ConnectPayload(client_id, username, password, will)
+
+
+def _will(flags: int, cursor: Cursor) -> Will:
+    topic = cursor.text("will topic")
+    if not is_valid_name(topic):
+        raise MalformedError("CONNECT: the will topic is empty or contains a wildcard [MQTT-4.7.1-1]")
+    return Will(topic, cursor.binary("will message"), flags >> WILL_QOS_SHIFT & 3, bool(flags & WILL_RETAIN_FLAG))
 
 
 def _check_connect_flags(flags: int, level: int) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from actors.wire.mqtt import encode
-from actors.wire.mqtt.packets import Connect, Publish, Subscribe, Unsubscribe
+from actors.wire.mqtt.packets import NEVER_EXPIRES, Connect, Publish, Subscribe, Subscription, Unsubscribe
 from actors.wire.mqtt.reader import PacketReader
 
 
@@ -51,12 +51,12 @@ def test_client_packets_are_read_back() -> None:
         + encode.unsubscribe(2, ["a/+"])
     )
     assert PacketReader(1000).feed(data) == [
-        Connect(4, "c", clean_session=True, keep_alive=5, username="u", password=b"p"),
-        Subscribe(1, (("a/+", 1), ("b", 0))),
+        Connect(4, "c", clean_start=True, keep_alive=5, username="u", password=b"p"),
+        Subscribe(1, (Subscription("a/+", 1), Subscription("b", 0))),
         Unsubscribe(2, ("a/+",)),
     ]
-    assert PacketReader(1000).feed(encode.connect("c", level=3, clean_session=False)) == [
-        Connect(3, "c", clean_session=False, keep_alive=60)
+    assert PacketReader(1000).feed(encode.connect("c", level=3, clean_start=False)) == [
+        Connect(3, "c", clean_start=False, keep_alive=60, session_expiry=NEVER_EXPIRES)
     ]
 
 
