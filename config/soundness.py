@@ -22,13 +22,13 @@ from config.resources import (
     Task,
     Topic,
 )
+from config.resources.filters import filter_problem
 
 RECORD_COLUMNS = ("$topic", "$partition", "$offset", "$timestamp", "$key")
 """What a task's column may take of a record besides its fields."""
 
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]*")
-_MAX_FILTER_BYTES = 65_535
 
 
 class Flaw(NamedTuple):
@@ -61,20 +61,6 @@ def unsound(resource: AnyResource) -> Iterator[Flaw]:
 def path_shape(path: str) -> str:
     """A route's path with its parameters made alike: routes of one shape collide."""
     return _PARAMETER.sub("{}", path)
-
-
-def filter_problem(topic_filter: str) -> str:
-    """Why a text is no topic filter (MQTT-4.7), or nothing."""
-    levels = topic_filter.split("/")
-    if len(topic_filter.encode()) > _MAX_FILTER_BYTES:
-        return f"longer than {_MAX_FILTER_BYTES} bytes"
-    if "\0" in topic_filter:
-        return "contains a null character"
-    if "#" in topic_filter and (levels[-1] != "#" or topic_filter.count("#") > 1):
-        return "`#` stands only alone, as the last level"
-    if any("+" in level and level != "+" for level in levels):
-        return "`+` stands only alone, as a whole level"
-    return ""
 
 
 def _topic(topic: Topic) -> Iterator[Flaw]:

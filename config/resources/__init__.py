@@ -3,7 +3,7 @@
 from config.resources.apps import App
 from config.resources.base import AppResource, Resource, Secret, SecretReference
 from config.resources.connections import Connection
-from config.resources.devices import Device, Product, Property, Service
+from config.resources.devices import AclEntry, Device, Product, Property, Service
 from config.resources.routes import Backend, DataBackend, MockBackend, Route, RouteRequest
 from config.resources.rules import Rule, RuleSource, RuleTarget
 from config.resources.tasks import Field, Task, TaskBacklog, TaskSource, TaskTarget
@@ -12,6 +12,7 @@ from config.resources.topics import BacklogLimit, BacklogPolicy, Grant, Mask, Re
 AnyResource = App | Product | Device | Topic | Rule | Connection | Task | Route
 
 __all__ = [
+    "AclEntry",
     "AnyResource",
     "App",
     "AppResource",

@@ -12,7 +12,7 @@ from config.manifest import load
 from config.references import check, referrers
 from config.resources import AnyResource
 from config.resources.identity import Identity
-from config.soundness import filter_problem
+from config.resources.filters import filter_problem
 from config.validate import validate
 
 PARKING = Path(config.__file__).parent / "examples" / "parking.yaml"
