@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, assert_never
 
 from actors.device_session.sessions import Account, ClientKey
 from actors.directory.directory import Directory
-from actors.directory.identities import AppIdentity, DeviceIdentity, DisabledDevice, Identity
+from actors.directory.identities import AnonymousIdentity, AppIdentity, DeviceIdentity, DisabledDevice, Identity
 from actors.directory.rights import may_subscribe
 from actors.errors import PenstockError
 from actors.wire.mqtt import encode
@@ -96,6 +96,8 @@ def account_of(identity: Identity) -> Account:
             return Account("device", f"{product}/{device}")
         case AppIdentity(app):
             return Account("app", app)
+        case AnonymousIdentity(product):
+            return Account("anonymous", product)
         case _:
             assert_never(identity)
 

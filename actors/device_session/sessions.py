@@ -20,9 +20,9 @@ _SWEEP_SLICE: Final = 500
 
 
 class Account(NamedTuple):
-    """Who logged in: an app by its name, or a device as `<product>/<device>`."""
+    """Who logged in: an app by its name, a device as `<product>/<device>`, or passing devices by their product."""
 
-    kind: Literal["app", "device"]
+    kind: Literal["app", "device", "anonymous"]
     name: str
 
 
