@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from actors.device_session.journal import OpenIncoming
 from actors.records import QOS2_HEADER, Header, TopicPartition
+from actors.runtime.reply import Reply
 
 # The incarnation, the packet id and the number.
 _MARK_FIELDS: Final = 3
@@ -34,39 +36,101 @@ def read_mark(value: bytes) -> Mark | None:
 
 
 class OpenMessage:
-    """One message that is taken and not released.
+    """One message that is taken and not released: what was begun for it, which a repetition (DUP) must not do again.
 
     `number` counts the messages of the session's incarnation, so that a packet id that comes again later is not taken
-    for the same message. What is said of it here is what a repetition (DUP) must not do again.
+    for the same message.
     """
 
-    __slots__ = ("accepted", "delivered", "number", "releasing", "stored", "written")
+    __slots__ = ("_appends", "_delivery", "_told", "accepted", "number", "releasing")
 
-    def __init__(self, number: int, stored: tuple[TopicPartition, ...] = (), *, delivered: bool = False) -> None:
+    def __init__(self, number: int) -> None:
         self.number = number
-        self.stored = stored
-        """The partitions that have its record on disk."""
-        self.delivered = delivered
-        """Whether it has been given to subscribers and retained, on disk where that was promised."""
+        self._appends: tuple[tuple[TopicPartition, Reply[int]], ...] = ()
+        self._delivery: Reply[None] | None = None
+        self._told: tuple[int, bool, bool] | None = None
         self.accepted = False
         """Whether all of it is done: PUBREC has left or may leave; a repetition is answered and changes nothing."""
         self.releasing = False
         """Whether PUBREL has come; the release is perhaps not on disk yet."""
-        self.written = False
-        """Whether the session store knows it as open, beside what the log's tail says."""
+
+    def append_of(self, partition: TopicPartition) -> Reply[int] | None:
+        """The answer to its append there, which perhaps is still to come; None where there was none, or it failed.
+
+        A repetition waits for that answer in place of appending again (`Reply.also` has it told to another writer).
+        """
+        for appended, reply in self._appends:
+            if appended == partition and reply.error is None:
+                return reply
+        return None
+
+    def appended(self, partition: TopicPartition, reply: Reply[int]) -> None:
+        """Its record was handed to a partition, which will answer so."""
+        others = tuple(one for one in self._appends if one[0] != partition)
+        self._appends = (*others, (partition, reply))
+
+    @property
+    def stored(self) -> tuple[TopicPartition, ...]:
+        """The partitions that have its record on disk."""
+        return tuple(partition for partition, reply in self._appends if reply.done and reply.error is None)
+
+    @property
+    def delivery(self) -> Reply[None] | None:
+        """The answer to its delivery (subscribers, retained), perhaps still to come; None: there was none, or it failed."""
+        return None if self._delivery is None or self._delivery.error is not None else self._delivery
+
+    def delivered_with(self, reply: Reply[None]) -> None:
+        """It was given to subscribers and retained, and the journal will answer so (at once, where it has no part)."""
+        self._delivery = reply
+
+    @property
+    def delivered(self) -> bool:
+        """Whether it has been given to subscribers and retained, on disk where that was promised."""
+        return self._delivery is not None and self._delivery.done and self._delivery.error is None
+
+    def knowledge(self) -> tuple[int, bool, bool]:
+        """How much is known of it; rises only."""
+        return (len(self.stored), self.delivered, self.accepted)
+
+    def is_told(self) -> bool:
+        """Whether the session store knows all of this."""
+        return self._told == self.knowledge()
+
+    def told(self, knowledge: tuple[int, bool, bool]) -> None:
+        """The session store knows so much of it."""
+        self._told = knowledge
+
+    @classmethod
+    def restored(
+        cls, number: int, stored: tuple[TopicPartition, ...], *, delivered: bool, accepted: bool
+    ) -> OpenMessage:
+        """As it was found at the start of the daemon."""
+        message = cls(number)
+        for partition in stored:
+            there: Reply[int] = Reply()
+            there.set(0)
+            message.appended(partition, there)
+        if delivered:
+            done: Reply[None] = Reply()
+            done.set(None)
+            message.delivered_with(done)
+        message.accepted = accepted
+        return message
 
 
 class Incoming:
     """By packet id, the open messages of one session; made when it publishes with QoS 2 for the first time.
 
-    How one is used, for each PUBLISH with QoS 2:
+    For each PUBLISH with QoS 2:
 
     - `message = incoming.take(packet_id)`. If `message.accepted`: answer PUBREC, do nothing else.
-    - Otherwise append a record to each target partition that is not in `message.stored`, with the header
-      `incoming.header(packet_id)` where the session is persistent; deliver and retain only unless `message.delivered`,
-      and then put `OpenIncoming` into the same journal write.
-    - As answers come: `stored_in(packet_id, partition)`, `delivered(packet_id)`; when all are there `accept(packet_id)`
-      and PUBREC. Where one failed, leave it: the client sends it again.
+    - For each target partition: where `message.append_of(partition)` is there, wait for that answer; otherwise append
+      a record (with the header `incoming.header(packet_id)` where the session is persistent) and say
+      `message.appended(partition, reply)`.
+    - Where `message.delivery` is there, wait for that answer. Otherwise deliver and retain, write `incoming.opened(
+      packet_id, delivered=True)` with the same journal write, and say `message.delivered_with(reply)`.
+    - When all these answers are there: `message.accepted = True` and PUBREC. Where one failed, leave it: the client
+      sends it again.
 
     For each PUBREL: `number = incoming.release(packet_id)`; None: not known (reason 0x92), answer at once. Otherwise
     write `Released`, and once it is on disk `forget(packet_id, number)` and PUBCOMP.
@@ -111,23 +175,17 @@ class Incoming:
         """The header of the records of an open message."""
         return Mark(self._incarnation, packet_id, self._open[packet_id].number).header()
 
-    def stored_in(self, packet_id: int, partition: TopicPartition) -> None:
-        """A partition has its record on disk."""
-        message = self._open.get(packet_id)
-        if message is not None and partition not in message.stored:
-            message.stored = (*message.stored, partition)
-
-    def delivered(self, packet_id: int) -> None:
-        """It has been given to subscribers and retained, and that is on disk where it was promised."""
-        message = self._open.get(packet_id)
-        if message is not None:
-            message.delivered = True
-
-    def accept(self, packet_id: int) -> None:
-        """All of it is done: PUBREC leaves."""
-        message = self._open.get(packet_id)
-        if message is not None:
-            message.accepted = True
+    def opened(self, packet_id: int, *, delivered: bool = False) -> OpenIncoming:
+        """What is known of an open message, for the journal; `delivered`: it is, once this change is on disk."""
+        message = self._open[packet_id]
+        return OpenIncoming(
+            self._incarnation,
+            packet_id,
+            message.number,
+            message.stored,
+            delivered=delivered or message.delivered,
+            accepted=message.accepted,
+        )
 
     def release(self, packet_id: int) -> int | None:
         """PUBREL has come: the message's number; None where none is open. It stays until `forget`."""
@@ -154,6 +212,6 @@ class Incoming:
         """So many numbers have been given out before."""
         self._last = max(self._last, last)
 
-    def unwritten(self) -> list[tuple[int, OpenMessage]]:
-        """Those that the session store has not been told of, with their packet ids."""
-        return [(packet_id, message) for packet_id, message in self._open.items() if not message.written]
+    def untold(self) -> list[int]:
+        """The packet ids of messages of which the session store does not know all that is known here."""
+        return [packet_id for packet_id, message in self._open.items() if not message.is_told()]

@@ -127,7 +127,8 @@ class Unretain(NamedTuple):
 class OpenIncoming(NamedTuple):
     """A QoS 2 message of the client is taken and not released; written where no record in the log says so.
 
-    `stored`: the partitions that have its record; `delivered`: whether it went to subscribers and was retained.
+    `stored`: the partitions that have its record; `delivered`: whether it went to subscribers and was retained;
+    `accepted`: all of it is done, and PUBREC has left or may leave. Of one message later ones know at least as much.
     """
 
     session: str
@@ -135,6 +136,7 @@ class OpenIncoming(NamedTuple):
     number: int
     stored: tuple[TopicPartition, ...]
     delivered: bool
+    accepted: bool = False
 
 
 class Released(NamedTuple):
