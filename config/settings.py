@@ -172,16 +172,28 @@ class MqttSettings(_Section, frozen=True, kw_only=True):
     refused_timeout: Seconds = 10.0
     # Over all listeners.
     max_connections: Positive = 20_000
-    # This machine's own addresses are not counted: a proxy in front of the daemon speaks for everybody.
     max_connections_per_address: Positive = 5_000
     # New connections a second. Over the first they wait to be accepted; over the second they are closed.
     connection_rate: Positive = 10_000
     connection_rate_per_address: Positive = 1_000
+    # Not bounded by address: proxies, which speak for everybody, and this machine.
+    trusted_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     failed_logins: FailedLoginSettings = FailedLoginSettings()
     max_packet_bytes: Positive = 1024 * 1024
     max_subscriptions: Positive = 100
     inflight_bytes: Positive = 64 * 1024
+    # What waits in memory for one subscriber: so much of QoS 0, and so much of QoS 1 and 2.
     outbox_bytes: Positive = 256 * 1024
+    # A subscriber for which QoS 1 or 2 has to wait, and which takes nothing for so long, is let go.
+    slow_subscriber_timeout: Seconds = 1.0
+    # What waits on disk for one session that outlives its connections, and what happens to what is more: the oldest
+    # goes, or the newest is not taken.
+    offline_queue_messages: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = 1000
+    offline_queue_bytes: Positive = 1024 * 1024
+    offline_queue_policy: Literal["drop_oldest", "refuse"] = "drop_oldest"
+    # Retained messages of the whole instance; a new topic beyond them is refused.
+    max_retained_messages: Positive = 100_000
+    max_retained_bytes: Positive = 64 * 1024 * 1024
     # A device that asks for no keep alive is let go once it has been silent for so long that its socket must be dead.
     max_keep_alive: Positive = 65_535
 
