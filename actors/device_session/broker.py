@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from actors.device_session.counters import Counters
+from actors.device_session.failed_logins import FailedLogins
 from actors.device_session.sessions import Sessions
 from actors.device_session.statuses import Statuses
 from actors.device_session.subscriptions import Subscriptions
@@ -29,6 +30,7 @@ class Broker:
     sessions: Sessions
     statuses: Statuses
     counters: Counters
+    failed_logins: FailedLogins
     log: LogLimiter
 
 
@@ -43,5 +45,6 @@ def open_broker(settings: MqttSettings, directory: Directory, topics: TopicLooku
         sessions=Sessions(counters),
         statuses=Statuses(),
         counters=counters,
+        failed_logins=FailedLogins(settings.failed_logins),
         log=LogLimiter(),
     )
