@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from actors.device_session.counters import Counters
 from actors.device_session.failed_logins import FailedLogins
+from actors.device_session.incoming import Incoming
+from actors.device_session.journal import ForgetfulJournal, SessionJournal
 from actors.device_session.sessions import Sessions
+from actors.device_session.states import States
 from actors.device_session.statuses import Statuses
 from actors.device_session.subscriptions import Subscriptions
 from actors.device_session.targets import TopicLookup
@@ -20,7 +23,8 @@ class Broker:
     """The bundle that a session is given; the composition root makes one with `open_broker`.
 
     `directory` says who may log in and do what, `topics` where records go; both change while sessions live, and say so
-    by their `version`.
+    by their `version`. `states` are the sessions that outlive their connections, `journal` keeps what they promise, and
+    `open_messages` are those of them that have QoS 2 messages under way.
     """
 
     settings: MqttSettings
@@ -32,10 +36,15 @@ class Broker:
     counters: Counters
     failed_logins: FailedLogins
     log: LogLimiter
+    journal: SessionJournal = field(default_factory=ForgetfulJournal)
+    states: States = field(default_factory=States)
+    open_messages: set[Incoming] = field(default_factory=set)
 
 
-def open_broker(settings: MqttSettings, directory: Directory, topics: TopicLookup) -> Broker:
-    """A broker without sessions."""
+def open_broker(
+    settings: MqttSettings, directory: Directory, topics: TopicLookup, journal: SessionJournal | None = None
+) -> Broker:
+    """A broker without sessions; one without a journal forgets them all when it ends."""
     counters = Counters()
     return Broker(
         settings=settings,
@@ -47,4 +56,5 @@ def open_broker(settings: MqttSettings, directory: Directory, topics: TopicLooku
         counters=counters,
         failed_logins=FailedLogins(settings.failed_logins),
         log=LogLimiter(),
+        journal=journal or ForgetfulJournal(),
     )
