@@ -76,7 +76,7 @@ class OpenMessage:
 
     @property
     def delivery(self) -> Reply[None] | None:
-        """The answer to its delivery (subscribers, retained), perhaps still to come; None: there was none, or it failed."""
+        """The answer to its delivery, perhaps still to come; None where it was not delivered, or that failed."""
         return None if self._delivery is None or self._delivery.error is not None else self._delivery
 
     def delivered_with(self, reply: Reply[None]) -> None:
@@ -213,5 +213,10 @@ class Incoming:
         self._last = max(self._last, last)
 
     def untold(self) -> list[int]:
-        """The packet ids of messages of which the session store does not know all that is known here."""
-        return [packet_id for packet_id, message in self._open.items() if not message.is_told()]
+        """The packet ids of messages of which the session store does not know all that is known here.
+
+        Without those whose release is on its way there: it must not find them open again behind it.
+        """
+        return [
+            packet_id for packet_id, message in self._open.items() if not message.releasing and not message.is_told()
+        ]
