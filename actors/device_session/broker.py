@@ -8,6 +8,8 @@ from actors.device_session.counters import Counters
 from actors.device_session.failed_logins import FailedLogins
 from actors.device_session.incoming import Incoming
 from actors.device_session.journal import ForgetfulJournal, SessionJournal
+from actors.device_session.lifecycle import Lifecycle
+from actors.device_session.presence import Presence
 from actors.device_session.sessions import Sessions
 from actors.device_session.states import States
 from actors.device_session.statuses import Statuses
@@ -24,7 +26,8 @@ class Broker:
 
     `directory` says who may log in and do what, `topics` where records go; both change while sessions live, and say so
     by their `version`. `states` are the sessions that outlive their connections, `journal` keeps what they promise, and
-    `open_messages` are those of them that have QoS 2 messages under way.
+    `open_messages` are those of them that have QoS 2 messages under way. Sessions tell `presence` when they begin and
+    end; `lifecycle` forwards it.
     """
 
     settings: MqttSettings
@@ -33,6 +36,8 @@ class Broker:
     subscriptions: Subscriptions
     sessions: Sessions
     statuses: Statuses
+    lifecycle: Lifecycle
+    presence: Presence
     counters: Counters
     failed_logins: FailedLogins
     log: LogLimiter
@@ -45,16 +50,19 @@ def open_broker(
     settings: MqttSettings, directory: Directory, topics: TopicLookup, journal: SessionJournal | None = None
 ) -> Broker:
     """A broker without sessions; one without a journal forgets them all when it ends."""
-    counters = Counters()
+    counters, log, statuses = Counters(), LogLimiter(), Statuses()
+    lifecycle = Lifecycle(directory, topics, counters, log)
     return Broker(
         settings=settings,
         directory=directory,
         topics=topics,
         subscriptions=Subscriptions(),
         sessions=Sessions(counters),
-        statuses=Statuses(),
+        statuses=statuses,
+        lifecycle=lifecycle,
+        presence=Presence(statuses, lifecycle),
         counters=counters,
         failed_logins=FailedLogins(settings.failed_logins),
-        log=LogLimiter(),
+        log=log,
         journal=journal or ForgetfulJournal(),
     )
