@@ -69,6 +69,7 @@ class Session:
         "_ended",
         "_heard",
         "_holding",
+        "_is_present",
         "_login",
         "_publisher",
         "_reader",
@@ -94,6 +95,7 @@ class Session:
         self._holding = False
         self._reassure_at = math.inf
         self._drained = False
+        self._is_present = False
         self._reason = ""
         # Made when they are first needed: most sessions need few of them.
         self._scope: trio.CancelScope | None = None
@@ -244,9 +246,8 @@ class Session:
             refusal = Refusal(encode.SERVER_UNAVAILABLE, "the session with this client id did not end in time")
             await self._refuse(refusal, packet)
             return False
-        if answer.key.account.kind == "device":
-            self._status = broker.statuses.of(answer.key.account.name)
-            self._status.joined(self)
+        self._status = broker.presence.joined(self, answer.identity)
+        self._is_present = True
         broker.counters.connected += 1
         self._silence = answer.silence
         self._heard = trio.current_time()
@@ -383,9 +384,9 @@ class Session:
         finally:
             if self._writer.receiver is not None:
                 self._writer.receiver.close()
-            if self._status is not None:
-                self._status.left(self, self._reason or "shutdown")
             if self._login is not None:
+                if self._is_present:
+                    self._broker.presence.left(self, self._login.identity, self._status, self._reason or "shutdown")
                 self._broker.sessions.leave(self, self._login.key)
             self._broker.sessions.closed(self)
             if self._ended is not None:
