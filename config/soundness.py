@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
+from config.acl import acl_flaws
+from config.flaws import Flaw
 from config.resources import (
     AnyResource,
     App,
@@ -29,14 +31,6 @@ RECORD_COLUMNS = ("$topic", "$partition", "$offset", "$timestamp", "$key")
 
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]*")
-
-
-class Flaw(NamedTuple):
-    """What is wrong with a resource by itself; a warning is odd, and taken."""
-
-    path: str
-    reason: str
-    warning: bool = False
 
 
 def unsound(resource: AnyResource) -> Iterator[Flaw]:
@@ -111,6 +105,7 @@ def _product(product: Product) -> Iterator[Flaw]:
         for j, item in enumerate(service.properties):
             yield from _property(item, f"{path}.properties[{j}]")
         yield from _repeated(service, path, known)
+    yield from acl_flaws(product)
 
 
 def _repeated(service: Service, path: str, known: dict[str, tuple[Property, str]]) -> Iterator[Flaw]:
@@ -167,7 +162,7 @@ def _rule(rule: Rule) -> Iterator[Flaw]:
         if source.devices == ():
             yield Flaw(f"{path}.devices", "names no device; write `all` for all of the product's")
         if source.topic is not None:
-            yield from _source_topic(source.topic, source.product, f"{path}.topic")
+            yield from _source_topic(source.topic, f"{path}.topic", lifecycle=source.lifecycle)
     targets = [to.topic for to in rule.to]
     for i, topic in enumerate(targets):
         if topic in targets[:i]:
@@ -185,16 +180,14 @@ def _key_suffix(rule: Rule) -> Flaw:
     return Flaw("$.key_suffix", reason, warning=True)
 
 
-def _source_topic(topic_filter: str, product: str, path: str) -> Iterator[Flaw]:
+def _source_topic(topic_filter: str, path: str, *, lifecycle: bool) -> Iterator[Flaw]:
     reason = filter_problem(topic_filter)
-    if reason:
+    if lifecycle:
+        yield Flaw(path, "goes with reports; `lifecycle: true` takes events of connections, which have no topic")
+    elif topic_filter.startswith("$share/"):
+        yield Flaw(path, "a rule gets every message anyway; leave out `$share/<group>/`")
+    elif reason:
         yield Flaw(path, f"'{topic_filter}' is not an MQTT topic filter: {reason}")
-        return
-    levels = topic_filter.split("/")
-    if levels[:2] != [product, "out"] or levels == [product, "out"]:
-        yield Flaw(path, f"'{topic_filter}' lies outside of what the product's devices publish to, {product}/out/...")
-    elif levels[2:] not in ([levels[2]], [levels[2], "#"]):
-        yield Flaw(path, f"'{topic_filter}' matches nothing: devices publish to {product}/out/<device>", warning=True)
 
 
 def _is_field_path(path: str) -> bool:
