@@ -13,7 +13,7 @@ from actors.errors import PenstockError
 from actors.wire.mqtt import encode
 from actors.wire.mqtt.packets import (
     MQTT_3_1,
-    SUPPORTED_LEVELS,
+    MQTT_3_1_1,
     Auth,
     Connect,
     Disconnect,
@@ -132,7 +132,7 @@ def violation(packet: Violation) -> str:
 
 def _refuse_form(connect: Connect) -> Refusal | None:
     """What is refused whoever asks for it."""
-    if connect.level not in SUPPORTED_LEVELS:
+    if connect.level not in (MQTT_3_1, MQTT_3_1_1):
         return Refusal(
             encode.UNACCEPTABLE_PROTOCOL_VERSION,
             f"protocol level {connect.level}: this server speaks MQTT 3.1 (3) and 3.1.1 (4)",

@@ -16,7 +16,8 @@ from amqtt.mqtt.subscribe import SubscribePacket
 from amqtt.mqtt.unsubscribe import UnsubscribePacket
 
 from actors.wire.mqtt import validate
-from actors.wire.mqtt.packets import NEVER_EXPIRES, SUPPORTED_LEVELS, Connect, Subscribe, Subscription, Unsubscribe
+from actors.wire.mqtt.cursor import MalformedError
+from actors.wire.mqtt.packets import NEVER_EXPIRES, Connect, Subscribe, Subscription, Unsubscribe
 
 
 class _WholePacket:
@@ -31,25 +32,22 @@ class _WholePacket:
     async def read(self, size: int) -> bytes:
         end = self._position + size
         if end > len(self._body):
-            raise validate.MalformedError("a field ends beyond the packet")
+            raise MalformedError("a field ends beyond the packet")
         taken = self._body[self._position : end]
         self._position = end
         return taken
 
 
 def connect(body: bytes) -> Connect:
-    """Decode the body of a CONNECT; of a level that is not supported nothing but the level.
+    """Decode the body of a CONNECT.
 
     Raises:
         MalformedError: it is not MQTT.
     """
-    level = validate.protocol_level(body)
-    if level not in SUPPORTED_LEVELS:
-        return Connect(level=level)
     client = validate.connect(body)
     packet = _decode(ConnectPacket, CONNECT, body)
     return Connect(
-        level=level,
+        level=client.level,
         client_id=client.client_id,
         clean_start=packet.clean_session_flag,
         keep_alive=packet.keep_alive,

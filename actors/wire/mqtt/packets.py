@@ -11,7 +11,7 @@ from actors.wire.mqtt.reasons import Reason
 MQTT_3_1: Final = 3
 MQTT_3_1_1: Final = 4
 MQTT_5: Final = 5
-SUPPORTED_LEVELS: Final = (MQTT_3_1, MQTT_3_1_1)
+SUPPORTED_LEVELS: Final = (MQTT_3_1, MQTT_3_1_1, MQTT_5)
 
 NEVER_EXPIRES: Final = 0xFFFF_FFFF
 """The session expiry of a session that outlives its connection for good (MQTT 5, 3.1.2.11.2)."""

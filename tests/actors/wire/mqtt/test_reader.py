@@ -54,7 +54,7 @@ VECTORS: list[tuple[str, bytes, Packet]] = [
         b"\x10\x14\x00\x04MQTT\x04\xc2\x00\x00\x00\x01c\x00\x01u\x00\x02\xff\x00",
         Connect(4, "c", username="u", password=b"\xff\x00"),
     ),
-    ("CONNECT of MQTT 5, told by its level", b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01c", Connect(5)),
+    ("CONNECT of a level to come, told by it", b"\x10\x0e\x00\x04MQTT\x06\x02\x00\x3c\x00\x00\x01c", Connect(6)),
     ("CONNECT of a mosquitto bridge", b"\x10\x0d\x00\x04MQTT\x84\x02\x00\x3c\x00\x01c", Connect(0x84)),
     ("PUBLISH QoS 0", b"\x30\x05\x00\x01thi", Publish("t", b"hi", 0, 0, retain=False, dup=False)),
     ("PUBLISH QoS 1", b"\x32\x07\x00\x01t\x00\x0ahi", Publish("t", b"hi", 1, 10, retain=False, dup=False)),
@@ -179,7 +179,7 @@ def test_nothing_is_taken_after_a_malformed_packet() -> None:
 def test_nothing_is_taken_after_an_unsupported_level() -> None:
     """What follows a CONNECT of another protocol level is not read as though it were 3.1.1."""
     reader = PacketReader(MIB)
-    assert reader.feed(b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01c\xc0\x00") == [Connect(5)]
+    assert reader.feed(b"\x10\x0e\x00\x04MQTT\x06\x02\x00\x3c\x00\x00\x01c\xc0\x00") == [Connect(6)]
     assert reader.feed(b"\xc0\x00") == []
 
 

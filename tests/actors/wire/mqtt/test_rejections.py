@@ -4,6 +4,7 @@ import pytest
 
 from actors.wire.mqtt.packets import Malformed
 from actors.wire.mqtt.reader import PacketReader
+from actors.wire.mqtt.reasons import Reason
 
 HEAD = b"\x00\x04MQTT\x04"
 
@@ -123,7 +124,7 @@ def test_a_packet_full_of_filters_is_refused() -> None:
     body = b"\x00\x01" + filters * 1025
     length = bytes((len(body) & 0x7F | 0x80, len(body) >> 7))
     (packet,) = PacketReader(1_000_000).feed(b"\x82" + length + body)
-    assert packet == Malformed("SUBSCRIBE: more than 1024 topic filters in one packet")
+    assert packet == Malformed("SUBSCRIBE: more than 1024 topic filters in one packet", Reason.QUOTA_EXCEEDED)
     allowed = b"\x00\x01" + filters * 1024
     length = bytes((len(allowed) & 0x7F | 0x80, len(allowed) >> 7))
     (packet,) = PacketReader(1_000_000).feed(b"\x82" + length + allowed)
