@@ -34,7 +34,7 @@ from daemon.control.homecomings import homecomings_family
 from daemon.control.tail import tail_family
 from daemon.control.top import top_family
 from daemon.control.topics import topics_family
-from daemon.device_journal import DeviceJournal, restore
+from daemon.device_journal import DeviceJournal
 from daemon.doors import Doors
 from daemon.groups import GroupControl
 from daemon.island import Island
@@ -122,7 +122,6 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     credentials = Credentials(catalog, ground.vault, _resolve)
     topics = Topics()
     broker = open_broker(settings.mqtt, Directory(credentials.digest), topics)
-    restore(broker.statuses, known)
     access = Access(broker, credentials)
     connections = Connections(ground.connectors, credentials, Host(data, ground.island), catalog)
     topic_stage = TopicStage(topics, catalog, settings.log, data)
@@ -158,6 +157,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     )
     for stage in (access, routes):
         stage.load(catalog.resources())
+    access.remember(known)
     token = secrets.token_urlsafe(32)
     watch = Watch(
         broker=broker,
@@ -185,6 +185,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         backlog=backlog.supervisor,
         tasks=tasks.tasks,
         consumers=consumers.supervisor,
+        lifecycle=lambda: broker.lifecycle,
         gateway=doors.gateway,
         topics=doors.topics,
         mqtt=doors.mqtt,

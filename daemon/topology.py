@@ -12,6 +12,7 @@
     |   |-- tasks            one_for_one   a supervisor for each task, of its runners
     |   |-- consumers        one_for_one   an actor for each group of HTTP consumers that is in use
     |   `-- listeners        one_for_one
+    |       |-- lifecycle    forwards who came and went to the topics of rules; last to stop, so that it hears of all
     |       |-- gateway      a task for each HTTP connection: routes are admitted and answered there
     |       |-- topics       a task for each HTTP connection of producers and consumers
     |       `-- mqtt         a session for each MQTT connection
@@ -22,6 +23,7 @@ is the order of the stop: intake ends first, then tasks commit, then partitions 
 an earlier entry, so that no circle of mailboxes can wait for itself:
 
     mqtt session  --Append-->  partition                 (stands in line, bounded by the session's inflight bytes)
+    lifecycle     --Append-->  partition                 (what sessions leave in its buffers, which drop the oldest)
     runner        --fetch--->  partition's files         (pull, up to the high watermark)
     runner        --write--->  connector                 (one transaction a batch)
     runner        --Commit-->  group                     (how far it has come)
@@ -53,6 +55,8 @@ from actors.runtime.supervisor import Supervisor
 
 # What drains has less time than a usual drain as a whole, so that those after it have some left.
 _STAGE_SECONDS = 15.0
+# What a topic that takes nothing may cost a stop.
+_LIFECYCLE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Stages:
     backlog: Callable[[], Child]
     tasks: Callable[[], Child]
     consumers: Callable[[], Child]
+    lifecycle: Callable[[], Child]
     gateway: Callable[[], Child]
     topics: Callable[[], Child]
     mqtt: Callable[[], Child]
@@ -104,6 +109,7 @@ def _chain(stages: Stages) -> Supervisor:
 
 def _listeners(stages: Stages) -> Supervisor:
     entries = [
+        ChildSpec("lifecycle", stages.lifecycle, shutdown=_LIFECYCLE_SECONDS, resource=True),
         ChildSpec("gateway", stages.gateway, shutdown=_STAGE_SECONDS),
         ChildSpec("topics", stages.topics, shutdown=_STAGE_SECONDS),
         ChildSpec("mqtt", stages.mqtt, shutdown=_STAGE_SECONDS),

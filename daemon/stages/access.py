@@ -8,10 +8,13 @@ from typing import Any, assert_never
 
 from actors.device_session.broker import Broker
 from actors.device_session.statuses import DeviceView
+from actors.directory.identities import DeviceIdentity
 from config.resources import AnyResource, App, Connection, Device, Product, Route, Rule, Task, Topic
 from config.resources.identity import Identity
 from daemon.catalog.credentials import Credentials
+from daemon.device_journal import restore
 from daemon.engine import Change
+from daemon.store.model import DeviceStatus
 
 
 class Access:
@@ -28,6 +31,18 @@ class Access:
         """Know everybody before the first one connects."""
         for resource in resources:
             self._put(resource)
+
+    def remember(self, known: Iterable[DeviceStatus]) -> None:
+        """Go on with what was known of the devices when the daemon ended; to be called once everybody is known.
+
+        Whoever was connected when it ended without a drain went offline then, and who asks for that is told.
+        """
+        for name in restore(self._broker.statuses, known):
+            product, _, device = name.partition("/")
+            entry = self._directory.device(product, device)
+            if entry is not None:
+                identity = DeviceIdentity(product, device, entry.app)
+                self._broker.lifecycle.offline(identity, None, self._broker.statuses.view(name).reason)
 
     async def follow(self, change: Change) -> None:
         """Put or remove; whoever is gone, disabled or has another secret is disconnected."""
