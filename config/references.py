@@ -187,7 +187,7 @@ def _unreached(name: Identity, rule: Rule, world: World, new: World) -> Iterator
         product = world.get(target)
         if source.topic is None or not isinstance(product, Product) or not (name in new or target in new):
             continue
-        if filter_problem(source.topic) or may_be_published(product, source.topic):
+        if _is_told_already(source) or may_be_published(product, source.topic):
             continue
         path = f"$.from[{i}].topic" if isinstance(rule.sources, tuple) else "$.from.topic"
         reason = (
@@ -196,6 +196,11 @@ def _unreached(name: Identity, rule: Rule, world: World, new: World) -> Iterator
         )
         may_come = source.topic.startswith(f"{product.name}/out/")
         yield Finding(name, path, reason, warning=may_come or name not in new)
+
+
+def _is_told_already(source: RuleSource) -> bool:
+    topic = source.topic or ""
+    return source.lifecycle or topic.startswith("$share/") or bool(filter_problem(topic))
 
 
 def _nearest(target: Identity, world: World) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from actors.directory.acl import Granted, decide
 from actors.directory.identities import Identity
+from actors.wire.mqtt.topics import shared
 
 if TYPE_CHECKING:
     from actors.directory.directory import Directory
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 Direction = Literal["in", "out"]
 
 _LEVELS = 3
-_SHARED = "$share/"
 
 
 class DeviceTopic(NamedTuple):
@@ -73,7 +73,8 @@ class Rights:
 
     def may_subscribe(self, topic_filter: str) -> bool:
         """Whether the client may subscribe to a filter; a shared subscription is judged by the filter in it."""
-        return self._may_read(unshared(topic_filter))
+        group = shared(topic_filter)
+        return self._may_read(topic_filter if group is None else group.filter)
 
     def may_receive(self, topic: str) -> bool:
         """Whether a message of this topic may be delivered to the client, whatever filter it matched."""
@@ -86,13 +87,6 @@ class Rights:
 
 NO_RIGHTS: Final = Rights((), lambda _: True)
 """Those of whoever is gone, or switched off."""
-
-
-def unshared(topic_filter: str) -> str:
-    """The filter within `$share/<group>/<filter>` (MQTT 5, 4.8.2); any other one as it is."""
-    if not topic_filter.startswith(_SHARED):
-        return topic_filter
-    return topic_filter[len(_SHARED) :].partition("/")[2]
 
 
 def may_publish(identity: Identity, topic: str, directory: Directory) -> bool:
