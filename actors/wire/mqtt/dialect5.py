@@ -104,14 +104,12 @@ class Dialect5:
 
     def disconnect(self, reason: int, text: str = "", *, server_reference: str | None = None) -> bytes:
         """DISCONNECT; its text goes also to who wants no problem information (3.1.2.11.7)."""
-        if not text and server_reference is None:
-            return bytes((0xE0, 1, reason)) if reason else encode.DISCONNECT
         for string in (text or None, None):
             block = pack(PacketTypes.DISCONNECT, ReasonString=string, ServerReference=server_reference)
             data = encode.packet(0xE0, bytes((reason,)) + block)
-            if self._fits(data):
+            if block != _NONE and self._fits(data):
                 return data
-        return bytes((0xE0, 1, reason))
+        return bytes((0xE0, 1, reason)) if reason else encode.DISCONNECT
 
     def _acknowledgement(self, first: int, kind: int, packet_id: int, reason: int, text: str) -> bytes:
         identifier = packet_id.to_bytes(2, "big")
