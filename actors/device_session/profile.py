@@ -21,10 +21,10 @@ class ListenerProfile:
 
     max_packet_bytes: int = 1024 * 1024
     """The largest packet that is taken."""
-    max_keep_alive: float = 3_600.0
-    """How long a client that asks for no keep alive may be silent."""
+    max_keep_alive: int = 65_535
+    """The longest keep alive that is granted; a client that asks for none may be silent for so long."""
     server_keep_alive: int | None = None
-    """The keep alive that holds instead of the client's own, where that is longer or none; None: as clients ask."""
+    """The keep alive that clients of MQTT 5 are to use in place of their own; None: as they ask."""
     receive_maximum: int = MAX_RECEIVE
     """How many unacknowledged QoS 1 and 2 messages a client may have on the way here."""
     topic_alias_maximum: int = 0
