@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,10 +23,12 @@ from actors.topic_tail.tails import Tails
 from config.load import resolve_secret
 from config.resources.base import SecretReference
 from daemon.audit import AuditLog
+from daemon.authority import CertificateAuthority
 from daemon.backup import Backup
 from daemon.catalog.catalog import Catalog
 from daemon.catalog.credentials import Credentials
 from daemon.catalog.service import CatalogService
+from daemon.control.authority import authority_family
 from daemon.control.backlog import backlog_family
 from daemon.control.context import About, Control, Family
 from daemon.control.groups import groups_family
@@ -40,6 +42,7 @@ from daemon.groups import GroupControl
 from daemon.island import Island
 from daemon.measures import Measures
 from daemon.messages import TopicMessages
+from daemon.renewal import CertificateRenewal
 from daemon.running import RunningEngine
 from daemon.settings_in_force import SettingsInForce
 from daemon.stages.access import Access
@@ -68,6 +71,8 @@ class House:
     root: Supervisor
     engine: RunningEngine
     token: str
+    renew_certificates: Callable[[], Awaitable[None]]
+    """Reads the certificates of all listeners anew."""
 
     def addresses(self) -> Mapping[str, str]:
         """Bound addresses as host:port, by listener."""
@@ -141,7 +146,8 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         settings=settings.topics,
     )
     doctor = DoctorStage(groups, tasks, audit, settings.tasks.batch_rows)
-    doors = Doors(settings, data, broker, gateway, over_http, draining=backlog.let_drain)
+    authority = CertificateAuthority(data)
+    doors = Doors(settings, data, broker, gateway, over_http, authority=authority, draining=backlog.let_drain)
     measures = TopicMeasures(over_http, consumers, doors.topics_statistics)
     engine = RunningEngine(
         backup=Backup(data, key_path(settings.instance_key, data), ground.store, connections, topic_stage),
@@ -154,6 +160,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         routes=routes,
         measures=Measures(broker, topics, tasks, gateway, doors, doctor, measures),
         addresses=doors.addresses,
+        device_addresses=doors.device_addresses,
     )
     for stage in (access, routes):
         stage.load(catalog.resources())
@@ -175,6 +182,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         topics_family(TopicMessages(topics, catalog, audit)),
         tail_family(Tails(topics)),
         top_family(watch),
+        authority_family(authority),
     )
     control = _control(ground, engine, instance, token, families)
     consumers.make_topic = control.service.have_topic
@@ -191,9 +199,10 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         mqtt=doors.mqtt,
     )
     devices = partial(DeviceJournal, broker.statuses, ground.store)
-    root = penstock(partial(doors.control, control), devices, stages, doctor.doctor)
+    certificates = partial(CertificateRenewal, doors.renew_certificates)
+    root = penstock(partial(doors.control, control), devices, stages, doctor.doctor, certificates)
     engine.attach(root)
-    return House(root, engine, token)
+    return House(root, engine, token, doors.renew_certificates)
 
 
 def _control(

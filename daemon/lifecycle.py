@@ -167,6 +167,8 @@ class _Life:
             return
         reloaded = self._settings.take(settings)
         logs.configure(settings.logging)
+        assert self._house is not None, "there is a house once it is open"  # noqa: S101
+        await self._house.renew_certificates()
         log.info("settings read anew", changed=reloaded.changed, need_a_restart=reloaded.need_a_restart)
 
 

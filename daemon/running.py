@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ class RunningEngine:
         routes: RouteStage,
         measures: Measures,
         addresses: Mapping[str, str],
+        device_addresses: Callable[[], Mapping[str, str]],
     ) -> None:
         self._backup = backup
         self._access = access
@@ -67,6 +68,7 @@ class RunningEngine:
         self._backlog = backlog
         self._tasks = tasks
         self._addresses = addresses
+        self._device_addresses = device_addresses
         self._measures = measures
         self._root: Supervisor | None = None
         stages: tuple[Stage, ...] = (access, connections, topics, tasks, routes)
@@ -144,7 +146,7 @@ class RunningEngine:
         if identity.kind == "topic" and status:
             status["backlog"] = self._backlog.status(identity.name)
         if "mqtt" in status:
-            status["mqtt"] = {"address": self._addresses.get("mqtt", ""), **status["mqtt"]}
+            status["mqtt"] = {**self._device_addresses(), **status["mqtt"]}
         return status
 
     async def start_task(self, name: str) -> None:

@@ -16,6 +16,7 @@
     |       |-- gateway      a task for each HTTP connection: routes are admitted and answered there
     |       |-- topics       a task for each HTTP connection of producers and consumers
     |       `-- mqtt         a session for each MQTT connection
+    |-- certificates         renews the certificates of the listeners
     `-- doctor               looks at groups and tasks every few seconds, says why they lag, and does what is harmless
 
 The chain has three uses. It is the order of the start: no socket opens before what lies behind it lives. Reversed, it
@@ -76,7 +77,11 @@ class Stages:
 
 
 def penstock(
-    control: Callable[[], Child], devices: Callable[[], Child], stages: Stages, doctor: Callable[[], Child]
+    control: Callable[[], Child],
+    devices: Callable[[], Child],
+    stages: Stages,
+    doctor: Callable[[], Child],
+    certificates: Callable[[], Child],
 ) -> Supervisor:
     """The root of the tree. How long its drain may take as a whole is for the process to say (`lifecycle.py`)."""
     entries = [
@@ -84,6 +89,8 @@ def penstock(
         # Nothing depends on it: it may fail for as long as it likes.
         ChildSpec("devices", devices, resource=True),
         ChildSpec("chain", lambda: _chain(stages), shutdown=math.inf),
+        # Likewise: what has expired is for those who connect to refuse.
+        ChildSpec("certificates", certificates, resource=True),
         # Likewise; the first to stop, so that it heals nothing that is to end.
         ChildSpec("doctor", doctor, resource=True),
     ]

@@ -18,29 +18,38 @@ _REMEMBERED: Final = 4096
 
 
 class Source:
-    """Where connections come from, and how many there are now; `left` counts one that has ended."""
+    """Where connections come from, and how many there are now."""
 
-    __slots__ = ("_bucket", "connections")
+    __slots__ = ("_admission", "_bucket", "connections")
 
-    def __init__(self, rate: float, now: float) -> None:
+    def __init__(self, admission: Admission, bucket: TokenBucket | None) -> None:
+        self._admission = admission
+        self._bucket = bucket
         self.connections = 0
-        self._bucket = TokenBucket(rate, now)
+
+    def enter(self, most: int, now: float) -> str:
+        """Count one more; a text says why it is refused, and then it is not counted."""
+        if self._bucket is not None:
+            if not self._bucket.try_take(1, now):
+                return TOO_FAST
+            if self.connections >= most:
+                return TOO_MANY
+        self.connections += 1
+        self._admission.connections += 1
+        return ""
 
     def left(self) -> None:
         """One of them has ended."""
         self.connections -= 1
-
-    def may_enter(self, now: float) -> bool:
-        """Whether one more comes no faster than it may; it is counted as having come."""
-        return self._bucket.try_take(1, now)
+        self._admission.connections -= 1
 
     def is_forgotten(self, now: float) -> bool:
         """Whether nothing needs to be known of it any more."""
-        return self.connections <= 0 and self._bucket.is_full(now)
+        return self.connections <= 0 and (self._bucket is None or self._bucket.is_full(now))
 
 
 class Admission:
-    """Counts connections by source; those of trusted networks are not counted, and come as fast as they like.
+    """Counts connections, as a whole and by source; trusted networks have as many as they like, as fast as they like.
 
     A source is what `source_of` makes of an address. What is known of one is forgotten soon after its last connection
     (`sweep`): no more of them are remembered than connections were accepted lately.
@@ -50,28 +59,24 @@ class Admission:
     """
 
     def __init__(self, settings: MqttSettings) -> None:
+        self.connections = 0
+        """How many there are from everywhere."""
         self._most = settings.max_connections_per_address
         self._rate = settings.connection_rate_per_address
-        self._trusted = _networks(settings.trusted_networks)
+        self._networks = _networks(settings.trusted_networks)
+        self._trusted = Source(self, None)
         self._sources: dict[str, Source] = {}
         # None for an address that is trusted.
         self._names: dict[str, str | None] = {}
 
-    def admit(self, host: str, now: float) -> Source | str | None:
-        """Count one more connection from an address; a text says why it is refused, None that it is not counted."""
+    def admit(self, host: str, now: float) -> Source | str:
+        """Count one more connection from an address, until its source hears that it has left; or why it is refused."""
         names = self._names
         name = names[host] if host in names else self._name(host)
-        if name is None:
-            return None
-        source = self._sources.get(name)
+        source = self._trusted if name is None else self._sources.get(name)
         if source is None:
-            source = self._sources[name] = Source(self._rate, now)
-        if not source.may_enter(now):
-            return TOO_FAST
-        if source.connections >= self._most:
-            return TOO_MANY
-        source.connections += 1
-        return source
+            source = self._sources[name or ""] = Source(self, TokenBucket(self._rate, now))
+        return source.enter(self._most, now) or source
 
     def sweep(self, now: float) -> None:
         """Forget sources that have gone."""
@@ -88,7 +93,7 @@ class Admission:
         address = ipaddress.ip_address(host.partition("%")[0])
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
-        trusted = any(address in network for network in self._trusted)
+        trusted = any(address in network for network in self._networks)
         name = self._names[host] = None if trusted else source_of(host)
         return name
 

@@ -1,0 +1,82 @@
+"""Connections that this side has closed: they are read out for a moment, so that the last word arrives."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections import deque
+from typing import Final
+
+import trio
+
+# Past so many, connections are closed at once, and those of their clients that still send may miss the last word.
+MOST: Final = 256
+SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.05
+_READ_BYTES: Final = 64 * 1024
+
+
+class Lingering:
+    """Closes sockets as RFC 9112 9.6 has it: first this side's half, then the rest once the other side has closed too.
+
+    A socket that is closed with something unread in it is reset, and a reset takes with it what was sent last: the
+    packet that says why. `run` works until it is cancelled, and closes what is left then.
+    """
+
+    def __init__(self) -> None:
+        self._sockets: deque[tuple[socket.socket, float]] = deque()
+        self._wake = trio.Event()
+
+    def __len__(self) -> int:
+        """How many are there."""
+        return len(self._sockets)
+
+    def close(self, connection: socket.socket) -> None:
+        """Close a non-blocking socket that nobody uses any more; never waits. It has no descriptor afterwards."""
+        try:
+            connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            connection.close()
+            return
+        if len(self._sockets) >= MOST or _has_ended(connection):
+            connection.close()
+            return
+        kind = connection.family, connection.type, connection.proto
+        plain = socket.socket(*kind, fileno=connection.detach())
+        plain.settimeout(0)
+        self._sockets.append((plain, trio.current_time() + SECONDS))
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Read them out, and close them."""
+        try:
+            while True:
+                if not self._sockets:
+                    self._wake = trio.Event()
+                    await self._wake.wait()
+                await trio.sleep(_LOOK_SECONDS)
+                self._look(trio.current_time())
+        finally:
+            for connection, _ in self._sockets:
+                connection.close()
+            self._sockets.clear()
+
+    def _look(self, now: float) -> None:
+        for _ in range(len(self._sockets)):
+            connection, deadline = self._sockets.popleft()
+            if now >= deadline or _has_ended(connection):
+                connection.close()
+            else:
+                self._sockets.append((connection, deadline))
+
+
+def _has_ended(connection: socket.socket) -> bool:
+    """Take out what has come; whether that was the end. A sender without end is left to the deadline."""
+    with contextlib.suppress(BlockingIOError):
+        try:
+            return not connection.recv(_READ_BYTES)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return True
+    return False
