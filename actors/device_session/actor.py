@@ -22,12 +22,14 @@ from actors.device_session.core import (
 )
 from actors.device_session.publishing import PartitionBatch, Publisher
 from actors.device_session.receiving import Receiver
+from actors.device_session.state import Link, SessionState
 from actors.device_session.statuses import DeviceStatus
 from actors.device_session.writer import Refused, Writer
 from actors.errors import CircuitOpenError, PenstockError
 from actors.runtime.reply import Reply
 from actors.topic_partition.messages import Append
 from actors.wire.mqtt import encode
+from actors.wire.mqtt.dialect import Dialect, dialect_of
 from actors.wire.mqtt.packets import (
     Auth,
     Connect,
@@ -148,6 +150,9 @@ class Session:
             self.close(f"{what} from the client for {self._silence:g} s")
         elif now - self._writer.stuck_since > self._broker.settings.write_timeout:
             self.close(f"the client has not read anything for {self._broker.settings.write_timeout:g} s")
+        elif self._writer.receiver is not None and self._writer.receiver.is_stalled(now):
+            self._broker.counters.slow_subscribers += 1
+            self.close("it takes the messages that it subscribed to more slowly than they come")
         elif self._writer.refused is not None:
             self._check_refused(now, self._writer.refused)
         elif self._holding and now >= self._reassure_at:
@@ -314,11 +319,12 @@ class Session:
         match packet:
             case Puback(packet_id):
                 if self._writer.receiver is not None:
-                    self._writer.receiver.acknowledge(packet_id)
+                    self._writer.receiver.acknowledged(packet_id)
             case Pingreq():
                 self._writer.reply(encode.PINGRESP)
-            case Subscribe(packet_id, subscriptions):
-                self._writer.reply(encode.suback(packet_id, self._receiving().subscribe(subscriptions)))
+            case Subscribe(packet_id):
+                reasons = self._receiving().subscribe(packet, maximum_qos=1).reasons
+                self._writer.reply(self._dialect().suback(packet_id, reasons))
             case Unsubscribe(packet_id, filters):
                 self._receiving().unsubscribe(filters)
                 self._writer.reply(encode.unsuback(packet_id))
@@ -333,8 +339,14 @@ class Session:
         writer = self._writer
         if writer.receiver is None:
             assert self._login is not None  # noqa: S101 - nothing is subscribed to before the log-in
-            writer.receiver = Receiver(self._broker, self._login.identity, self._login.level, writer.wake)
+            state = SessionState(self._login.key, self._login.identity, self._login.level, 0)
+            writer.receiver = Receiver(self._broker, state)
+            writer.receiver.attach(Link(self._dialect(), writer.wake, lambda _, text: self.close(text)))
         return writer.receiver
+
+    def _dialect(self) -> Dialect:
+        assert self._login is not None  # noqa: S101 - nobody else is answered
+        return dialect_of(self._login.level)
 
     async def _hold(self) -> None:
         """Read nothing while too much is outstanding; the keep alive's clock stands still meanwhile."""

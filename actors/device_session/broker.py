@@ -10,6 +10,7 @@ from actors.device_session.incoming import Incoming
 from actors.device_session.journal import ForgetfulJournal, SessionJournal
 from actors.device_session.lifecycle import Lifecycle
 from actors.device_session.presence import Presence
+from actors.device_session.retained import Retained
 from actors.device_session.sessions import Sessions
 from actors.device_session.states import States
 from actors.device_session.statuses import Statuses
@@ -43,6 +44,7 @@ class Broker:
     log: LogLimiter
     journal: SessionJournal = field(default_factory=ForgetfulJournal)
     states: States = field(default_factory=States)
+    retained: Retained = field(default_factory=lambda: Retained(max_messages=0, max_bytes=0))
     open_messages: set[Incoming] = field(default_factory=set)
 
 
@@ -65,4 +67,5 @@ def open_broker(
         failed_logins=FailedLogins(settings.failed_logins),
         log=log,
         journal=journal or ForgetfulJournal(),
+        retained=Retained(settings.max_retained_messages, settings.max_retained_bytes),
     )

@@ -85,7 +85,7 @@ class Enqueue(NamedTuple):
 
 
 class Received(NamedTuple):
-    """The client has sent PUBREC for these: their bodies are not needed any more; PUBREL is sent until PUBCOMP comes."""
+    """The client has sent PUBREC for these: their bodies are not needed; PUBREL is sent until PUBCOMP comes."""
 
     session: str
     sequences: tuple[int, ...]
@@ -204,7 +204,7 @@ class SessionJournal(Protocol):
         """Hand over changes without waiting; `reply` is filled when all of them are on disk, or failed."""
 
     def read_queue(self, session: str, after: int, limit_bytes: int, reply: Reply[QueuePage]) -> None:
-        """Read queued messages with sequences above `after`: about so many bytes of them (`Message.size`), at least one.
+        """Read queued messages with sequences above `after`: about so many bytes (`Message.size`), at least one.
 
         Those that the client has received (`Received`) or that are done are left out.
         """

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from actors.device_session.outbox import OVERHEAD, Delivery
+from actors.device_session.audience import Audience
+from actors.device_session.fan_out import FanOut
+from actors.device_session.message import OVERHEAD, Message
 from actors.device_session.statuses import DeviceStatus, milliseconds
-from actors.device_session.subscriptions import Subscriber
 from actors.device_session.targets import PartitionTarget, TopicLookup, TopicTarget
 from actors.directory.identities import Identity
 from actors.directory.thing_model import Checker
@@ -15,7 +16,6 @@ from actors.records import Record
 from actors.rules.forward import Forward
 from actors.rules.plan import Plan, compile_plan
 from actors.topic_partition.gate import ORIGIN_HEADER, Gate
-from actors.wire.mqtt import encode
 from actors.wire.mqtt.packets import Publish
 
 if TYPE_CHECKING:
@@ -71,13 +71,12 @@ class _Route(NamedTuple):
 class _Path:
     """All that is known of one MQTT topic for one client."""
 
-    __slots__ = ("plan", "routes", "subscribers", "subscribers_version")
+    __slots__ = ("audience", "plan", "routes")
 
     def __init__(self, plan: Plan, routes: tuple[_Route, ...]) -> None:
         self.plan = plan
         self.routes = routes
-        self.subscribers: tuple[tuple[Subscriber, int], ...] = ()
-        self.subscribers_version = -1
+        self.audience: Audience | None = None
 
 
 class Publisher:
@@ -136,11 +135,12 @@ class Publisher:
             self._status.reports += count
         if path.plan.check is not None:
             publishes = self._checked(topic, path.plan.check, publishes)
-        if path.subscribers_version != broker.subscriptions.version:
-            path.subscribers_version = broker.subscriptions.version
-            path.subscribers = broker.subscriptions.match(topic)
-        if path.subscribers:
-            _fan_out(topic, publishes, path.subscribers)
+        audience = path.audience
+        if audience is None or not broker.subscriptions.is_current(audience):
+            audience = path.audience = broker.subscriptions.match(topic)
+        if audience:
+            messages = [Message(topic, publish[1], publish[2], now) for publish in publishes]
+            FanOut().give(messages, audience)
         if not path.routes:
             broker.counters.dropped_no_rule += len(publishes)
         elif publishes:
@@ -258,12 +258,3 @@ def _not_allowed(qos: int) -> str:
     if qos > 1:
         return "PUBLISH with QoS 2 is not supported yet: use QoS 0 or 1"
     return "PUBLISH with the retain flag is not supported yet: publish without it"
-
-
-def _fan_out(topic: str, publishes: list[Publish], subscribers: tuple[tuple[Subscriber, int], ...]) -> None:
-    """Offer to each subscriber at the lower of both QoS; never waits."""
-    for publish in publishes:
-        payload = publish[1]
-        delivery = Delivery(topic, payload, encode.publish(topic, payload))
-        for subscriber, granted in subscribers:
-            subscriber.deliver(delivery, min(publish[2], granted))

@@ -80,6 +80,15 @@ class Rights:
         """Whether a message of this topic may be delivered to the client, whatever filter it matched."""
         return self._may_read(topic)
 
+    def may_refuse_part_of(self, topic_filter: str) -> bool:
+        """Whether `may_receive` has to be asked for each topic that a filter matches, one that may be subscribed to."""
+        group = shared(topic_filter)
+        levels = (topic_filter if group is None else group.filter).split("/")
+        if levels[0] in ("+", "#"):
+            return True
+        wild = "+" in levels or levels[-1] == "#"
+        return wild and any(not ruling.allow for granted in self._granted for ruling in granted.subscribe)
+
     def _may_read(self, topic_filter: str) -> bool:
         levels = topic_filter.split("/")
         return any(decide(granted.subscribe, levels) for granted in self._granted) and not self._is_foreign(levels[0])

@@ -547,7 +547,7 @@ async def test_cancelling_from_outside_leaves_nothing_behind(broker: Broker) -> 
         await client.ask(encode.subscribe(1, [("sensor/out/+", 1)]))
         nursery.cancel_scope.cancel()
     assert len(broker.sessions) == 0
-    assert broker.subscriptions.match(OUT) == ()
+    assert not broker.subscriptions.match(OUT)
 
 
 async def test_a_crash_stays_the_sessions_own(
@@ -594,7 +594,7 @@ async def test_rejected_reports_are_not_delivered_either(broker: Broker, clients
     assert await app.received() == b""
 
 
-@pytest.mark.parametrize(("level", "code"), [(3, 1), (4, 0x80)])
+@pytest.mark.parametrize(("level", "code"), [(3, 0), (4, 0x80)])
 async def test_a_filter_without_right_is_not_granted(broker: Broker, clients: Clients, level: int, code: int) -> None:
     """MQTT 3.1.1 says 0x80; MQTT 3.1 has no word for it; the other filters of the packet are granted."""
     device = await clients.device(broker, level=level)
@@ -614,7 +614,7 @@ async def test_a_session_has_a_bounded_number_of_subscriptions(clients: Clients)
 
 
 async def test_a_subscriber_that_does_not_read_disturbs_nobody(clients: Clients) -> None:
-    """Its outbox is bounded, the rest is dropped and counted; publishers and other subscribers go on."""
+    """It is disconnected once too much waits for it; publishers and other subscribers go on."""
     broker = make_broker(outbox_bytes=2_000)
     slow, app, device = await clients.app(broker, "slow"), await clients.app(broker), await clients.device(broker)
     for subscriber in (slow, app):
@@ -625,8 +625,9 @@ async def test_a_subscriber_that_does_not_read_disturbs_nobody(clients: Clients)
         delivered += await app.received()
         await app.send(encode.pubacks([number]))
     assert delivered == b"".join(publish(number) for number in range(1, 301))
-    assert broker.counters.dropped_deliveries_qos1 > 100
+    assert broker.counters.slow_subscribers > 0
     assert len(await slow.received()) == 100 * len(publish(1))
+    assert await slow.is_closed()
 
 
 async def test_rights_that_are_lost_end_the_subscription(broker: Broker, clients: Clients) -> None:
@@ -635,7 +636,7 @@ async def test_rights_that_are_lost_end_the_subscription(broker: Broker, clients
     await app.ask(encode.subscribe(1, [("sensor/out/+", 1)]))
     broker.directory.remove("product", "sensor")
     broker.sessions.recheck()
-    assert broker.subscriptions.match(OUT) == ()
+    assert not broker.subscriptions.match(OUT)
     assert await device.ask(publish(1)) == encode.pubacks([1])
     assert await app.ask(encode.PINGREQ) == encode.PINGRESP
 
