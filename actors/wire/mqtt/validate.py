@@ -63,10 +63,12 @@ def protocol_level(body: bytes) -> int:
     name = cursor.text("protocol name")
     level = cursor.integer(1, "protocol level")
     if name not in PROTOCOL_NAMES.values():
-        raise MalformedError("CONNECT: the protocol name is neither MQTT nor MQIsdp [MQTT-3.1.2-1]")
+        raise MalformedError("CONNECT: the protocol name is neither MQTT nor MQIsdp [MQTT-3.1.2-1, MQTT5-3.1.2-1]")
     expected = PROTOCOL_NAMES.get(level, name)
     if name != expected:
-        raise MalformedError(f"CONNECT: protocol level {level} goes with the name {expected} [MQTT-3.1.2-1]")
+        raise MalformedError(
+            f"CONNECT: protocol level {level} goes with the name {expected} [MQTT-3.1.2-1, MQTT5-3.1.2-1]"
+        )
     return level
 
 

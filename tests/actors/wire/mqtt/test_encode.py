@@ -30,7 +30,7 @@ def test_pubacks_are_one_piece_in_order() -> None:
 
 
 def test_publish() -> None:
-    """PUBLISH carries its flags, a packet id only with QoS, and topics beyond ASCII."""
+    """PUBLISH carries its flags, a packet id only with QoS [MQTT-2.3.1-5], and topics beyond ASCII."""
     assert encode.publish("t", b"hi", qos=0, packet_id=0, retain=False, dup=False) == b"\x30\x05\x00\x01thi"
     assert encode.publish("t", b"hi", qos=1, packet_id=10, retain=True, dup=True) == b"\x3b\x07\x00\x01t\x00\x0ahi"
     assert encode.publish("é", b"") == b"\x30\x04\x00\x02\xc3\xa9"

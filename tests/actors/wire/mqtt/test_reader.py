@@ -92,7 +92,10 @@ VECTORS: list[tuple[str, bytes, Packet]] = [
 
 
 def test_every_packet_that_a_client_may_send() -> None:
-    """Each packet of MQTT 3.1 and 3.1.1 is read as the standard writes it, on a fresh connection and again."""
+    """Each packet of MQTT 3.1 and 3.1.1 is read as the standard writes it, on a fresh connection and again.
+
+    [MQTT-1.5.3-3, 2.3.1-5, 3.1.2-2, 3.1.3-1]
+    """
     for name, data, expected in VECTORS:
         reader = PacketReader(MIB)
         assert reader.feed(data) == [expected], name
