@@ -28,6 +28,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from actors.errors import ConfigurationError
 
+FOLDER: Final = "ca"
+"""Where it is in the data folder."""
 AUTHORITY_VALID: Final = timedelta(days=3650)
 SERVER_VALID: Final = timedelta(days=365)
 CLIENT_VALID: Final = timedelta(days=3650)
@@ -62,7 +64,7 @@ class CertificateAuthority:
     """
 
     def __init__(self, data: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self.folder = data / "ca"
+        self.folder = data / FOLDER
         self.path = self.folder / "ca.pem"
         """The authority's certificate; there once it was asked for."""
         self._key_path = self.folder / "ca.key"

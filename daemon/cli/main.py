@@ -12,6 +12,7 @@ from daemon.cli import (
     apply,
     backlog,
     backup,
+    ca,
     check,
     connection,
     delete,
@@ -83,6 +84,7 @@ app.add_typer(topic.app, name="topic")
 app.add_typer(group.app, name="group")
 app.add_typer(device.app, name="device")
 app.add_typer(connection.app, name="connection")
+app.add_typer(ca.app, name="ca")
 
 
 def main() -> None:
