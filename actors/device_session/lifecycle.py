@@ -88,7 +88,6 @@ class Lifecycle:
 
     async def run(self, started: Callable[[], None]) -> None:
         """Forward until stopped, and then what is left, for as long as it is let."""
-        self._stopping = trio.Event()
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -100,7 +99,9 @@ class Lifecycle:
                     self._idle = trio.Event()
                     await self._idle.wait()
         finally:
+            # Ready for another life.
             self._nursery = None
+            self._stopping = trio.Event()
             self._busy.clear()
             if self.waiting:
                 self._log.warning("Lifecycle events are left that could not be stored", count=self.waiting)
