@@ -33,10 +33,12 @@ class SessionChanges:
 
     `dropped` comes first: what the store has of the session goes, before anything else here counts. Then `done` and
     `ranges` (first, last) leave the queue, `enqueued` come in, and `received` keep their place without their body
-    (`received` has the Enqueue where the store never had it). `released` are packet ids by number.
+    (`received` has the Enqueue where the store never had it). `closed` are the open messages that were released, as
+    packet ids by number; of these the `released` ones are to be remembered, because the tails may still show them.
     """
 
     __slots__ = (
+        "closed",
         "done",
         "dropped",
         "enqueued",
@@ -57,7 +59,8 @@ class SessionChanges:
         self.done: set[int] = set()
         self.ranges: list[tuple[int, int]] = []
         self.opened: dict[int, OpenIncoming] = {}
-        self.released: dict[int, int] = {}
+        self.closed: dict[int, int] = {}
+        self.released: set[int] = set()
 
     @property
     def is_gone(self) -> bool:
@@ -83,7 +86,16 @@ class SessionChanges:
             fresh = [sequence for sequence in self.enqueued if first <= sequence <= last]
         for sequence in fresh:
             del self.enqueued[sequence]
-        if len(fresh) == last - first + 1:
+        if len(fresh) < last - first + 1:
+            self._drop_range(first, last)
+
+    def _drop_range(self, first: int, last: int) -> None:
+        """On disk, too; not those that were received, which wait no more."""
+        for sequence in sorted(sequence for sequence in self.received if first <= sequence <= last):
+            if first < sequence:
+                self._drop_range(first, sequence - 1)
+            first = sequence + 1
+        if first > last:
             return
         if self.ranges and self.ranges[-1][1] + 1 == first:
             first = self.ranges.pop()[0]
@@ -92,14 +104,15 @@ class SessionChanges:
     def open(self, change: OpenIncoming) -> None:
         """A QoS 2 message of the client is open; of two with one packet id the later one counts."""
         present = self.opened.get(change.packet_id)
-        if change.number not in self.released and (present is None or present.number <= change.number):
+        if change.number not in self.closed and (present is None or present.number <= change.number):
             self.opened[change.packet_id] = change
 
     def release(self, packet_id: int, number: int) -> None:
         """The client has released it."""
-        self.released[number] = packet_id
+        self.closed[number] = packet_id
+        self.released.add(number)
         present = self.opened.get(packet_id)
-        if present is not None and present.number <= number:
+        if present is not None and present.number == number:
             del self.opened[packet_id]
 
 
