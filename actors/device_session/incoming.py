@@ -88,6 +88,11 @@ class OpenMessage:
         """Whether it has been given to subscribers and retained, on disk where that was promised."""
         return self._delivery is not None and self._delivery.done and self._delivery.error is None
 
+    def is_settled(self) -> bool:
+        """Whether everything that was begun for it has succeeded."""
+        appends = all(reply.done and reply.error is None for _, reply in self._appends)
+        return appends and (self._delivery is None or self.delivered)
+
     def knowledge(self) -> tuple[int, bool, bool]:
         """How much is known of it; rises only."""
         return (len(self.stored), self.delivered, self.accepted)
@@ -211,6 +216,12 @@ class Incoming:
     def number_from(self, last: int) -> None:
         """So many numbers have been given out before."""
         self._last = max(self._last, last)
+
+    def end(self) -> None:
+        """The session is over."""
+        self._open.clear()
+        if self._used is not None:
+            self._used.discard(self)
 
     def untold(self) -> list[int]:
         """The packet ids of messages of which the session store does not know all that is known here.
