@@ -83,8 +83,9 @@ class Lifecycle:
         self._tell("offline", identity, client_id, reason)
 
     def will(self, identity: Identity, client_id: str, topic: str, reason: str) -> None:
-        """The will of a device is published."""
-        self._tell("will", identity, client_id, reason, topic)
+        """The will of a device is published, where the device has a right to that."""
+        if self._directory.rights(identity).may_publish(topic):
+            self._tell("will", identity, client_id, reason, topic)
 
     async def run(self, started: Callable[[], None]) -> None:
         """Forward until stopped, and then what is left, for as long as it is let."""

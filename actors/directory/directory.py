@@ -193,6 +193,12 @@ class Directory:
             case _:
                 assert_never(identity)
 
+    def knows(self, identity: Identity) -> bool:
+        """Whether one who logged in earlier still exists, though it may be switched off for now."""
+        if isinstance(identity, DeviceIdentity):
+            return (identity.product, identity.device) in self._devices
+        return self.admits(identity)
+
     def app_by_code(self, code: str) -> AppEntry | None:
         """The app that one of its AppCodes names."""
         # Looked up by digest: how long it takes says nothing about the codes themselves.

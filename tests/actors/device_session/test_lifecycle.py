@@ -135,7 +135,8 @@ async def test_who_comes_and_goes_is_told(world: World, autojump_clock: MockCloc
         status = world.presence.joined(first, LOT)
         world.presence.joined(second, LOT)
         world.presence.left(first, LOT, status, "taken over")
-        world.presence.will(LOT, "the-client", "wills/lot-1", "keep alive")
+        world.presence.will(LOT, "the-client", "sensor/out/lot-1", "keep alive")
+        world.presence.will(LOT, "the-client", "not/allowed", "keep alive")
         world.presence.left(second, LOT, status, "keep alive")
     online, will, offline = world.events.events()
     assert online == {
@@ -146,7 +147,7 @@ async def test_who_comes_and_goes_is_told(world: World, autojump_clock: MockCloc
         "reason": "connected from 127.0.0.1:5",
         "time": online["time"],
     }
-    assert (will["event"], will["topic"], will["reason"]) == ("will", "wills/lot-1", "keep alive")
+    assert (will["event"], will["topic"], will["reason"]) == ("will", "sensor/out/lot-1", "keep alive")
     assert (offline["event"], offline["reason"]) == ("offline", "keep alive")
     assert online["time"] <= will["time"] <= offline["time"]
     keys = {record.key for one in world.events.partitions for record in one.records}
