@@ -9,6 +9,7 @@ from actors.device_session.failed_logins import FailedLogins
 from actors.device_session.incoming import Incoming
 from actors.device_session.journal import ForgetfulJournal, SessionJournal
 from actors.device_session.lifecycle import Lifecycle
+from actors.device_session.pace import Paces
 from actors.device_session.presence import Presence
 from actors.device_session.retained import Retained
 from actors.device_session.sessions import Sessions
@@ -41,6 +42,7 @@ class Broker:
     presence: Presence
     counters: Counters
     failed_logins: FailedLogins
+    paces: Paces
     log: LogLimiter
     journal: SessionJournal = field(default_factory=ForgetfulJournal)
     states: States = field(default_factory=States)
@@ -65,6 +67,7 @@ def open_broker(
         presence=Presence(statuses, lifecycle),
         counters=counters,
         failed_logins=FailedLogins(settings.failed_logins),
+        paces=Paces(settings),
         log=log,
         journal=journal or ForgetfulJournal(),
         retained=Retained(settings.max_retained_messages, settings.max_retained_bytes),

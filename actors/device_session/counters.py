@@ -43,6 +43,8 @@ class Counters:
     failed_appends: int = 0
     refused_reports: int = 0
     refused_disconnects: int = 0
+    wills: int = 0
+    expired_sessions: int = 0
     lifecycle_events: int = 0
     dropped_lifecycle_events: int = 0
     crashes: int = 0

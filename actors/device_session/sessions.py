@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 import trio
 
 from actors.device_session.counters import Counters
+from actors.wire.mqtt.reasons import Reason
 
 # A device with a bad line leaves dead connections behind, and a tester connects beside it; more than so many
 # connections of one device are not needed by anybody but somebody who exhausts the listener with one stolen secret.
@@ -36,8 +37,8 @@ class ClientKey(NamedTuple):
 class Member(Protocol):
     """What the registry needs of a session."""
 
-    def close(self, reason: str) -> None:
-        """End at once."""
+    def close(self, reason: str, code: Reason = Reason.ADMINISTRATIVE_ACTION) -> None:
+        """End at once; a client of MQTT 5 is told the code."""
 
     def drain(self) -> None:
         """Take nothing new, acknowledge what gets stored, then end."""
@@ -111,7 +112,7 @@ class Sessions:
         before = self._heirs.get(key, other)
         if before is not None:
             self._counters.takeovers += 1
-            before.close("taken over by a new connection with the same client id")
+            before.close("taken over by a new connection with the same client id", Reason.SESSION_TAKEN_OVER)
         if other is not None and not await self._inherit(session, key, other):
             return False
         self._heirs.pop(key, None)
@@ -181,7 +182,7 @@ class Sessions:
                 await self._wait_empty()
                 return
             for session in tuple(self._connections):
-                session.close("shutdown: its reports were not stored in time")
+                session.close("shutdown: its reports were not stored in time", Reason.SERVER_SHUTTING_DOWN)
             await self._wait_empty()
         finally:
             self._draining = False
@@ -198,7 +199,8 @@ class Sessions:
     def _bound(self, account: Account) -> None:
         sessions = self._accounts[account]
         if account.kind == "device" and len(sessions) > SESSIONS_PER_DEVICE:
-            sessions[0].close(f"the device has more than {SESSIONS_PER_DEVICE} connections, and this was the oldest")
+            what = f"the device has more than {SESSIONS_PER_DEVICE} connections, and this was the oldest"
+            sessions[0].close(what, Reason.QUOTA_EXCEEDED)
 
     def _close_account(self, account: Account, reason: str) -> bool:
         sessions = self._accounts.get(account, ())

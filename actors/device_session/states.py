@@ -82,6 +82,8 @@ class States:
         """Its connection is gone: from now on it waits for its client, or ends where it is not to be kept."""
         if not state.is_persistent:
             return self.end(state)
+        if state.receiver is not None:
+            state.receiver.detach()
         state.detached_at = self._clock()
         self._keep(state)
         self._detached[state] = None
@@ -92,7 +94,6 @@ class States:
         if state.receiver is not None:
             state.receiver.close()
             state.receiver = None
-        state.incoming = None
         self._detached.pop(state, None)
         if self._kept.get(state.key) is not state:
             return []
