@@ -95,6 +95,8 @@ class Measures:
         sessions = self._broker.sessions.statistics()
         yield _single("penstock_mqtt_connections", "gauge", "Open MQTT connections.", sessions.connections)
         yield _single("penstock_mqtt_sessions", "gauge", "MQTT sessions that are logged in.", sessions.connected)
+        waiting = self._broker.lifecycle.waiting
+        yield _single("penstock_mqtt_lifecycle_waiting", "gauge", "Lifecycle events that are not stored yet.", waiting)
 
     def _partitions(self) -> Iterator[Metric]:
         found = [
