@@ -100,8 +100,10 @@ class Acl:
 
 def decide(rulings: Rulings, levels: list[str]) -> bool:
     """Whether a topic or a filter (as its levels) is allowed: the first entry that covers it says so."""
+    first = levels[0]
     for allow, wanted in rulings:
-        if covers(wanted, levels):
+        # Most entries differ in their first level already, and this is asked for each topic and subscriber.
+        if wanted[0] in (first, "+", "#") and covers(wanted, levels):
             return allow
     return False
 
