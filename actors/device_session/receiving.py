@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import trio
-
 from actors.device_session.audience import Terms
 from actors.device_session.journal import Change, DropSubscription, SavedQueue, SaveSubscription
 from actors.device_session.message import Delivery
@@ -58,7 +56,17 @@ class Receiver:
     - `is_stalled(now)`: it is to be disconnected with QUOTA_EXCEEDED.
     """
 
-    __slots__ = ("_broker", "_crowded_since", "_durable", "_feeders", "_retained", "_sender", "_state", "_terms")
+    __slots__ = (
+        "_broker",
+        "_durable",
+        "_feeders",
+        "_retained",
+        "_sender",
+        "_state",
+        "_terms",
+        "_watched",
+        "is_crowded",
+    )
 
     def __init__(self, broker: Broker, state: SessionState) -> None:
         self._broker = broker
@@ -70,7 +78,10 @@ class Receiver:
         self._sender: Sender | None = None
         self._retained: list[_Retained] | None = None
         self._feeders: set[Feeding] | None = None
-        self._crowded_since: float | None = None
+        # The progress that was last seen while it was crowded, and when.
+        self._watched: tuple[int, float] | None = None
+        self.is_crowded = False
+        """Whether those who feed it with QoS 1 and 2 are to be held."""
 
     def restore(self, subscriptions: Sequence[SaveSubscription], queue: SavedQueue) -> None:
         """What the session had when the daemon ended; to be called before it is attached."""
@@ -145,6 +156,8 @@ class Receiver:
             self._tell("Subscription ended: the client has no right to it any more", lost)
         if self._sender is not None:
             self._sender.recheck(rights.may_receive)
+            if self.is_crowded and not self._sender.is_crowded:
+                self._relieve()
         if changes:
             self._broker.journal.write(changes, None)
 
@@ -195,11 +208,6 @@ class Receiver:
         """Whether it is connected, and keeps up with what it gets."""
         return self._state.link is not None and (self._sender is None or self._sender.has_room)
 
-    @property
-    def is_crowded(self) -> bool:
-        """Whether those who feed it with QoS 1 and 2 are to be held."""
-        return self._crowded_since is not None
-
     def may_receive(self, topic: str) -> bool:
         """Whether it has a right to messages of this topic, as things stand now."""
         return self._rights().may_receive(topic)
@@ -214,8 +222,7 @@ class Receiver:
             if sender.last != before:
                 fan_out.queued(sender, before + 1)
             if sender.is_crowded and link is not None:
-                if self._crowded_since is None:
-                    self._crowded_since = trio.current_time()
+                self.is_crowded = True
                 fan_out.crowded.append(self)
         elif link is not None:
             sender.offer(at_most_once, (), fan_out.changes)
@@ -232,7 +239,7 @@ class Receiver:
         if self._sender is None:
             return []
         pieces = self._sender.collect(link)
-        if self._crowded_since is not None and not self._sender.is_crowded:
+        if self.is_crowded and not self._sender.is_crowded:
             self._relieve()
         return pieces
 
@@ -264,14 +271,19 @@ class Receiver:
             self._feeders.discard(feeding)
 
     def is_stalled(self, now: float) -> bool:
-        """Whether it has been crowded, and has taken nothing, for longer than slow subscribers may (trio's seconds)."""
-        if self._crowded_since is None or self._sender is None:
+        """Whether it is crowded and has taken nothing for longer than slow subscribers may.
+
+        To be asked now and then, with the time in seconds: it notices progress from one time to the next.
+        """
+        if not self.is_crowded or self._sender is None:
+            self._watched = None
             return False
-        since = max(self._crowded_since, self._sender.progress_at)
-        return now - since > self._broker.settings.slow_subscriber_timeout
+        if self._watched is None or self._watched[0] != self._sender.progress:
+            self._watched = (self._sender.progress, now)
+        return now - self._watched[1] >= self._broker.settings.slow_subscriber_timeout
 
     def _relieve(self) -> None:
-        self._crowded_since = None
+        self.is_crowded = False
         feeders, self._feeders = self._feeders, None
         for feeding in feeders or ():
             feeding.relieved(self)

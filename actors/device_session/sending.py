@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-import trio
-
 from actors.device_session.durable_queue import DurableQueue, QueueLimits, Waiting
 from actors.device_session.journal import Change, Done, QueuePage, Received, SavedQueue, packet_id_of
 from actors.device_session.outbox import MemoryQueue, Outbox
@@ -42,7 +40,7 @@ class Sender:
         "_releases",
         "_state",
         "_window",
-        "progress_at",
+        "progress",
     )
 
     def __init__(self, broker: Broker, state: SessionState, *, durable: bool) -> None:
@@ -65,8 +63,8 @@ class Sender:
         self._done: list[int] = []
         self._receiving: list[int] = []
         self._releases: list[int] = []
-        self.progress_at = trio.current_time()
-        """When the client last took something of QoS 1 or 2, in trio's seconds."""
+        self.progress = 0
+        """Rises whenever the client takes something of QoS 1 or 2."""
 
     @property
     def is_crowded(self) -> bool:
@@ -174,7 +172,8 @@ class Sender:
         queue, window = self._queue, self._window
         durable = isinstance(queue, DurableQueue)
         size = count = 0
-        while len(window) < most and size < SEND_BYTES:
+        room = most - len(window)
+        while count < room and size < SEND_BYTES:
             head = queue.head()
             if head is None:
                 break
@@ -194,8 +193,7 @@ class Sender:
             pieces += packet
             size += delivery.size
             count += 1
-        if count:
-            self.progress_at = trio.current_time()
+        self.progress += count
         return count
 
     def _packet(
@@ -228,7 +226,7 @@ class Sender:
             self._finished(window.refuse(packet_id))
             return b""
         if window.receive(packet_id) is not None:
-            self.progress_at = trio.current_time()
+            self.progress += 1
             if isinstance(self._queue, DurableQueue):
                 self._receiving.append(packet_id)
                 link.wake()
@@ -248,7 +246,7 @@ class Sender:
     def _finished(self, sequence: int | None) -> None:
         if sequence is None:
             return
-        self.progress_at = trio.current_time()
+        self.progress += 1
         if isinstance(self._queue, DurableQueue):
             self._done.append(sequence)
         elif not len(self._queue):
@@ -313,7 +311,6 @@ class Sender:
     def attach(self) -> None:
         """There is a new connection: what the old one had under way is sent again (MQTT-4.4.0-1, MQTT5-4.4.0-1)."""
         self._packing = None
-        self.progress_at = trio.current_time()
         self._releases = list(self._window.received())
         if isinstance(self._queue, DurableQueue):
             self._queue.attach()
