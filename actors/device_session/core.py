@@ -78,7 +78,7 @@ def authenticate(connect: Connect, profile: ListenerProfile, directory: Director
         # Where it names several devices, the user name tells which of them the client is.
         return directory.certified(name for name in names if connect.username in (None, name))
     if connect.username is None and profile.anonymous is not None:
-        return AnonymousIdentity(profile.anonymous, connect.client_id)
+        return directory.passer_by(profile.anonymous, connect.client_id)
     return directory.authenticate(connect.username or "", connect.password or b"")
 
 

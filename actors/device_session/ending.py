@@ -84,7 +84,9 @@ def leave(
         delayed = will is not None and will.delay > 0 and state.is_persistent
         if will is not None and delayed:
             state.will = PendingWill(will, time.time() + will.delay)
-        changes = broker.states.detach(state)
+        # Of one that was deleted nothing is kept: another one may get its name.
+        is_known = broker.directory.knows(login.identity)
+        changes = broker.states.detach(state) if is_known else broker.states.end(state)
         if changes:
             broker.journal.write(changes, None)
         if will is not None and not delayed:

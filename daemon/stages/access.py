@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from actors.device_session.broker import Broker
+from actors.device_session.rights_lost import recheck_waiting
 from actors.device_session.statuses import DeviceView
 from actors.directory.identities import DeviceIdentity
 from config.resources import AnyResource, App, Connection, Device, Product, Route, Rule, Task, Topic
@@ -55,6 +56,7 @@ class Access:
     def settle(self) -> None:
         """After changes: sessions give up what they have no right to any more."""
         self._broker.sessions.recheck()
+        recheck_waiting(self._broker)
 
     def status(self, identity: Identity) -> Mapping[str, Any]:
         """A device's life; the other kinds do not run."""
