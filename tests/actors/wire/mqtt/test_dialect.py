@@ -48,16 +48,13 @@ def heard(data: bytes, level: int = MQTT_5) -> list[Answer]:
     ],
 )
 def test_mqtt_3_has_return_codes(reason: Reason, code: int) -> None:
-    """CONNACK says the one of six codes that comes closest to the reason [MQTT-3.2.2-5]."""
+    """CONNACK says the one of six codes that comes closest to the reason (MQTT 3.1.1, table 3.1)."""
     assert dialect_of(MQTT_3_1_1).connack(reason) == bytes((0x20, 2, 0, code))
     assert dialect_of(MQTT_3_1).connack(reason) == bytes((0x20, 2, 0, code))
 
 
 def test_session_present() -> None:
-    """CONNACK says that the session was there [MQTT-3.2.2-1, MQTT-3.2.2-2, MQTT-3.2.2-3, MQTT5-3.2.2-2, MQTT5-3.2.2-3].
-
-    MQTT 3.1 reserves the flag's byte.
-    """
+    """CONNACK says that the session was there and has no other flag [MQTT5-3.2.2-1]; MQTT 3.1 has not even this."""
     assert dialect_of(MQTT_5).connack(0, session_present=True) == b"\x20\x03\x01\x00\x00"
     assert dialect_of(MQTT_3_1_1).connack(0, session_present=True) == b"\x20\x02\x01\x00"
     assert dialect_of(MQTT_3_1).connack(0, session_present=True) == b"\x20\x02\x00\x00"
@@ -144,10 +141,7 @@ def test_a_reason_and_its_text(kind: str) -> None:
 
 
 def test_suback() -> None:
-    """A reason for each filter, in order [MQTT-3.8.4-5, MQTT5-3.8.4-6, MQTT5-3.9.3-1]; only those of the level.
-
-    [MQTT-3.9.3-1, MQTT-3.9.3-2, MQTT5-3.9.3-2]
-    """
+    """A reason for each filter, in order, as the level has it [MQTT-3.9.3-1, 3.9.3-2; MQTT5-3.9.3-1, 3.9.3-2]."""
     reasons = [0, 1, 2, Reason.NOT_AUTHORIZED]
     assert dialect_of(MQTT_5).suback(10, reasons) == b"\x90\x07\x00\x0a\x00\x00\x01\x02\x87"
     assert dialect_of(MQTT_3_1_1).suback(10, reasons) == b"\x90\x06\x00\x0a\x00\x01\x02\x80"
@@ -186,8 +180,7 @@ def small(limit: int) -> Dialect:
 def test_text_is_left_out_where_the_packet_would_be_too_large() -> None:
     """Reason strings and user properties never make a packet larger than the client takes.
 
-    [MQTT5-3.2.2-19, 3.2.2-20, 3.4.2-2, 3.4.2-3, 3.5.2-2, 3.5.2-3, 3.6.2-2, 3.6.2-3, 3.7.2-2, 3.7.2-3, 3.9.2-1, 3.9.2-2,
-    3.11.2-1, 3.11.2-2, 3.14.2-3, 3.14.2-4]
+    [MQTT5-3.2.2-19, 3.2.2-20, 3.4.2-2, 3.5.2-2, 3.6.2-2, 3.7.2-2, 3.9.2-1, 3.11.2-1, 3.14.2-3]
     """
     text = "x" * 50
     assert small(20).puback(1, 0x97, text) == b"\x40\x03\x00\x01\x97"
@@ -225,10 +218,7 @@ def test_text_is_left_out_where_nobody_wants_it() -> None:
 
 
 def test_publish_with_every_property() -> None:
-    """Each property of a message is written and read as it was meant, user properties in their order.
-
-    [MQTT5-3.3.2-17, MQTT5-3.3.2-18, MQTT5-3.3.4-3, MQTT5-3.3.4-4]
-    """
+    """Each property of a message is written and read as it was meant, user properties in their order."""
     properties = Properties(1, 60, 3, "answers/é", b"\x00", "text/plain", USER, (1, 268_435_455))
     data = dialect_of(MQTT_5).publish("t", b"hi", qos=1, packet_id=9, retain=True, dup=True, properties=properties)
     assert heard(data) == [Publish("t", b"hi", 1, 9, retain=True, dup=True, properties=properties)]
