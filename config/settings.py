@@ -285,6 +285,16 @@ class GroupSettings(_Section, frozen=True, kw_only=True):
     max_http_groups: Positive = 1000
 
 
+class SessionStoreSettings(_Section, frozen=True, kw_only=True):
+    """What persistent MQTT sessions promise, on disk. Sizes in bytes, times in seconds."""
+
+    # All queues and retained messages together; what would pass it is refused.
+    max_bytes: Positive = 4 * 1024 * 1024 * 1024
+    mailbox_bytes: Positive = 4 * 1024 * 1024
+    # How often it is written down where the partitions end: so much of them is searched after a crash.
+    checkpoint_interval: Annotated[float, msgspec.Meta(ge=0.1)] = 5.0
+
+
 class LoggingSettings(_Section, frozen=True, kw_only=True):
     """`auto` writes coloured lines on a terminal and JSON elsewhere."""
 
@@ -309,6 +319,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     log: LogSettings = LogSettings()
     tasks: TaskSettings = TaskSettings()
     groups: GroupSettings = GroupSettings()
+    session_store: SessionStoreSettings = SessionStoreSettings()
     logging: LoggingSettings = LoggingSettings()
     instance_key: KeySettings = KeySettings()
     drain_seconds: Seconds = 20.0

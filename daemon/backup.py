@@ -16,6 +16,7 @@ from daemon.authority import FOLDER
 from daemon.stages.connections import Connections
 from daemon.stages.topics import TopicStage
 from daemon.store.model import Store
+from daemon.store.sessions import SessionFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Backup:
     data: Path
     key: Path | None
     store: Store
+    sessions: SessionFile
     connections: Connections
     topics: TopicStage
 
@@ -51,6 +53,8 @@ class Backup:
 
     async def _copy(self, folder: Path) -> Mapping[str, Any]:
         await self.store.backup_into(folder)
+        # Before the topics: what their copies have beyond its note of them is searched when the copy is started.
+        await self.sessions.backup_into(folder)
         copied, left = {}, []
         for name, embedded in self.connections.embedded().items():
             path = await embedded.backup_into(folder)

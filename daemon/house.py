@@ -18,10 +18,12 @@ from actors.device_session.broker import open_broker
 from actors.directory.directory import Directory
 from actors.gateway_route.gateway import Gateway
 from actors.runtime.supervisor import Supervisor
+from actors.session_store.reference import SessionStoreReference
 from actors.topic_partition.topic import Topics
 from actors.topic_tail.tails import Tails
 from config.load import resolve_secret
 from config.resources.base import SecretReference
+from config.settings import Settings
 from daemon.audit import AuditLog
 from daemon.authority import CertificateAuthority
 from daemon.backup import Backup
@@ -51,10 +53,12 @@ from daemon.stages.connections import Connections
 from daemon.stages.doctor import DoctorStage
 from daemon.stages.groups import GroupStage
 from daemon.stages.routes import RouteStage
+from daemon.stages.sessions import SessionStage
 from daemon.stages.tasks import TaskStage
 from daemon.stages.topic_gateway import HttpGroupStage, topic_gateway
 from daemon.stages.topics import TopicStage
 from daemon.store.model import DeviceStatus, Store
+from daemon.store.sessions import SessionFile, StoreLimits
 from daemon.store.sqlite import SqliteStore
 from daemon.top.watch import Watch
 from daemon.topic_measures import TopicMeasures
@@ -86,6 +90,7 @@ class _Ground:
     settings: SettingsInForce
     data: Path
     store: Store
+    sessions: SessionFile
     vault: Vault
     catalog: Catalog
     connectors: Connectors
@@ -96,7 +101,7 @@ class _Ground:
 
 @asynccontextmanager
 async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool = False) -> AsyncIterator[House]:
-    """Open store, key and island, build everything on them, and close them at the end.
+    """Open stores, key and island, build everything on them, and close them at the end.
 
     With `reissue_secrets` a key that does not fit is accepted, and every secret forgotten (see `open_vault`).
 
@@ -105,7 +110,9 @@ async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool
         StorageError: the store cannot be opened.
     """
     store = await SqliteStore.open(data)
+    sessions: SessionFile | None = None
     try:
+        sessions = await SessionFile.open(data, _store_limits(settings.now))
         key = settings.now.instance_key
         vault = await open_vault(store, key, data, os.environ, reissue=reissue_secrets)
         catalog = Catalog(await store.load_all())
@@ -115,21 +122,32 @@ async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool
         http_groups = await store.load_http_groups()
         homecomings = await store.load_homecomings()
         async with Island() as island:
-            ground = _Ground(settings, data, store, vault, catalog, connectors, island, http_groups, homecomings)
+            ground = _Ground(
+                settings, data, store, sessions, vault, catalog, connectors, island, http_groups, homecomings
+            )
             yield _build(ground, instance.id, known)
     finally:
         with trio.CancelScope(shield=True):
+            if sessions is not None:
+                await sessions.close()
             await store.close()
+
+
+def _store_limits(settings: Settings) -> StoreLimits:
+    log = settings.log
+    return StoreLimits(settings.session_store.max_bytes, log.reserve_bytes, log.reserve_percent)
 
 
 def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> House:
     settings, catalog, data = ground.settings.now, ground.catalog, ground.data
     credentials = Credentials(catalog, ground.vault, _resolve)
     topics = Topics()
-    broker = open_broker(settings.mqtt, Directory(credentials.digest), topics)
+    journal = SessionStoreReference()
+    broker = open_broker(settings.mqtt, Directory(credentials.digest), topics, journal)
     access = Access(broker, credentials)
     connections = Connections(ground.connectors, credentials, Host(data, ground.island), catalog)
     topic_stage = TopicStage(topics, catalog, settings.log, data)
+    sessions = SessionStage(ground.sessions, journal, broker, topics, settings.session_store)
     groups = GroupStage(catalog, topics, ground.store, settings.groups, ground.http_groups)
     tasks = TaskStage(catalog, topics, connections, groups, settings.tasks)
     gateway = Gateway(broker.directory, connections, settings.gateway)
@@ -150,7 +168,14 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     doors = Doors(settings, data, broker, gateway, over_http, authority=authority, draining=backlog.let_drain)
     measures = TopicMeasures(over_http, consumers, doors.topics_statistics)
     engine = RunningEngine(
-        backup=Backup(data, key_path(settings.instance_key, data), ground.store, connections, topic_stage),
+        backup=Backup(
+            data,
+            key_path(settings.instance_key, data),
+            ground.store,
+            sessions=ground.sessions,
+            connections=connections,
+            topics=topic_stage,
+        ),
         access=access,
         connections=connections,
         topics=topic_stage,
@@ -193,6 +218,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         backlog=backlog.supervisor,
         tasks=tasks.tasks,
         consumers=consumers.supervisor,
+        sessions=sessions.actor,
         lifecycle=lambda: broker.lifecycle,
         gateway=doors.gateway,
         topics=doors.topics,

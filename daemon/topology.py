@@ -11,6 +11,7 @@
     |   |-- backlog          one_for_one   the watch that sets the topics' gates, and a runner for each homecoming
     |   |-- tasks            one_for_one   a supervisor for each task, of its runners
     |   |-- consumers        one_for_one   an actor for each group of HTTP consumers that is in use
+    |   |-- sessions         the store of MQTT sessions that outlive their connections; restores them at its start
     |   `-- listeners        one_for_one
     |       |-- lifecycle    forwards who came and went to the topics of rules; last to stop, so that it hears of all
     |       |-- gateway      a task for each HTTP connection: routes are admitted and answered there
@@ -24,6 +25,9 @@ is the order of the stop: intake ends first, then tasks commit, then partitions 
 an earlier entry, so that no circle of mailboxes can wait for itself:
 
     mqtt session  --Append-->  partition                 (stands in line, bounded by the session's inflight bytes)
+    mqtt session  --Write--->  sessions                  (likewise; answers come when it is on disk)
+    mqtt session  --Read---->  sessions                  (a page of its queue; one at a time)
+    sessions      --fetch--->  partition's files         (at the start: QoS 2 messages that are not released)
     lifecycle     --Append-->  partition                 (what sessions leave in its buffers, which drop the oldest)
     runner        --fetch--->  partition's files         (pull, up to the high watermark)
     runner        --write--->  connector                 (one transaction a batch)
@@ -70,6 +74,7 @@ class Stages:
     backlog: Callable[[], Child]
     tasks: Callable[[], Child]
     consumers: Callable[[], Child]
+    sessions: Callable[[], Child]
     lifecycle: Callable[[], Child]
     gateway: Callable[[], Child]
     topics: Callable[[], Child]
@@ -109,6 +114,7 @@ def _chain(stages: Stages) -> Supervisor:
         ChildSpec("backlog", stages.backlog, shutdown=_STAGE_SECONDS),
         ChildSpec("tasks", stages.tasks, shutdown=_STAGE_SECONDS),
         ChildSpec("consumers", stages.consumers, shutdown=_STAGE_SECONDS),
+        ChildSpec("sessions", stages.sessions, shutdown=_STAGE_SECONDS),
         ChildSpec("listeners", lambda: _listeners(stages), shutdown=_STAGE_SECONDS),
     ]
     return Supervisor("chain", entries, strategy=Strategy.REST_FOR_ONE)

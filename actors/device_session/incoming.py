@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableSet
 from typing import Final, NamedTuple
 
 from actors.device_session.journal import OpenIncoming
@@ -141,12 +142,13 @@ class Incoming:
     write `Released`, and once it is on disk `forget(packet_id, number)` and PUBCOMP.
     """
 
-    __slots__ = ("_incarnation", "_last", "_open", "_used")
+    __slots__ = ("__weakref__", "_incarnation", "_last", "_open", "_used")
 
-    def __init__(self, incarnation: str, used: set[Incoming] | None = None) -> None:
+    def __init__(self, incarnation: str, used: MutableSet[Incoming] | None = None) -> None:
         """For a session of this incarnation; `used` is the broker's note of who has open messages to be kept.
 
-        A session that is not persistent gives none: its open messages are in memory alone.
+        It holds nobody: what ends with its session is gone from there. A session that is not persistent gives none:
+        its open messages are in memory alone.
         """
         self._incarnation = incarnation
         self._used = used
@@ -216,12 +218,6 @@ class Incoming:
     def number_from(self, last: int) -> None:
         """So many numbers have been given out before."""
         self._last = max(self._last, last)
-
-    def end(self) -> None:
-        """The session is over."""
-        self._open.clear()
-        if self._used is not None:
-            self._used.discard(self)
 
     def untold(self) -> list[int]:
         """The packet ids of messages of which the session store does not know all that is known here.

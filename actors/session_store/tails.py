@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableSet
 from contextlib import suppress
 from typing import Final
 
@@ -33,7 +33,7 @@ class TailWatch:
     is written down here as open with this partition; so only records above them have to be looked for at the start.
     """
 
-    def __init__(self, topics: Iterable[TopicReference], used: set[Incoming]) -> None:
+    def __init__(self, topics: Iterable[TopicReference], used: MutableSet[Incoming]) -> None:
         """For the partitions of all topics there are, and the broker's note of who has open messages."""
         self._topics = topics
         self._used = used
@@ -100,7 +100,7 @@ def rebuild(
     known: Iterable[OpenIncoming],
     released: Iterable[int],
     found: Found,
-    used: set[Incoming],
+    used: MutableSet[Incoming],
 ) -> Incoming | None:
     """The open messages of a session: what the store knows, and what the tails show that was not released.
 
