@@ -159,7 +159,7 @@ class MqttListener:
             return
         self._broker.counters.accepted += 1
         if entrance.opening is None:
-            session = Session(stream, sockets.name_of(peer), self._broker)
+            session = Session(stream, sockets.name_of(peer), self._broker, entrance.profile)
             connections.start_soon(session.run, name="mqtt session")
         else:
             connections.start_soon(self._open, stream, sockets.name_of(peer), entrance, entrance.opening)
@@ -185,7 +185,7 @@ class MqttListener:
         """Shake hands, and serve the session."""
         stream = await self._shake_hands(connection, peer, entrance, opening)
         if stream is not None:
-            await Session(stream, peer, self._broker).run()
+            await Session(stream, peer, self._broker, entrance.profile).run()
 
     async def _shake_hands(
         self, connection: SocketBytes, peer: str, entrance: Entrance, opening: Opening
