@@ -96,6 +96,8 @@ class Receiver:
 
     def attach(self, link: Link) -> None:
         """The session has a connection: what waits for it is sent, what was under way is sent again."""
+        # Rights may have changed while nobody was there, also while the daemon was down.
+        self.recheck()
         self._state.link = link
         if self._sender is not None:
             self._sender.attach()

@@ -14,7 +14,7 @@ from actors.device_session.journal import DropSession
 from actors.device_session.receiving import Receiver
 from actors.device_session.sessions import ClientKey
 from actors.device_session.state import SessionState
-from actors.directory.identities import AnonymousIdentity, AppIdentity, DeviceIdentity, Identity
+from actors.directory.identities import AppIdentity, DeviceIdentity, Identity
 from actors.session_store.actor import SessionStoreActor
 from actors.session_store.core import fold
 from actors.session_store.messages import Write
@@ -114,7 +114,7 @@ class SessionStage:
             return DeviceIdentity(product, device, entry.app) if entry is not None else None
         if kind == "app":
             return AppIdentity(name) if directory.app(name) is not None else None
-        return AnonymousIdentity(name, key.client_id) if directory.product(name) is not None else None
+        return directory.passer_by(name, key.client_id)
 
     async def _drop(self, gone: Iterable[Saved]) -> None:
         changes = [DropSession(saved.session.session) for saved in gone]
