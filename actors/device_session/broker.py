@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableSet
 from dataclasses import dataclass, field
+from weakref import WeakSet
 
 from actors.device_session.counters import Counters
 from actors.device_session.failed_logins import FailedLogins
@@ -47,7 +49,7 @@ class Broker:
     journal: SessionJournal = field(default_factory=ForgetfulJournal)
     states: States = field(default_factory=States)
     retained: Retained = field(default_factory=lambda: Retained(max_messages=0, max_bytes=0))
-    open_messages: set[Incoming] = field(default_factory=set)
+    open_messages: MutableSet[Incoming] = field(default_factory=WeakSet)
 
 
 def open_broker(
