@@ -12,6 +12,7 @@ from actors.wire.mqtt.cursor import CONTINUED, Cursor, MalformedError, variable_
 from actors.wire.mqtt.packets import MQTT_5, Publish
 from actors.wire.mqtt.properties import NO_PROPERTIES, ConnackProperties, UserProperties
 from actors.wire.mqtt.reasons import Reason
+from actors.wire.mqtt.validate5 import PropertyValues
 
 _PUBLISH: Final = 3
 _MAX_LENGTH_BYTES: Final = 4
@@ -133,16 +134,14 @@ class _Body(Cursor):
     def reason(self) -> int:
         return validate5.reason(self._name, self._packet_type, self.integer(1, "reason code"))
 
-    def properties(self) -> Callable[..., Any]:
-        """Looks properties up by the names that paho gives them; empty at the end of the packet and below MQTT 5."""
+    def properties(self) -> PropertyValues:
         if not self.five or self.at_end:
-            return lambda _, default=None: default
-        found = validate5.properties(self._name, self._packet_type, self)
-        return lambda name, default=None: getattr(found, name, default)
+            return {}
+        return validate5.properties(self._name, self._packet_type, self)
 
 
 def _explanation(get: Callable[..., Any]) -> tuple[str | None, UserProperties]:
-    return get("ReasonString"), tuple(get("UserProperty", ()))
+    return get("Reason String"), get(validate5.USER_PROPERTY, ())
 
 
 def _connack(body: _Body) -> Connack:
@@ -150,27 +149,27 @@ def _connack(body: _Body) -> Connack:
     if flags > 1:
         raise MalformedError("CONNACK: reserved flags are set [MQTT-3.2.2-1, MQTT5-3.2.2-1]")
     reason = body.reason() if body.five else body.integer(1, "return code")
-    get = body.properties()
+    get = body.properties().get
     body.finish()
     reason_string, user = _explanation(get)
     properties = ConnackProperties(
-        session_expiry=get("SessionExpiryInterval"),
-        receive_maximum=get("ReceiveMaximum"),
-        maximum_qos=get("MaximumQoS"),
-        retain_available=bool(get("RetainAvailable", 1)),
-        max_packet_bytes=get("MaximumPacketSize"),
-        assigned_client_id=get("AssignedClientIdentifier"),
-        topic_alias_maximum=get("TopicAliasMaximum"),
+        session_expiry=get("Session Expiry Interval"),
+        receive_maximum=get("Receive Maximum"),
+        maximum_qos=get("Maximum QoS"),
+        retain_available=bool(get("Retain Available", 1)),
+        max_packet_bytes=get("Maximum Packet Size"),
+        assigned_client_id=get("Assigned Client Identifier"),
+        topic_alias_maximum=get("Topic Alias Maximum"),
         reason_string=reason_string,
         user=user,
-        wildcards_available=bool(get("WildcardSubscriptionAvailable", 1)),
-        subscription_ids_available=bool(get("SubscriptionIdentifierAvailable", 1)),
-        shared_available=bool(get("SharedSubscriptionAvailable", 1)),
-        server_keep_alive=get("ServerKeepAlive"),
-        response_information=get("ResponseInformation"),
-        server_reference=get("ServerReference"),
-        authentication_method=get("AuthenticationMethod"),
-        authentication_data=get("AuthenticationData"),
+        wildcards_available=bool(get("Wildcard Subscription Available", 1)),
+        subscription_ids_available=bool(get("Subscription Identifier Available", 1)),
+        shared_available=bool(get("Shared Subscription Available", 1)),
+        server_keep_alive=get("Server Keep Alive"),
+        response_information=get("Response Information"),
+        server_reference=get("Server Reference"),
+        authentication_method=get("Authentication Method"),
+        authentication_data=get("Authentication Data"),
     )
     return Connack(bool(flags), reason, properties)
 
@@ -195,7 +194,7 @@ def _acknowledgement(kind: str) -> Callable[[_Body], Acknowledgement]:
     def read(body: _Body) -> Acknowledgement:
         packet_id = body.packet_id()
         reason = body.reason() if body.five and not body.at_end else 0
-        get = body.properties()
+        get = body.properties().get
         body.finish()
         return Acknowledgement(kind, packet_id, reason, *_explanation(get))
 
@@ -204,7 +203,7 @@ def _acknowledgement(kind: str) -> Callable[[_Body], Acknowledgement]:
 
 def _suback(body: _Body) -> Suback:
     packet_id = body.packet_id()
-    get = body.properties()
+    get = body.properties().get
     reasons = body.rest()
     if body.five:
         for reason in reasons:
@@ -216,7 +215,7 @@ def _suback(body: _Body) -> Suback:
 
 def _unsuback(body: _Body) -> Unsuback:
     packet_id = body.packet_id()
-    get = body.properties()
+    get = body.properties().get
     reasons = body.rest() if body.five else b""
     body.finish()
     for reason in reasons:
@@ -233,10 +232,10 @@ def _disconnect(body: _Body) -> ServerDisconnect:
     if not body.five:
         raise MalformedError("DISCONNECT: not for a server to send below MQTT 5", Reason.PROTOCOL_ERROR)
     reason = 0 if body.at_end else body.reason()
-    get = body.properties()
+    get = body.properties().get
     body.finish()
     reason_string, user = _explanation(get)
-    return ServerDisconnect(reason, reason_string, get("ServerReference"), user)
+    return ServerDisconnect(reason, reason_string, get("Server Reference"), user)
 
 
 _KINDS: Final[dict[int, tuple[str, int, int, Callable[[_Body], Answer]]]] = {

@@ -6,6 +6,7 @@ Properties go through paho-mqtt's `Properties`, but for those of PUBLISH, which 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from paho.mqtt.packettypes import PacketTypes
@@ -130,6 +131,8 @@ class Dialect5:
         return self.max_packet_bytes is None or len(data) <= self.max_packet_bytes
 
 
+# A listener says the same to nearly all of its clients, and paho takes its time.
+@lru_cache(maxsize=64)
 def _connack_block(properties: ConnackProperties, *, explained: bool = True) -> bytes:
     return pack(
         PacketTypes.CONNACK,

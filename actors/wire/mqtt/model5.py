@@ -1,8 +1,8 @@
-"""The packets of MQTT 5 that are not on the hot path, through paho-mqtt's properties and reason codes."""
+"""The packets of MQTT 5 that are not on the hot path, by paho-mqtt's tables of properties and reason codes."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from paho.mqtt.packettypes import PacketTypes
 
@@ -25,6 +25,7 @@ from actors.wire.mqtt.packets import (
 from actors.wire.mqtt.properties import NO_PROPERTIES, Properties, UserProperties
 from actors.wire.mqtt.reasons import Reason
 from actors.wire.mqtt.topics import is_valid_name
+from actors.wire.mqtt.validate5 import PropertyValues
 
 CLEAN_START_FLAG: Final = 0x02
 _LONE_ID: Final = 2
@@ -49,8 +50,8 @@ def connect(body: bytes) -> Connect:
     username = cursor.text("user name") if flags & validate.USERNAME_FLAG else None
     password = cursor.binary("password") if flags & validate.PASSWORD_FLAG else None
     cursor.finish()
-    method = getattr(properties, "AuthenticationMethod", None)
-    data = getattr(properties, "AuthenticationData", None)
+    method = properties.get("Authentication Method")
+    data = properties.get("Authentication Data")
     if data is not None and method is None:
         what = "CONNECT: authentication data without a method (MQTT 5, 3.1.2.11.10)"
         raise MalformedError(what, Reason.PROTOCOL_ERROR)
@@ -62,12 +63,12 @@ def connect(body: bytes) -> Connect:
         username=username,
         password=password,
         will=will,
-        session_expiry=getattr(properties, "SessionExpiryInterval", 0),
-        receive_maximum=getattr(properties, "ReceiveMaximum", MAX_RECEIVE_MAXIMUM),
-        max_packet_bytes=getattr(properties, "MaximumPacketSize", None),
-        topic_alias_maximum=getattr(properties, "TopicAliasMaximum", 0),
-        request_response_information=bool(getattr(properties, "RequestResponseInformation", 0)),
-        request_problem_information=bool(getattr(properties, "RequestProblemInformation", 1)),
+        session_expiry=properties.get("Session Expiry Interval", 0),
+        receive_maximum=properties.get("Receive Maximum", MAX_RECEIVE_MAXIMUM),
+        max_packet_bytes=properties.get("Maximum Packet Size"),
+        topic_alias_maximum=properties.get("Topic Alias Maximum", 0),
+        request_response_information=bool(properties.get("Request Response Information", 0)),
+        request_problem_information=bool(properties.get("Request Problem Information", 1)),
         user=_user(properties),
         authentication_method=method,
         authentication_data=data,
@@ -82,24 +83,24 @@ def _will(flags: int, cursor: Cursor) -> Will:
         raise MalformedError(what, Reason.TOPIC_NAME_INVALID)
     payload = cursor.binary("will payload")
     qos, retain = flags >> validate.WILL_QOS_SHIFT & 3, bool(flags & validate.WILL_RETAIN_FLAG)
-    delay = getattr(properties, "WillDelayInterval", 0)
+    delay = properties.get("Will Delay Interval", 0)
     return Will(topic, payload, qos, retain, delay, _message(properties))
 
 
-def _message(properties: Any) -> Properties:
+def _message(properties: PropertyValues) -> Properties:
     message = Properties(
-        payload_format=getattr(properties, "PayloadFormatIndicator", None),
-        message_expiry=getattr(properties, "MessageExpiryInterval", None),
-        response_topic=getattr(properties, "ResponseTopic", None),
-        correlation_data=getattr(properties, "CorrelationData", None),
-        content_type=getattr(properties, "ContentType", None),
+        payload_format=properties.get("Payload Format Indicator"),
+        message_expiry=properties.get("Message Expiry Interval"),
+        response_topic=properties.get("Response Topic"),
+        correlation_data=properties.get("Correlation Data"),
+        content_type=properties.get("Content Type"),
         user=_user(properties),
     )
     return message if message != NO_PROPERTIES else NO_PROPERTIES
 
 
-def _user(properties: Any) -> UserProperties:
-    return tuple(getattr(properties, "UserProperty", ()))
+def _user(properties: PropertyValues) -> UserProperties:
+    return properties.get(validate5.USER_PROPERTY, ())  # type: ignore[no-any-return]  # pairs by its type
 
 
 def subscribe(body: bytes) -> Subscribe:
@@ -117,8 +118,7 @@ def subscribe(body: bytes) -> Subscribe:
         validate5.subscription(topic_filter, cursor.integer(1, "subscription options"))
         for topic_filter in validate.filters("SUBSCRIBE", cursor)
     )
-    identifiers = getattr(properties, "SubscriptionIdentifier", None)
-    return Subscribe(packet_id, subscriptions, identifiers[0] if identifiers else None, _user(properties))
+    return Subscribe(packet_id, subscriptions, properties.get("Subscription Identifier"), _user(properties))
 
 
 def unsubscribe(body: bytes) -> Unsubscribe:
@@ -180,11 +180,11 @@ def disconnect(body: bytes) -> Disconnect:
         return Disconnect(reason)
     properties = validate5.properties("DISCONNECT", PacketTypes.DISCONNECT, cursor)
     cursor.finish()
-    if hasattr(properties, "ServerReference"):
+    if "Server Reference" in properties:
         what = "DISCONNECT: a server reference from a client (MQTT 5, 3.14.2.2.5)"
         raise MalformedError(what, Reason.PROTOCOL_ERROR)
-    expiry = getattr(properties, "SessionExpiryInterval", None)
-    return Disconnect(reason, expiry, getattr(properties, "ReasonString", None), _user(properties))
+    expiry = properties.get("Session Expiry Interval")
+    return Disconnect(reason, expiry, properties.get("Reason String"), _user(properties))
 
 
 def auth(body: bytes) -> Auth:
@@ -197,10 +197,10 @@ def auth(body: bytes) -> Auth:
         return Auth(reason)
     properties = validate5.properties("AUTH", PacketTypes.AUTH, cursor)
     cursor.finish()
-    method = getattr(properties, "AuthenticationMethod", None)
+    method = properties.get("Authentication Method")
     if method is None:
         raise MalformedError("AUTH: no authentication method (MQTT 5, 3.15.2.2.2)", Reason.PROTOCOL_ERROR)
-    data, text = getattr(properties, "AuthenticationData", None), getattr(properties, "ReasonString", None)
+    data, text = properties.get("Authentication Data"), properties.get("Reason String")
     return Auth(reason, method, data, text, _user(properties))
 
 

@@ -45,6 +45,7 @@ def _read(block: bytes, *, from_server: bool) -> Properties:
         value, position = read(block, position + 1)
         if identifier == ids.USER:
             user.append(value)
+            check_user_properties("PUBLISH", len(user))
         elif identifier == ids.SUBSCRIPTION_ID and from_server:
             subscription_ids.append(value)
         elif identifier in found:
@@ -54,7 +55,6 @@ def _read(block: bytes, *, from_server: bool) -> Properties:
     if ids.SUBSCRIPTION_ID in found:
         what = "PUBLISH: a subscription identifier from a client [MQTT5-3.3.4-6]"
         raise MalformedError(what, Reason.PROTOCOL_ERROR)
-    check_user_properties("PUBLISH", len(user))
     get = found.get
     message = get(ids.PAYLOAD_FORMAT), get(ids.MESSAGE_EXPIRY), get(ids.TOPIC_ALIAS), get(ids.RESPONSE_TOPIC)
     values = (*message, get(ids.CORRELATION_DATA), get(ids.CONTENT_TYPE), tuple(user), tuple(subscription_ids))

@@ -1,22 +1,20 @@
 """What MQTT 5 adds to what the bytes of a packet must keep: property blocks, reason codes, subscription options.
 
-The table of properties (which there are, of which type, in which packets), reason codes and value ranges are those of
-paho-mqtt, which by itself would take almost anything: lengths, repetitions, UTF-8 and forbidden values are checked here
-before it sees them.
+Which properties there are, of which type and in which packets, and which reason codes, is what paho-mqtt's `Properties`
+and `ReasonCode` say. The bytes are read here: paho's own reading goes beyond the end of a block, refuses U+FEFF in
+strings, does not look for forbidden values, and takes ten times as long.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from paho.mqtt.exception import MQTTException
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties as PahoProperties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from actors.wire.mqtt import property_blocks as ids
 from actors.wire.mqtt.cursor import Cursor, MalformedError
-from actors.wire.mqtt.encode import MAX_REMAINING_LENGTH
 from actors.wire.mqtt.packets import Subscription
 from actors.wire.mqtt.publish_properties import check_response_topic, check_user_properties
 from actors.wire.mqtt.reasons import Reason
@@ -29,6 +27,7 @@ RETAIN_HANDLING_SHIFT: Final = 4
 MAX_RETAIN_HANDLING: Final = 2
 RESERVED_OPTIONS: Final = 0xC0
 
+USER_PROPERTY: Final = "User Property"
 _REQUEST_PROBLEM_INFORMATION: Final = 23
 _REQUEST_RESPONSE_INFORMATION: Final = 25
 _RECEIVE_MAXIMUM: Final = 33
@@ -38,37 +37,37 @@ _NEVER_ZERO: Final = frozenset((ids.SUBSCRIPTION_ID, _RECEIVE_MAXIMUM, _MAX_PACK
 _INTEGER_BYTES: Final = {"Byte": 1, "Two Byte Integer": 2, "Four Byte Integer": 4}
 
 
-def _table() -> dict[int, tuple[str, str, frozenset[int]]]:
-    """Name, type and packets of each property, by its identifier."""
+PropertyValues = dict[str, Any]
+"""Values of properties by the names that paho gives them; user properties as a tuple of pairs."""
+
+
+class _Property(NamedTuple):
+    name: str
+    kind: str
+    packets: frozenset[int]
+
+
+def _table() -> dict[int, _Property]:
+    """Each property by its identifier, as paho has them."""
     paho = PahoProperties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it without
     names = {identifier: name for name, identifier in paho.names.items()}
     return {
-        identifier: (names[identifier], paho.types[kind], frozenset(packets))
+        identifier: _Property(names[identifier], paho.types[kind], frozenset(packets))
         for identifier, (kind, packets) in paho.properties.items()
     }
 
 
 _TABLE: Final = _table()
-_NO_PROPERTY: Final[tuple[str, str, frozenset[int]]] = ("", "", frozenset())
 
 
-def _find(packet: str, packet_type: int, identifier: int) -> tuple[str, str]:
-    name, kind, packets = _TABLE.get(identifier, _NO_PROPERTY)
-    if packet_type not in packets:
-        what = f"{name} is no property of it" if name else f"there is no property {identifier:#x}"
-        raise MalformedError(f"{packet}: {what} (MQTT 5, 2.2.2.2)")
-    return name, kind
-
-
-def properties(packet: str, packet_type: int, cursor: Cursor) -> Any:
-    """Read a property block into paho's `Properties` for this packet type.
+def properties(packet: str, packet_type: int, cursor: Cursor) -> PropertyValues:
+    """Read a property block.
 
     Raises:
         MalformedError: a property is none of this packet, comes twice, or has a value that it may not have.
     """
     block = cursor.part(cursor.variable_integer("property length"), "the properties")
-    found: dict[int, Any] = {}
-    result = PahoProperties(packet_type)  # type: ignore[no-untyped-call]  # likewise
+    found: PropertyValues = {}
     user: list[tuple[str, str]] = []
     while not block.at_end:
         identifier = block.variable_integer("property identifier")
@@ -78,24 +77,22 @@ def properties(packet: str, packet_type: int, cursor: Cursor) -> Any:
             user.append(value)
             check_user_properties(packet, len(user))
             continue
-        if identifier in found:
+        if name in found:
             raise MalformedError(f"{packet}: {name} comes twice (MQTT 5, 3.1.2.11)", Reason.PROTOCOL_ERROR)
-        found[identifier] = value
         _check_value(packet, identifier, name, value)
-        _set(packet, result, name, value)
+        found[name] = value
     if user:
-        _set(packet, result, "UserProperty", user)
-    return result
+        found[USER_PROPERTY] = tuple(user)
+    return found
 
 
-def _set(packet: str, result: Any, name: str, value: Any) -> None:
-    if isinstance(value, int):
-        # paho takes the largest packet for a limit also where the standard lets a client say more.
-        value = min(value, MAX_REMAINING_LENGTH) if name == "Maximum Packet Size" else value
-    try:
-        setattr(result, name, value)
-    except (MQTTException, ValueError, TypeError) as error:
-        raise MalformedError(f"{packet}: {error}", Reason.PROTOCOL_ERROR) from error
+def _find(packet: str, packet_type: int, identifier: int) -> tuple[str, str]:
+    known = _TABLE.get(identifier)
+    if known is None:
+        raise MalformedError(f"{packet}: there is no property {identifier:#x} (MQTT 5, 2.2.2.2)")
+    if packet_type not in known.packets:
+        raise MalformedError(f"{packet}: {known.name} is no property of it (MQTT 5, 2.2.2.2)")
+    return known.name, known.kind
 
 
 def _value(block: Cursor, kind: str, name: str) -> Any:

@@ -238,7 +238,7 @@ def test_a_client_may_take_packets_larger_than_there_are() -> None:
     """A maximum packet size beyond what MQTT can say is no error (MQTT 5, 3.1.2.11.4)."""
     (packet_,) = PacketReader(1000).feed(connect(0x02, b"\x27\xff\xff\xff\xff"))
     assert isinstance(packet_, Connect)
-    assert packet_.max_packet_bytes == 268_435_455
+    assert packet_.max_packet_bytes == 0xFFFF_FFFF
 
 
 def test_what_may_be_left_out() -> None:
