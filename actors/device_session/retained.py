@@ -108,7 +108,7 @@ class Retained:
         What is retained or removed meanwhile is seen or not; nothing comes twice.
         """
         if "+" not in topic_filter and "#" not in topic_filter:
-            return iter((topic_filter,) if self._path(topic_filter) is not None else ())
+            return iter((topic_filter,) if self._at(topic_filter) is not None else ())
         return _walk(self._root, topic_filter.split("/"))
 
     def take_expired(self, now: int) -> list[Change]:

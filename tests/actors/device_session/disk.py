@@ -70,6 +70,10 @@ class Disk:
             most -= 1
             self._do(self._waiting.pop(0))
 
+    def lose(self) -> None:
+        """A kill: what waits was never done."""
+        self._waiting.clear()
+
     def saved(self, session: str) -> SavedQueue:
         """What a restart finds."""
         received = self.received.get(session, [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -162,12 +162,12 @@ def message(payload: bytes | str, qos: int = 1, topic: str = OUT, **options: obj
     return Message(topic, payload, qos, milliseconds(), properties=properties, **options)
 
 
-def publish(broker: Broker, *messages: Message) -> FanOut:
-    """As a publisher's read does it."""
+def publish(broker: Broker, *messages: Message, promise: Callable[[], None] = lambda: None) -> FanOut:
+    """As a publisher's read does it; `promise` is called once the disk has answered, where it is asked at all."""
     fan_out = FanOut()
     for one in messages:
         fan_out.give([one], broker.subscriptions.match(one.topic))
-    fan_out.write(broker.journal, lambda: None)
+    fan_out.write(broker.journal, promise)
     return fan_out
 
 
