@@ -11,7 +11,6 @@ from paho.mqtt.packettypes import PacketTypes
 
 from actors.wire.mqtt import encode, validate, validate5
 from actors.wire.mqtt.dialect import dialect_of
-from actors.wire.mqtt.model5 import CLEAN_START_FLAG
 from actors.wire.mqtt.packets import (
     MAX_RECEIVE_MAXIMUM,
     MQTT_5,
@@ -75,7 +74,7 @@ def write(packet: Packet, level: int = MQTT_5) -> bytes:  # noqa: C901, PLR0911 
 
 def _connect(packet: Connect) -> bytes:
     five = packet.level == MQTT_5
-    flags = CLEAN_START_FLAG if packet.clean_start else 0
+    flags = validate.CLEAN_START_FLAG if packet.clean_start else 0
     fields = [encode.text(packet.client_id)]
     if packet.will is not None:
         will_flags, will = _will(packet.will, five=five)

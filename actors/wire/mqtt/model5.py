@@ -27,7 +27,6 @@ from actors.wire.mqtt.reasons import Reason
 from actors.wire.mqtt.topics import is_valid_name
 from actors.wire.mqtt.validate5 import PropertyValues
 
-CLEAN_START_FLAG: Final = 0x02
 _LONE_ID: Final = 2
 _WITH_REASON: Final = 3
 
@@ -58,7 +57,7 @@ def connect(body: bytes) -> Connect:
     return Connect(
         level=MQTT_5,
         client_id=client_id,
-        clean_start=bool(flags & CLEAN_START_FLAG),
+        clean_start=bool(flags & validate.CLEAN_START_FLAG),
         keep_alive=keep_alive,
         username=username,
         password=password,

@@ -24,6 +24,7 @@ PASSWORD_FLAG = 0x40
 WILL_RETAIN_FLAG = 0x20
 WILL_QOS_SHIFT = 3
 WILL_FLAG = 0x04
+CLEAN_START_FLAG = 0x02
 RESERVED_FLAG = 0x01
 DUP_FLAG = 0x08
 RETAIN_FLAG = 0x01
@@ -33,10 +34,12 @@ MAX_FILTERS = 1024
 
 
 class ConnectPayload(NamedTuple):
-    """What identifies a client, and its will, as they stand in the bytes of CONNECT."""
+    """What stands in the bytes of a CONNECT; `keep_alive` in seconds."""
 
     level: int
     client_id: str
+    clean_start: bool
+    keep_alive: int
     username: str | None
     password: bytes | None
     will: Will | None
@@ -83,13 +86,14 @@ def connect(body: bytes) -> ConnectPayload:
     level = cursor.integer(1, "protocol level")
     flags = cursor.integer(1, "connect flags")
     connect_flags(flags, level)
-    cursor.integer(2, "keep alive")
+    keep_alive = cursor.integer(2, "keep alive")
     client_id = cursor.text("client id")
     will = _will(flags, cursor) if flags & WILL_FLAG else None
     username = cursor.text("user name") if flags & USERNAME_FLAG else None
     password = cursor.binary("password") if flags & PASSWORD_FLAG else None
     cursor.finish()
-    return ConnectPayload(level, client_id, username, password, will)
+    clean_start = bool(flags & CLEAN_START_FLAG)
+    return ConnectPayload(level, client_id, clean_start, keep_alive, username, password, will)
 
 
 def _will(flags: int, cursor: Cursor) -> Will:
