@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from scripts.benchmarks.backlog import backlog
+from scripts.benchmarks.connect import connect
 from scripts.benchmarks.gateway import gateway
 from scripts.benchmarks.idle import idle
 from scripts.benchmarks.ingest import ingest, pipeline
@@ -16,6 +17,7 @@ BENCHMARKS = {
     "pipeline": pipeline,
     "gateway": gateway,
     "idle": idle,
+    "connect": connect,
     "topics": topics,
     "backlog": backlog,
 }
