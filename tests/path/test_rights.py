@@ -91,7 +91,7 @@ def test_a_device_reaches_what_the_list_names_and_nothing_else(house: House, lev
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_publish_without_a_right_is_dropped_and_said_so_where_the_protocol_can(house: House, level: str) -> None:
-    """[MQTT-3.3.5-2] [MQTT5-3.3.5-2] 3.1.1 acknowledges it; 5 says Not authorized. Nobody hears it."""
+    """[MQTT-3.3.5-2] 3.1.1 acknowledges it; 5 says Not authorized. Nobody hears it."""
     with house.kitchen(level=level) as kitchen, house.app(level=level) as app:
         app.subscribe("open/#", "thermostat/out/#")
         for topic in ("thermostat/out/bedroom", "private/x", "$SYS/x", "thermostat/in/kitchen"):
