@@ -43,6 +43,14 @@ class _Retained(NamedTuple):
     terms: Terms
 
 
+class _Watched(NamedTuple):
+    """The progress of a session for which something waits, since when it is that, and whether that is too long."""
+
+    progress: int
+    since: float
+    is_overdue: bool = False
+
+
 class Receiver:
     """What one session receives, with and without a connection; a `Subscriber` of `broker.subscriptions`.
 
@@ -78,8 +86,7 @@ class Receiver:
         self._sender: Sender | None = None
         self._retained: list[_Retained] | None = None
         self._feeders: set[Feeding] | None = None
-        # The progress that was last seen while it was crowded, and when.
-        self._watched: tuple[int, float] | None = None
+        self._watched: _Watched | None = None
         self.is_crowded = False
         """Whether those who feed it with QoS 1 and 2 are to be held."""
 
@@ -224,8 +231,7 @@ class Receiver:
             if sender.last != before:
                 fan_out.queued(sender, before + 1)
             if sender.is_crowded and link is not None:
-                self.is_crowded = True
-                fan_out.crowded.append(self)
+                self._crowd(sender, link, fan_out)
         elif link is not None:
             sender.offer(at_most_once, (), fan_out.changes)
         if link is not None:
@@ -277,12 +283,24 @@ class Receiver:
 
         To be asked now and then, with the time in seconds: it notices progress from one time to the next.
         """
-        if not self.is_crowded or self._sender is None:
+        sender = self._sender
+        if sender is None or not sender.is_waiting:
             self._watched = None
             return False
-        if self._watched is None or self._watched[0] != self._sender.progress:
-            self._watched = (self._sender.progress, now)
-        return now - self._watched[1] >= self._broker.settings.slow_subscriber_timeout
+        if self._watched is None or self._watched.progress != sender.progress:
+            self._watched = _Watched(sender.progress, now)
+        elif now - self._watched.since >= self._broker.settings.slow_subscriber_timeout:
+            self._watched = self._watched._replace(is_overdue=True)
+        return self.is_crowded and self._watched.is_overdue
+
+    def _crowd(self, sender: Sender, link: Link, fan_out: FanOut) -> None:
+        """More waits than there should be: its feeders are to be held, unless it has stood still for long already."""
+        watched = self._watched
+        if watched is not None and watched.is_overdue and watched.progress == sender.progress:
+            self._broker.counters.slow_subscribers += not self.is_crowded
+            link.close(Reason.QUOTA_EXCEEDED, "the client takes nothing of what it subscribed to")
+        self.is_crowded = True
+        fan_out.crowded.append(self)
 
     def _relieve(self) -> None:
         self.is_crowded = False

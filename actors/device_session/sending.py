@@ -72,6 +72,12 @@ class Sender:
         return self._queue.is_crowded
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether anything of QoS 1 and 2 waits to be sent."""
+        queue = self._queue
+        return bool(queue.waiting if isinstance(queue, DurableQueue) else len(queue))
+
+    @property
     def has_room(self) -> bool:
         """Whether retained messages may be put behind what waits."""
         queue = self._queue

@@ -7,6 +7,7 @@ import sys
 
 from scripts.benchmarks.backlog import backlog
 from scripts.benchmarks.connect import connect
+from scripts.benchmarks.fanout import fanout
 from scripts.benchmarks.gateway import gateway
 from scripts.benchmarks.idle import idle
 from scripts.benchmarks.ingest import ingest, pipeline
@@ -18,6 +19,7 @@ BENCHMARKS = {
     "gateway": gateway,
     "idle": idle,
     "connect": connect,
+    "fanout": fanout,
     "topics": topics,
     "backlog": backlog,
 }

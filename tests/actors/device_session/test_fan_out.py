@@ -120,6 +120,19 @@ def test_a_crowded_subscriber_that_takes_nothing_is_stalled(broker: Broker) -> N
     assert not subscriber.receiver.is_stalled(100)
 
 
+def test_a_subscriber_that_stood_still_before_it_was_crowded_holds_nobody_for_long(broker: Broker) -> None:
+    """Its time runs from when it last took something, however long the filling of its outbox takes."""
+    subscriber, feeder = subscribed(broker), Feeder()
+    feeder.publish(broker, 102)
+    subscriber.got()
+    for now in (0.0, 1.0, 2.0):
+        assert not subscriber.receiver.is_stalled(now)
+    assert not subscriber.closed
+    feeder.publish(broker, 40)
+    assert set(subscriber.closed) == {Reason.QUOTA_EXCEEDED}
+    assert broker.counters.slow_subscribers == 1
+
+
 def test_past_the_hard_cap_the_subscriber_is_disconnected(broker: Broker) -> None:
     """[MQTT5-4.13.2-1]: with QUOTA_EXCEEDED; memory is bounded however many feed it."""
     subscriber = subscribed(broker)
