@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from actors.device_session.statuses import milliseconds
 from actors.device_session.will import publish_will
 
 if TYPE_CHECKING:
@@ -19,8 +20,14 @@ _SLICE: Final = 500
 
 
 async def expire(broker: Broker) -> None:
-    """Publish the wills whose delay is over, and end the sessions whose time is over: to be called each second."""
+    """Publish the wills whose delay is over, end sessions and forget retained messages whose time is over.
+
+    To be called each second.
+    """
     broker.paces.sweep(trio.current_time())
+    forgotten = broker.retained.take_expired(milliseconds())
+    if forgotten:
+        broker.journal.write(forgotten, None)
     for number, state in enumerate(broker.states.without_connection()):
         if number % _SLICE == 0:
             await trio.lowlevel.checkpoint()

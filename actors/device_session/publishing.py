@@ -223,7 +223,7 @@ class Publisher:
         fan_out = reading.giving()
         written, refused = len(fan_out.changes), fan_out.refused
         if retain:
-            fan_out.retain(message, self._broker.retained, now)
+            self._broker.counters.refused_retained += not fan_out.retain(message, self._broker.retained, now)
         if path.audience:
             fan_out.give((message,), path.audience, self._state.receiver)
         if fan_out.refused > refused and not path.routes:

@@ -111,10 +111,10 @@ class Retained:
             return iter((topic_filter,) if self._at(topic_filter) is not None else ())
         return _walk(self._root, topic_filter.split("/"))
 
-    def take_expired(self, now: int) -> list[Change]:
-        """Forget what has expired; returns what is to be written down. To be called now and then."""
+    def take_expired(self, now: int, most: int = 1_000) -> list[Change]:
+        """Forget at most so many that have expired; returns what is to be written down. To be called now and then."""
         changes: list[Change] = []
-        while self._expiries and self._expiries[0][0] <= now:
+        while len(changes) < most and self._expiries and self._expiries[0][0] <= now:
             _, topic = heapq.heappop(self._expiries)
             path = self._path(topic)
             message = path[-1].message if path is not None else None

@@ -1,10 +1,13 @@
 import pytest
 
+from actors.device_session.expiry import expire
 from actors.device_session.fan_out import FanOut
 from actors.device_session.journal import Retain, Unretain
 from actors.device_session.message import Message
 from actors.device_session.retained import Retained
 from actors.wire.mqtt.properties import Properties
+from tests.actors.device_session.disk import Disk
+from tests.actors.device_session.receiving_world import world
 
 
 def message(topic: str, payload: bytes = b"x", expires_at: int | None = None) -> Message:
@@ -115,6 +118,20 @@ def test_expiry_is_that_of_the_message_that_is_there_now() -> None:
     retained.keep(message("b", expires_at=500), 0)
     assert retained.take_expired(2000) == [Unretain("b")]
     assert list(retained.topics("#")) == ["a"]
+
+
+async def test_what_has_expired_is_forgotten_on_disk_as_well() -> None:
+    """Nobody has to ask for it: time sees to it, some of them each second."""
+    disk = Disk()
+    broker = world(disk)
+    fan_out = FanOut()
+    for number in range(1500):
+        fan_out.retain(message(f"a/{number}", expires_at=1000), broker.retained, 0)
+    fan_out.write(disk, lambda: None)
+    await expire(broker)
+    assert len(disk.retained) == len(broker.retained) == 500
+    await expire(broker)
+    assert not disk.retained
 
 
 def test_a_topic_that_is_retained_again_and_again_takes_no_memory() -> None:
