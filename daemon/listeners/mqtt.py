@@ -18,6 +18,7 @@ from config.settings import MqttSettings
 from daemon.listeners import sockets
 from daemon.listeners.admission import Admission, Source
 from daemon.listeners.lingering import Lingering
+from daemon.listeners.memory import CrowdMemory
 from daemon.listeners.mqtt_entrances import TCP, Entrance, Opening, tcp_entrance
 from daemon.listeners.mqtt_streams import SocketBytes
 
@@ -52,6 +53,7 @@ class MqttListener:
         self._most = settings.max_connections
         self._admission = Admission(settings)
         self._lingering = Lingering()
+        self._memory = CrowdMemory()
         self._rate = TokenBucket(settings.connection_rate, -math.inf)
         # Those in their handshakes, the oldest first.
         self._opening: dict[trio.CancelScope, None] = {}
@@ -230,4 +232,5 @@ class MqttListener:
             now = trio.current_time()
             self._admission.sweep(now)
             self._broker.failed_logins.sweep(now)
+            await self._memory.look(self._broker.counters.accepted, self._admission.connections, now)
             self._broker.log.flush()

@@ -30,11 +30,12 @@ class Counted(Protocol):
 class SocketBytes(trio.abc.Stream):
     """A TCP connection: a connected socket that does not block.
 
-    It waits before it reads, as a client that was just answered has sent nothing yet; and sends without waiting first,
-    as there nearly always is room.
+    It waits before it reads, as a client that was just answered has sent nothing yet, save for the first time: when
+    many connect at once, what each has to say is there before its turn comes. It sends without waiting first, as there
+    nearly always is room.
     """
 
-    __slots__ = ("_lingering", "_socket", "_source")
+    __slots__ = ("_lingering", "_socket", "_source", "_untried")
 
     def __init__(
         self, connection: socket.socket, source: Counted | None = None, lingering: Lingering | None = None
@@ -42,11 +43,15 @@ class SocketBytes(trio.abc.Stream):
         self._socket = connection
         self._source = source
         self._lingering = lingering
+        self._untried = True
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """What is there, at most `max_bytes`; empty at the end of the stream."""
         while True:
-            await trio.lowlevel.wait_readable(self._socket)
+            if self._untried:
+                self._untried = False
+            else:
+                await trio.lowlevel.wait_readable(self._socket)
             try:
                 return self._socket.recv(max_bytes or _RECEIVE_BYTES)
             except BlockingIOError:
