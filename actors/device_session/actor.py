@@ -238,6 +238,8 @@ class Session:
         try:
             await stored.wait()
         except PenstockError as error:
+            if not present:
+                self._state.expiry = 0  # nobody was promised that it is kept
             return Refusal(Reason.SERVER_UNAVAILABLE, f"the session could not be stored: {error}")
         return present
 

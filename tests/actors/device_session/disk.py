@@ -8,12 +8,16 @@ from actors.device_session.journal import (
     Change,
     Done,
     DropQueued,
+    DropSession,
     Enqueue,
+    OpenIncoming,
     Queued,
     QueuePage,
     Received,
+    Released,
     Retain,
     SavedQueue,
+    SaveSession,
     SaveSubscription,
     Unretain,
 )
@@ -111,7 +115,7 @@ class Disk:
             entries.append(Queued(one.sequence, one.qos, one.retain, one.subscription_ids, copied(one.message)))
         return QueuePage(tuple(entries), complete=len(entries) == len(rest))
 
-    def _apply(self, change: Change) -> None:  # noqa: C901 - a table of changes
+    def _apply(self, change: Change) -> None:  # noqa: C901, PLR0912 - a table of changes
         self.log.append(change)
         match change:
             case Enqueue():
@@ -134,5 +138,10 @@ class Disk:
                 self.retained[message.topic] = message
             case Unretain(topic):
                 del self.retained[topic]
+            case DropSession(session):
+                self.queues.pop(session, None)
+                self.received.pop(session, None)
+            case SaveSession() | OpenIncoming() | Released():
+                pass
             case _:
                 self.subscriptions.pop((change.session, change.filter), None)  # type: ignore[union-attr]
