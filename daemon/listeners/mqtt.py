@@ -13,6 +13,7 @@ import trio
 
 from actors.device_session.actor import Session
 from actors.device_session.broker import Broker
+from actors.device_session.expiry import expire
 from actors.runtime.token_bucket import TokenBucket
 from config.settings import MqttSettings
 from daemon.listeners import sockets
@@ -229,6 +230,7 @@ class MqttListener:
         while True:
             await trio.sleep(_SWEEP_SECONDS)
             await self._broker.sessions.sweep()
+            await expire(self._broker)
             now = trio.current_time()
             self._admission.sweep(now)
             self._broker.failed_logins.sweep(now)
