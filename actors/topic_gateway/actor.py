@@ -47,7 +47,7 @@ class HttpGroupStatistics:
 class HttpGroupActor(Actor[HttpGroupMessage]):
     """The one member of a group of HTTP consumers; all partitions are its own.
 
-    The owner takes messages; its helper reads ahead. What consumers were handed is known in memory only: after a
+    The owner takes messages; its helper reads ahead. What consumers have in hand is known in memory only: after a
     restart every handler is late, and what was not confirmed is delivered again.
     """
 
@@ -156,6 +156,11 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
         if self._sleep is not None:
             self._sleep.cancel()
 
+    def _wake_in_time(self) -> None:
+        """What was handed out while the owner sleeps may expire before it wanted to wake up."""
+        if self._sleep is not None:
+            self._sleep.deadline = self._due()
+
     @property
     def _consumers_here(self) -> bool:
         return bool(self._waiting) or self._deliveries.handed_out > 0
@@ -189,10 +194,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
     def _take_up(self, assignment: Assignment) -> None:
         for partition in sorted(assignment.partitions.difference(self._deliveries.partitions)):
             position = assignment.positions.get(partition)
-            if position is None:
-                self._deliveries.begin(partition, self._start(partition))
-            else:
-                self._deliveries.begin(partition, position.offset, position.ranges)
+            self._deliveries.begin(partition, position or Confirmed(self._start(partition)))
         self._wake_reader()
 
     def _start(self, partition: int) -> int:
@@ -228,9 +230,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
         deliveries = self._deliveries
         changed = deliveries.take_changed()
         try:
-            await self._membership.confirm(
-                {partition: Confirmed(ranges.floor, tuple(ranges)) for partition, ranges in changed.items()}
-            )
+            await self._membership.confirm(changed)
         except MemberFencedError as error:
             self._start_anew(str(error))
             # The group may think that it still has a member which reads.
@@ -272,6 +272,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
                 if deliveries is self._deliveries and await self._reading.read(deliveries, partition):
                     moved = True
                     self._hand_out()
+                    self._wake_in_time()
                     if deliveries.has_changed and self._store_at == float("inf"):
                         self._store_soon()
             if not moved:

@@ -201,6 +201,26 @@ def test_a_handler_survives_a_restart_as_late(tmp_path: Path) -> None:
             assert client.post(group, json=verdicts(again)).json() == {"success": 2, "fail": 0}
 
 
+def test_a_poison_message_is_put_aside_over_restarts(tmp_path: Path) -> None:
+    """It is delivered as often as it may be, however often the daemon is killed meanwhile, and then no more."""
+    with ChildDaemon(tmp_path / "data", PENSTOCK_TOPICS__MAX_DELIVERIES="3") as child:
+        child.apply(MANIFEST)
+        group = GROUP.format("careful")
+        with child.topics(auth=SHOP) as client:
+            client.post("/v1/topic/orders/messages", json=messages("poison"))
+        for _ in range(3):
+            with child.topics(auth=SHOP) as client:
+                taken = client.get(group, params={"ack_wait": 300}).json()
+                assert contents(taken) == ["poison"]
+                assert client.post(group, json=verdicts(taken, "fail")).json() == {"success": 0, "fail": 1}
+            child.kill()
+            child.start()
+        with child.topics(auth=SHOP) as client:
+            assert client.get(group, params={"time_wait": 2}).json() == []
+            (letter,) = everything(client, "careful.dead", 1)
+            assert letter["content"] == "poison"
+
+
 def test_rights_are_those_of_the_topic(daemon: ChildDaemon, shop: httpx.Client) -> None:
     """Owner, grants and access decide; without a secret nobody is told whether a topic exists."""
     with daemon.topics(auth=READER) as reader, daemon.topics(auth=("stranger-key", "stranger-secret")) as stranger:
