@@ -18,6 +18,7 @@ from actors.log.batch import Batch
 from actors.log.disk import Disk
 from actors.log.log import Log, LogLimits
 from actors.log.retention import Keep
+from actors.log.space import SpaceReserves
 from actors.records import TopicPartition
 from actors.runtime.actor import Actor, fail_replies
 from actors.runtime.mailbox import Mailbox
@@ -41,7 +42,7 @@ class _Asked(Protocol[T]):
 
 
 class PartitionActor(Actor[PartitionMessage]):
-    """Owner of one partition's log; `folder` is the partition's own.
+    """Owner of one partition's log; `folder` is the partition's own, `reserves` are shared with the other partitions.
 
     Before it calls `started` it opens the log and puts its reference into `topic.partitions[number]`. One commit is in
     flight at a time: what comes meanwhile waits in the mailbox and is the next one.
@@ -57,6 +58,7 @@ class PartitionActor(Actor[PartitionMessage]):
         settings: LogSettings,
         disk: Disk | None = None,
         clock: Callable[[], float] = time.time,
+        reserves: SpaceReserves | None = None,
     ) -> None:
         partition = TopicPartition(topic.name, number)
         super().__init__(str(partition), Mailbox(str(partition), settings.mailbox_bytes, weigh))
@@ -67,6 +69,7 @@ class PartitionActor(Actor[PartitionMessage]):
         self._settings = settings
         self._disk = disk or Disk()
         self._clock = clock
+        self._reserves = reserves
         self._reference = PartitionReference(partition, self.mailbox, self._disk, gate=topic.gate)
         # One thread a partition: a slow disk holds nobody else's.
         self._limiter = trio.CapacityLimiter(1)
@@ -232,7 +235,7 @@ class PartitionActor(Actor[PartitionMessage]):
     def _open(self) -> Log:
         settings = self._settings
         limits = LogLimits(settings.index_interval_bytes, settings.reserve_bytes, settings.reserve_percent)
-        return Log(self._folder, limits, self._disk)
+        return Log(self._folder, limits, self._disk, reserves=self._reserves)
 
     def _retain(self, log: Log) -> int:
         retention = self._config.retention
