@@ -96,7 +96,7 @@ class HttpGroupStage:
         await supervisor.add(ChildSpec(group, start, shutdown=_DRAIN_SECONDS, resource=True))
 
     def _dead_letters(self, group: str, topic: str) -> Topic:
-        """The dead-letter topic of a group, as a task has one.
+        """The dead-letter topic of a group, as a task has one; what its topic hides it hides as well.
 
         Raises:
             GroupConflictError: another app has a topic of that name.
@@ -110,7 +110,7 @@ class HttpGroupStage:
                 f"the dead-letter topic {name} of group {group} is already there and belongs to app {there.app}; "
                 "take another name"
             )
-        return there or Topic(name=name, app=read.app, tags=(DEAD_LETTER_TAG,))
+        return there or Topic(name=name, app=read.app, tags=(DEAD_LETTER_TAG,), mask=read.mask)
 
     async def _make(self, topic: Topic) -> None:
         if self._topic(topic.name) is None and self.make_topic is not None:

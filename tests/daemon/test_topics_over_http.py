@@ -254,6 +254,22 @@ def test_another_app_does_not_see_masked_fields(daemon: ChildDaemon, shop: httpx
     assert own == [{"card": "4000", "mark": "masked"}]
 
 
+def test_what_is_masked_at_the_store_nobody_sees(daemon: ChildDaemon, shop: httpx.Client) -> None:
+    """Also what was stored before the mask was applied: its owner's consumers and readers neither, nor dead letters."""
+    daemon.apply("{kind: topic, app: shop, name: cards}")
+    shop.post("/v1/topic/cards/messages", json=messages({"card": "before"}))
+    daemon.apply("{kind: topic, app: shop, name: cards, mask: {fields: [card], at: store}}")
+    shop.post("/v1/topic/cards/messages", json=messages({"card": "after"}))
+    group, masked = "/v1/topic/cards/group/cards-group/messages", [{"card": "***"}] * 2
+    for _ in range(2):
+        taken = shop.get(group).json()
+        assert contents(taken) == masked
+        shop.post(group, json=verdicts(taken, "fail"))
+    assert [one["content"] for one in everything(shop, "cards", 1)] == masked
+    assert shop.get(group, params={"time_wait": 2}).json() == []
+    assert [one["content"] for one in everything(shop, "cards-group.dead", 1)] == masked
+
+
 def test_bad_calls_get_their_status_and_nothing_is_half_done(shop: httpx.Client) -> None:
     """Each in the gateway's error shape."""
     path = "/v1/topic/orders/messages"
