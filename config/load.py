@@ -100,7 +100,7 @@ def differences(settings: Settings) -> list[Difference]:
 
 
 def _differences(value: Any, default: Any, path: str) -> Iterator[Difference]:
-    if isinstance(value, msgspec.Struct):
+    if isinstance(value, msgspec.Struct) and isinstance(default, type(value)):
         for field in msgspec.structs.fields(value):
             inner = f"{path}.{field.encode_name}" if path else field.encode_name
             yield from _differences(getattr(value, field.name), getattr(default, field.name), inner)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -20,7 +18,7 @@ from daemon.control.listener import ControlListener
 from daemon.listeners.http import HttpListener
 from daemon.listeners.http_service import HttpStatistics
 from daemon.listeners.mqtt import MqttListener
-from daemon.listeners.tls import server_context
+from daemon.listeners.tls import ServerTls
 
 # Sessions acknowledge what gets stored, for so long; then they are cut off. Less than what the stage has to drain.
 _SESSIONS_DRAIN_SECONDS = 10.0
@@ -84,7 +82,8 @@ class Doors:
         self._broker = broker
         self._gateway = gateway
         self._topic_gateway = topics
-        self._data = data
+        self._gateway_tls = _tls(settings.gateway.tls, data, "gateway")
+        self._topics_tls = _tls(settings.topics.tls, data, "topics")
         self._draining = draining
         self._http: HttpListener | None = None
         self._topics: HttpListener | None = None
@@ -100,8 +99,8 @@ class Doors:
         """Callers of routes."""
         settings = self._settings.gateway
         listen = self.addresses.again("gateway", settings.listen)
-        tls = self._tls(settings.tls, "gateway")
-        self._http = HttpListener(listen, settings, self._gateway.handle, refuse=self._gateway.refuse, tls=tls)
+        handle, refuse = self._gateway.handle, self._gateway.refuse
+        self._http = HttpListener(listen, settings, handle, refuse=refuse, tls=self._gateway_tls)
         return self.addresses.keep("gateway", self._http)
 
     def topics(self) -> HttpListener:
@@ -114,7 +113,7 @@ class Doors:
             gateway.handle,
             refuse=gateway.refuse,
             name="topics",
-            tls=self._tls(settings.tls, "topics"),
+            tls=self._topics_tls,
             draining=gateway.drain,
         )
         return self.addresses.keep("topics", self._topics)
@@ -125,8 +124,11 @@ class Doors:
         again = msgspec.structs.replace(settings, listen=self.addresses.again("control", settings.listen))
         return self.addresses.keep("control", ControlListener(again, create_app(control), draining=control.drain))
 
-    def _tls(self, settings: TlsSettings | None, section: str) -> Callable[[], ssl.SSLContext] | None:
-        return None if settings is None else partial(server_context, settings, self._data, section)
+    async def reload_certificates(self) -> None:
+        """Read the files of TLS anew, for the connections to come; where they are of no use, what was read stays."""
+        for tls in (self._gateway_tls, self._topics_tls):
+            if tls is not None:
+                await tls.reload()
 
     def http_statistics(self) -> HttpStatistics:
         """What the gateway's connections have seen."""
@@ -135,3 +137,7 @@ class Doors:
     def topics_statistics(self) -> HttpStatistics:
         """What the topic gateway's connections have seen."""
         return self._topics.statistics() if self._topics is not None else HttpStatistics()
+
+
+def _tls(settings: TlsSettings | None, data: Path, section: str) -> ServerTls | None:
+    return None if settings is None else ServerTls(settings, data, section)

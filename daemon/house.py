@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -63,11 +63,15 @@ from plugins.loader import Connectors, load_connectors
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """One instance, ready to run: its tree, the engine that works on it, and the token of its control API."""
+    """One instance, ready to run: its tree, the engine that works on it, and the token of its control API.
+
+    `reload_certificates` reads the files of TLS anew; it raises nothing.
+    """
 
     root: Supervisor
     engine: RunningEngine
     token: str
+    reload_certificates: Callable[[], Awaitable[None]]
 
     def addresses(self) -> Mapping[str, str]:
         """Bound addresses as host:port, by listener."""
@@ -192,7 +196,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
     devices = partial(DeviceJournal, broker.statuses, ground.store)
     root = penstock(partial(doors.control, control), devices, stages, doctor.doctor)
     engine.attach(root)
-    return House(root, engine, token)
+    return House(root, engine, token, doors.reload_certificates)
 
 
 def _control(

@@ -1,15 +1,64 @@
-"""TLS in front of an HTTP connection."""
+"""What listeners serve TLS with, and TLS in front of an HTTP connection."""
 
 from __future__ import annotations
 
 import socket
 import ssl
+from functools import partial
 from pathlib import Path
 
+import structlog
 import trio
 
 from actors.errors import ConfigurationError
 from config.settings import TlsSettings
+
+log = structlog.get_logger()
+
+
+class ServerTls:
+    """The TLS of one listener, made anew when its files change: connections that there are keep what they have.
+
+    `section` names the settings in errors; paths that are not absolute are in the folder `data`.
+    """
+
+    def __init__(self, settings: TlsSettings, data: Path, section: str) -> None:
+        self._make = partial(server_context, settings, data, section)
+        self._section = section
+        self._context: ssl.SSLContext | None = None
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """For the next connection; there once it was loaded."""
+        assert self._context is not None, "it is loaded before anything is served"  # noqa: S101
+        return self._context
+
+    async def load(self) -> None:
+        """Read certificate and key.
+
+        Raises:
+            ConfigurationError: they cannot be used; says which and why.
+        """
+        self._context = await trio.to_thread.run_sync(self._make)
+
+    async def begin(self) -> None:
+        """Load at the start of a listener; one that starts anew goes on with what it had, where it must.
+
+        Raises:
+            ConfigurationError: there is nothing to serve with.
+        """
+        await (self.load() if self._context is None else self.reload())
+
+    async def reload(self) -> None:
+        """Load anew; what cannot be used is told, and the certificate before it goes on being served."""
+        if self._context is None:
+            return
+        try:
+            await self.load()
+        except ConfigurationError as error:
+            log.error("certificate not read anew", listener=self._section, reason=str(error))  # noqa: TRY400
+        else:
+            log.info("certificate read anew", listener=self._section)
 
 
 def server_context(tls: TlsSettings, folder: Path, section: str) -> ssl.SSLContext:

@@ -5,21 +5,14 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import ssl
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import zstandard
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.fakes.daemon import ChildDaemon
 
@@ -328,59 +321,3 @@ def test_a_drain_does_not_wait_for_consumers_that_wait(tmp_path: Path) -> None:
             assert child.stop(15) == 0
             waiting.join(10)
         assert [answer.json() for answer in answers] == [[]]
-
-
-def certificate(folder: Path) -> None:
-    """A certificate for 127.0.0.1 that nobody else signed."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    address = x509.IPAddress(ip_address("127.0.0.1"))
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    kind, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, kind, plain))
-
-
-TLS = {"PENSTOCK_TOPICS__TLS__CERTIFICATE": "cert.pem", "PENSTOCK_TOPICS__TLS__KEY": "key.pem"}
-
-
-def test_tls_serves_whoever_speaks_it(tmp_path: Path) -> None:
-    """Over TLS all is as without; a client without TLS gets no word, and disturbs nobody."""
-    data = tmp_path / "data"
-    data.mkdir()
-    certificate(data)
-    with ChildDaemon(data, **TLS) as child:
-        child.apply(MANIFEST)
-        assert child.note is not None
-        context = ssl.create_default_context(cafile=data / "cert.pem")
-        with httpx.Client(base_url=f"https://{child.note.topics}", auth=SHOP, verify=context) as client:
-            body = "\n".join(json.dumps({"content": "x" * 1000, "key": str(n)}) for n in range(1500))
-            assert client.post("/v1/topic/orders/records", content=body).json()["records"] == 1500
-            with child.topics(auth=SHOP) as plain, pytest.raises(httpx.TransportError):
-                plain.get("/v1/topic/orders/records")
-            assert len(everything(client, "orders", 2)) == 1500
-        assert child.stop() == 0
-
-
-def test_tls_files_that_cannot_be_used_are_told_at_the_start(tmp_path: Path) -> None:
-    """One line names the setting and the file."""
-    data = tmp_path / "data"
-    data.mkdir()
-    child = ChildDaemon(data, **TLS)
-    with pytest.raises(AssertionError, match=r"penstock: topics\.tls\.certificate: .*cert\.pem cannot be read"):
-        child.start()
-    for name in ("cert.pem", "key.pem"):
-        (data / name).write_text("nonsense")
-    with pytest.raises(AssertionError, match=r"penstock: topics\.tls: .* are no certificate chain and its key"):
-        child.start()
