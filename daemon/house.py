@@ -168,7 +168,9 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         topics=topics,
         groups=groups,
         tasks=tasks,
+        consumers=consumers,
         gateway=gateway,
+        over_http=over_http,
         catalog=catalog,
         root=lambda: engine.root,
     )

@@ -22,6 +22,7 @@ from actors.device_session.core import (
 )
 from actors.device_session.publishing import PartitionBatch, Publisher
 from actors.device_session.receiving import Receiver
+from actors.device_session.sessions import Standing
 from actors.device_session.statuses import DeviceStatus
 from actors.device_session.writer import Refused, Writer
 from actors.errors import CircuitOpenError, PenstockError
@@ -105,6 +106,15 @@ class Session:
     def client_id(self) -> str:
         """As the client chose it, or as it was generated; empty before it has logged in."""
         return self._login.key.client_id if self._login is not None else ""
+
+    def standing(self) -> Standing | None:
+        """What of its reports is not acknowledged yet; None where all are."""
+        inflight = self._writer.inflight
+        if not inflight or self._login is None:
+            return None
+        waited = trio.current_time() - inflight.oldest()
+        client, refused = self._login.key.account.name, self._writer.refused is not None
+        return Standing(client, self.client_id, self.address, inflight.size, waited, self._holding, refused)
 
     async def run(self) -> None:
         """Serve the connection until it ends."""

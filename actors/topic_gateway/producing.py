@@ -210,7 +210,7 @@ class _Part:
     def submit(self, topic: TopicReference) -> None:
         size = sum([size_of(record) for record in self._records])
         try:
-            topic.partitions[self._at.partition].submit(Append(self._records, size, self.reply))
+            topic.partitions[self._at.partition].submit(Append(self._records, size, self.reply, "http"))
         except PenstockError as error:
             self.reply.fail(error)
 

@@ -133,7 +133,7 @@ class Reading:
         topic = self._topics.get(name)
         if topic is None:
             raise PenstockError(f"a message was delivered as often as it may, and there is no topic {name}; apply it")
-        append = Append([letter], len(letter.key or b"") + len(letter.value or b""))
+        append = Append([letter], len(letter.key or b"") + len(letter.value or b""), sender="dead_letters")
         topic.partitions[partition % len(topic.partitions)].submit(append)
         await append.reply.wait()
 

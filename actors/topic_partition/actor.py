@@ -25,7 +25,17 @@ from actors.runtime.mailbox import Mailbox
 from actors.runtime.reply import Reply
 from actors.topic_partition import core
 from actors.topic_partition.gate import GateState
-from actors.topic_partition.messages import Append, Configure, PartitionMessage, Retain, Roll, Trim, Trimmed, weigh
+from actors.topic_partition.messages import (
+    Append,
+    Configure,
+    PartitionMessage,
+    Retain,
+    Roll,
+    Trim,
+    Trimmed,
+    sender_of,
+    weigh,
+)
 from actors.topic_partition.reference import PartitionReference
 from actors.topic_partition.topic import TopicReference
 from config.resources import Topic
@@ -61,7 +71,7 @@ class PartitionActor(Actor[PartitionMessage]):
         reserves: SpaceReserves | None = None,
     ) -> None:
         partition = TopicPartition(topic.name, number)
-        super().__init__(str(partition), Mailbox(str(partition), settings.mailbox_bytes, weigh))
+        super().__init__(str(partition), Mailbox(str(partition), settings.mailbox_bytes, weigh, sort=sender_of))
         self.partition = partition
         self._topic = topic
         self._folder = folder

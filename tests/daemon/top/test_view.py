@@ -51,7 +51,7 @@ def test_the_page_says_first_what_is_to_blame() -> None:
 
 def test_a_page_for_a_small_terminal_keeps_what_is_to_blame() -> None:
     """However many hops there are, the page fits, and the one to blame stays."""
-    many = tuple(PartitionSample("t", n, alive=True, fault="", waited=0.0, sync=0.0) for n in range(50))
+    many = tuple(PartitionSample("t", n, alive=True, fault="", sync=0.0) for n in range(50))
     crowded = view(replace(BEFORE, partitions=many), replace(AFTER, partitions=many))
     console = Console(width=160)
     with console.capture() as captured:
