@@ -14,7 +14,8 @@ from actors.http_calls.errors import CallRefusedError
 from actors.runtime.mailbox import Mailbox
 from actors.topic_gateway.access import shown_to
 from actors.topic_gateway.deliveries import Handed, Verdict
-from actors.topic_gateway.errors import CONFLICT, UNAVAILABLE, bad, retry_after_header, unknown
+from actors.topic_gateway.encodings import content_encoding
+from actors.topic_gateway.errors import CONFLICT, UNAVAILABLE, UNSUPPORTED_ENCODING, bad, retry_after_header, unknown
 from actors.topic_gateway.handlers import BadHandlerError, Handlers
 from actors.topic_gateway.messages import HttpGroupMessage, Settle, Take
 from actors.topic_gateway.requests import ToGroup, ToldVerdict, confirm, consume
@@ -98,6 +99,8 @@ class ConsumeCalls:
 
     async def confirm(self, request: Request, at: ToGroup) -> Response:
         """`POST .../group/{group}/messages`: what became of messages, stored before the answer."""
+        if content_encoding(request.header("content-encoding")) != "identity":
+            raise CallRefusedError(UNSUPPORTED_ENCODING, "what became of messages is taken uncompressed")
         told = confirm(await request.read())
         if not self._known(at):
             raise unknown(f"there is no group {at.group} of HTTP consumers")

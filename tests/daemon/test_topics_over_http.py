@@ -272,6 +272,15 @@ def test_bad_calls_get_their_status_and_nothing_is_half_done(shop: httpx.Client)
     problem(shop.post(path, json=messages(*range(11))), 400, "APIC.0201")
     problem(shop.post(path, json=messages("x" * 2_100_000)), 413, "APIC.0201")
     problem(shop.post(path, content=b"{}", headers={"Content-Encoding": "br"}), 415, "APIC.0201")
+    deep = b"[" * 100_000 + b"]" * 100_000
+    assert "too deep" in problem(
+        shop.post(path, content=b'{"messages":[{"id":"1","content":%b}]}' % deep), 400, "APIC.0201"
+    )
+    assert "record 2: it is nested too deep" in problem(
+        shop.post("/v1/topic/orders/records", content=b'{"content":1}\n{"content":%b}' % deep), 400, "APIC.0201"
+    )
+    encoded = shop.post(GROUP.format("g"), content=b"{}", headers={"Content-Encoding": "gzip"})
+    problem(encoded, 415, "APIC.0201")
     assert shop.get(path).headers["Allow"] == "POST"
     problem(shop.delete("/v1/topic/orders/records"), 405, "APIC.0201")
     problem(shop.get("/v1/topic/orders/records", params={"partition": 7}), 404, "APIC.0101")
