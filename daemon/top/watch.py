@@ -167,17 +167,18 @@ class Watch:
         return entry
 
     def _actor(self, stage: str, entry: ActorSample) -> ActorSample:
-        counts: dict[str, float] = {"messages": entry.mailbox.taken if entry.mailbox is not None else 0}
+        counts: dict[str, float] = {}
         gauges: dict[str, float] = {}
         if stage == "partitions":
             topic, _, number = entry.name.rpartition("-")
             reference = self._topics.get(topic)
             if reference is not None and int(number) < len(reference.partitions):
                 statistics = reference.partitions[int(number)].statistics()
-                counts |= {"records": statistics.appended, "commits": statistics.commits}
+                counts = {"records": statistics.appended, "commits": statistics.commits}
         elif stage == "groups":
             group = self._groups.get(entry.name)
             gauges = {"lag": group.statistics().lag} if group is not None else {}
+        counts["messages"] = entry.mailbox.taken if entry.mailbox is not None else 0
         return replace(entry, counts=counts, gauges=gauges)
 
     def _listener(self, entry: ActorSample, routes: Mapping[str, RouteStatistics]) -> ActorSample:
