@@ -145,7 +145,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         key=ground.vault.handler_key,
         settings=settings.topics,
     )
-    doctor = DoctorStage(groups, tasks, audit, settings.tasks.batch_rows)
+    doctor = DoctorStage(groups, tasks, audit, settings.tasks.batch_rows, topics=topics, catalog=catalog)
     doors = Doors(settings, data, broker, gateway, over_http, draining=backlog.let_drain)
     measures = TopicMeasures(over_http, consumers, doors.topics_statistics)
     engine = RunningEngine(
