@@ -87,7 +87,7 @@ def _figures(one: Mapping[str, Any]) -> str:
 def _policy(topic: str, policy: Mapping[str, Any]) -> str:
     """What the topic's backlog policy does about it now: producers feel it, and somebody may be calling about it."""
     if not policy["reason"]:
-        return f"Topic {topic} does nothing about it yet: it would {_ACTIONS[policy['action']]} past {policy['limit']}."
+        return f"The policy of topic {topic} rests: past {policy['limit']} it would {_ACTIONS[policy['action']]}."
     since, because = moment(round(policy["since"] * 1000)), f"because {policy['reason']}"
     match policy["action"]:
         case "throttle":
@@ -128,7 +128,7 @@ def _seconds(seconds: float | None) -> str:
     for length, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
+    return _count(round(seconds), "second")
 
 
 def _bytes(size: int | None) -> str:

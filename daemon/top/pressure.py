@@ -92,7 +92,9 @@ def _append(hop: Hop, one: PartitionSample, sender: str, standing: float) -> Hop
     if one.gate in _CLOSED and held_by_gate:
         return replace(hop, held=1.0, reason=f"{one.gate}: {one.gate_reason}")
     held = min(standing, 1.0)
-    return replace(hop, held=held, reason=f"{standing:.1f} senders stand in line" if held >= HELD else "")
+    # Nobody is held back by a divert, but records are not where people look for them.
+    aside = f"diverted: {one.gate_reason}" if one.gate == "diverted" else ""
+    return replace(hop, held=held, reason=f"{standing:.1f} senders stand in line" if held >= HELD else aside)
 
 
 def _rise(now: Mapping[str, float], before: Mapping[str, float], sender: str) -> float:

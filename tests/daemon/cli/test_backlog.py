@@ -69,7 +69,7 @@ def test_the_page_says_what_the_policy_does_to_producers() -> None:
     idle |= {"divert_to": None, "refused": 0, "diverted": 0, "dropped": 0}
     acting = idle | {"reason": "group g lags 9000 messages of 8000"}
     cases = [
-        (idle, "Topic t does nothing about it yet: it would hold producers back past {messages: 8000}."),
+        (idle, "The policy of topic t rests: past {messages: 8000} it would hold producers back."),
         (
             acting,
             "Producers of t are held back since 1970-01-01 00:00:00Z, because group g lags 9000 messages of 8000;",

@@ -145,6 +145,14 @@ def test_a_gate_holds_back_those_who_stand_before_it() -> None:
     assert held(QUIET, after) == [("mqtt sessions", "partition reports-0", "rejecting: over")]
 
 
+def test_a_divert_holds_nobody_back_and_is_told_all_the_same() -> None:
+    """Records go elsewhere meanwhile: the hop says so, without being held."""
+    diverted = replace(PARTITION, gate="diverted", gate_reason="over")
+    found = hops(QUIET, replace(QUIET, at=1.0, partitions=(diverted,)))
+    assert {hop.reason for hop in found if hop.receiver == "partition reports-0"} == {"diverted: over"}
+    assert not any(hop.held for hop in found)
+
+
 def test_a_partition_that_nobody_has_written_to_yet_shows_when_it_is_down() -> None:
     """Without a sender known by name there is still an edge into it, for what is wrong there."""
     fresh = replace(PARTITION, brought={})
