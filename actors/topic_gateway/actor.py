@@ -20,7 +20,7 @@ from actors.runtime.actor import Actor, fail_replies
 from actors.runtime.mailbox import Mailbox
 from actors.topic_gateway.deliveries import Deliveries, DeliveryCounters, DeliveryLimits
 from actors.topic_gateway.messages import HttpGroupMessage, Settle, Take
-from actors.topic_gateway.reading import Reading
+from actors.topic_gateway.reading import MakeDeadLetters, Reading
 from actors.topic_partition.topic import Topics
 
 log = structlog.get_logger()
@@ -57,6 +57,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
         topics: Topics,
         limits: DeliveryLimits,
         *,
+        make_dead_letters: MakeDeadLetters,
         clock: Callable[[], float] = time.time,
     ) -> None:
         name = f"consumers of {group.name}"
@@ -67,7 +68,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
         self._clock = clock
         self._membership = Membership(group, MEMBER, self._poke)
         self._joined = False
-        self._reading = Reading(topics, group.topic, group.name)
+        self._reading = Reading(topics, group.topic, group.name, make_dead_letters)
         self._counters = DeliveryCounters()
         self._deliveries = self._fresh()
         self._waiting: deque[Take] = deque()
@@ -124,7 +125,6 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
                         settles.append(message)
                     case _:
                         assert_never(message)
-            self._deliveries.expire(self._now())
             await self._settle(settles)
             self._in_hand = ()
             self._hand_out()
@@ -132,10 +132,12 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
 
     async def _receive(self) -> list[HttpGroupMessage]:
         """What lies in the mailbox; nothing where something else is to be done first."""
-        if self._poked:
+        # First what is there: else what is due by now would cut off the receiving of what came before it.
+        await trio.lowlevel.checkpoint()
+        messages = self.mailbox.get_all_nowait()
+        if messages or self._poked:
             self._poked = False
-            await trio.lowlevel.checkpoint()
-            return self.mailbox.get_all_nowait()
+            return messages
         with trio.CancelScope(deadline=self._due()) as self._sleep:
             return await self.mailbox.get_all()
         return []
@@ -217,7 +219,9 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
 
     async def _settle(self, settles: Sequence[Settle]) -> None:
         """Take all verdicts that wait, store them in one go, and only then answer."""
-        told = [(settle.reply, self._deliveries.settle(settle.verdicts, self._now())) for settle in settles]
+        told = [(settle.reply, self._deliveries.settle(settle.verdicts, settle.at)) for settle in settles]
+        # Not before: what was said in time may have waited here for the store.
+        self._deliveries.expire(self._now())
         self._store_at = float("inf")
         error = await self._store() if self._deliveries.has_changed else None
         for reply, counts in told:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
 import msgspec
@@ -57,8 +58,9 @@ class _Withdrawn(PenstockError):  # noqa: N818 - a state of the world: nobody wa
 class ConsumeCalls:
     """Answers consumers; `key` is what handlers are made with."""
 
-    def __init__(self, groups: ConsumerGroups, key: bytes) -> None:
+    def __init__(self, groups: ConsumerGroups, key: bytes, clock: Callable[[], float] = time.time) -> None:
         self._groups = groups
+        self._clock = clock
         self._key = key
         self._patience: set[trio.CancelScope] = set()
         self._draining = False
@@ -104,7 +106,7 @@ class ConsumeCalls:
         told = confirm(await request.read())
         if not self._known(at):
             raise unknown(f"there is no group {at.group} of HTTP consumers")
-        settle = Settle(self._verdicts(told, at))
+        settle = Settle(self._verdicts(told, at), int(self._clock() * 1000))
         try:
             await (await self._open(at)).put(settle)
             success, fail = await settle.reply.wait()

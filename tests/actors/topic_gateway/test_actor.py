@@ -146,6 +146,20 @@ async def test_what_could_not_be_put_aside_before_a_restart_is_after_it(autojump
         assert [letter.value for letter in world.dead.stored] == [b"0"]
 
 
+async def test_the_dead_letter_topic_is_made_when_it_is_needed(autojump_clock: MockClock) -> None:
+    """With the first message that is put aside, and not before."""
+    world = World()
+    world.topics.remove("g.dead")
+    world.makes_dead_letters = True
+    world.produce(1)
+    async with world.running():
+        for _ in range(3):
+            assert world.topics.get("g.dead") is None
+            await world.settle(*await world.take(), success=False)
+        await trio.sleep(1)
+        assert [letter.value for letter in world.dead.stored] == [b"0"]
+
+
 async def test_without_a_dead_letter_topic_the_group_holds_and_says_so(autojump_clock: MockClock) -> None:
     """Nothing is skipped; once the topic is there, the group goes on by itself."""
     world = World()
@@ -237,6 +251,33 @@ async def test_a_confirmation_that_cannot_be_stored_is_no_success(autojump_clock
         world.store.broken = False
         assert await world.settle(*handed) == (1, 0)
         assert world.store.positions[HERE] == Confirmed(1, ())
+
+
+async def test_what_is_confirmed_in_time_is_not_late_by_a_slow_store(autojump_clock: MockClock) -> None:
+    """A confirmation that has to wait until another one is stored counts from when it was said."""
+    world = World()
+    world.produce(2)
+    world.store.delay = 5
+    async with world.running(), trio.open_nursery() as nursery:
+        first, second = await world.take(ack_wait=2)
+        nursery.start_soon(world.settle, first)
+        await trio.sleep(1)
+        assert await world.settle(second) == (1, 0)
+        assert await world.take(wait=20) == []
+        assert world.store.positions[HERE] == Confirmed(2, ())
+
+
+async def test_a_group_lives_through_a_store_that_hangs(autojump_clock: MockClock) -> None:
+    """The one member is not thrown out for waiting on what the group itself waits for; nothing comes again by that."""
+    world = World()
+    world.produce(2)
+    world.store.delay = 100
+    async with world.running():
+        handed = await world.take(ack_wait=300)
+        assert await world.settle(handed[0]) == (1, 0)
+        world.store.delay = 0
+        assert await world.settle(handed[1]) == (1, 0)
+        assert world.actor.statistics().counters.redelivered == 0
 
 
 async def test_what_could_not_be_stored_is_stored_later(autojump_clock: MockClock) -> None:
