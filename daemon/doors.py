@@ -169,10 +169,12 @@ class Doors:
         return self._make_tls(settings.tls, f"{name}.tls", settings.listen.host, protocols=("http/1.1",))
 
     def _make_tls(self, settings: TlsSettings, section: str, host: str, protocols: Sequence[str] = ()) -> ServerTls:
-        authority = self._authority
-        tls = ServerTls(settings, self._data, section, host=host, authority=authority, protocols=protocols)
-        self._tls[section] = tls
-        return tls
+        # A listener that starts anew finds its own again: what was served before is served on where it must be.
+        if section not in self._tls:
+            self._tls[section] = ServerTls(
+                settings, self._data, section, host=host, authority=self._authority, protocols=protocols
+            )
+        return self._tls[section]
 
     def http_statistics(self) -> HttpStatistics:
         """What the gateway's connections have seen."""

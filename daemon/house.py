@@ -70,7 +70,10 @@ from plugins.loader import Connectors, load_connectors
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """One instance, ready to run: its tree, the engine that works on it, and the token of its control API."""
+    """One instance, ready to run: its tree, the engine that works on it, and the token of its control API.
+
+    `reload_certificates` reads the files of TLS anew; it raises nothing.
+    """
 
     root: Supervisor
     engine: RunningEngine
@@ -163,7 +166,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         key=ground.vault.handler_key,
         settings=settings.topics,
     )
-    doctor = DoctorStage(groups, tasks, audit, settings.tasks.batch_rows)
+    doctor = DoctorStage(groups, tasks, audit, settings.tasks.batch_rows, topics=topics, catalog=catalog)
     authority = CertificateAuthority(data)
     doors = Doors(settings, data, broker, gateway, over_http, authority=authority, draining=backlog.let_drain)
     measures = TopicMeasures(over_http, consumers, doors.topics_statistics)
@@ -196,7 +199,9 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         topics=topics,
         groups=groups,
         tasks=tasks,
+        consumers=consumers,
         gateway=gateway,
+        over_http=over_http,
         catalog=catalog,
         root=lambda: engine.root,
     )

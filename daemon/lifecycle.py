@@ -112,6 +112,11 @@ class _Life:
             raise _CutOffError(self._problem)
         log.info("daemon ended")
 
+    @property
+    def _house_now(self) -> House:
+        assert self._house is not None, "there is a house once it is open"  # noqa: S101
+        return self._house
+
     async def _keep_house(self) -> None:
         async with opened(self._settings, self._data, reissue_secrets=self._reissue_secrets) as house:
             self._house = house
@@ -131,6 +136,7 @@ class _Life:
         async for number in signals:
             if number == signal.SIGHUP:
                 await self._read_settings_anew()
+                await self._house_now.renew_certificates()
             elif not draining:
                 draining = True
                 self._drain(signal.Signals(number).name)
@@ -139,10 +145,9 @@ class _Life:
                 self._cut_off(f"a second {signal.Signals(number).name} came before everything had drained")
 
     def _drain(self, name: str) -> None:
-        assert self._house is not None, "there is a house once it is open"  # noqa: S101
         log.info("daemon drains", signal=name, seconds=self._settings.now.drain_seconds)
         systemd.notify("STOPPING=1")
-        self._house.root.stop()
+        self._house_now.root.stop()
 
     async def _cut_off_later(self) -> None:
         seconds = self._settings.now.drain_seconds
@@ -167,8 +172,6 @@ class _Life:
             return
         reloaded = self._settings.take(settings)
         logs.configure(settings.logging)
-        assert self._house is not None, "there is a house once it is open"  # noqa: S101
-        await self._house.renew_certificates()
         log.info("settings read anew", changed=reloaded.changed, need_a_restart=reloaded.need_a_restart)
 
 

@@ -15,6 +15,7 @@ from actors.device_session.errors import ClientLeftError, ProtocolViolationError
 from actors.device_session.keep_alive import KeepAlive
 from actors.device_session.pace import Pace
 from actors.device_session.profile import ListenerProfile, certificate_names
+from actors.device_session.sessions import Standing
 from actors.device_session.state import SessionState
 from actors.device_session.statuses import DeviceStatus
 from actors.device_session.writer import Refused, Writer
@@ -85,6 +86,16 @@ class Session:
     def client_id(self) -> str:
         """As the client chose it, or as it was generated; empty before it has logged in."""
         return self._login.key.client_id if self._login is not None else ""
+
+    def standing(self) -> Standing | None:
+        """What of its reports is not acknowledged yet; None where all are."""
+        inflight = self._writer.inflight
+        if not inflight or self._login is None:
+            return None
+        waited = trio.current_time() - inflight.oldest()
+        client, refused = self._login.key.account.name, self._writer.refused is not None
+        holding = self._keep_alive.holding
+        return Standing(client, self.client_id, self.address, inflight.size, waited, holding, refused)
 
     async def run(self) -> None:
         """Serve the connection until it ends."""

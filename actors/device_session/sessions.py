@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, Protocol
@@ -34,8 +35,26 @@ class ClientKey(NamedTuple):
     client_id: str
 
 
+class Standing(NamedTuple):
+    """What of a session's reports is not acknowledged yet: bytes, and for how many seconds the oldest has waited.
+
+    `held`: its socket is not read meanwhile. `refused`: a policy refuses them.
+    """
+
+    client: str
+    client_id: str
+    address: str
+    inflight: int
+    waited: float
+    held: bool
+    refused: bool
+
+
 class Member(Protocol):
     """What the registry needs of a session."""
+
+    def standing(self) -> Standing | None:
+        """What of its reports is not acknowledged yet; None where all are."""
 
     def close(self, reason: str, code: Reason = Reason.ADMINISTRATIVE_ACTION) -> None:
         """End at once; a client of MQTT 5 is told the code."""
@@ -195,6 +214,12 @@ class Sessions:
     def statistics(self) -> SessionsStatistics:
         """How many there are now."""
         return SessionsStatistics(len(self._connections), len(self._clients), len(self._accounts), self.held)
+
+    def busiest(self, count: int) -> list[Standing]:
+        """Those that are held or refused, and those whose reports have waited for longest."""
+        found = (session.standing() for session in self._connections)
+        standing = (one for one in found if one is not None)
+        return heapq.nlargest(count, standing, key=lambda one: (one.held or one.refused, one.waited, one.inflight))
 
     def _bound(self, account: Account) -> None:
         sessions = self._accounts[account]

@@ -12,20 +12,21 @@ import structlog
 import trio
 
 from actors.consumer_group.groups import GroupReference
+from actors.consumer_group.membership import Membership
 from actors.consumer_group.messages import Assignment
 from actors.errors import ActorGone, MemberFencedError, PenstockError
 from actors.records import Confirmed
 from actors.runtime.actor import Actor, fail_replies
 from actors.runtime.mailbox import Mailbox
 from actors.topic_gateway.deliveries import Deliveries, DeliveryCounters, DeliveryLimits
-from actors.topic_gateway.membership import Membership
 from actors.topic_gateway.messages import HttpGroupMessage, Settle, Take
-from actors.topic_gateway.reading import Reading
+from actors.topic_gateway.reading import MakeDeadLetters, Reading
 from actors.topic_partition.topic import Topics
 
 log = structlog.get_logger()
 
 MAILBOX_MESSAGES = 1024
+MEMBER = "http"
 # Without a consumer for so long the group has no member: what was read ahead is let go, and a reset needs no force.
 ABSENT_SECONDS = 60.0
 _RETRY_SECONDS = 1.0
@@ -46,7 +47,7 @@ class HttpGroupStatistics:
 class HttpGroupActor(Actor[HttpGroupMessage]):
     """The one member of a group of HTTP consumers; all partitions are its own.
 
-    The owner takes messages; its helper reads ahead. What consumers were handed is known in memory only: after a
+    The owner takes messages; its helper reads ahead. What consumers have in hand is known in memory only: after a
     restart every handler is late, and what was not confirmed is delivered again.
     """
 
@@ -56,6 +57,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
         topics: Topics,
         limits: DeliveryLimits,
         *,
+        make_dead_letters: MakeDeadLetters,
         clock: Callable[[], float] = time.time,
     ) -> None:
         name = f"consumers of {group.name}"
@@ -64,8 +66,9 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
         self._topics = topics
         self._limits = limits
         self._clock = clock
-        self._membership = Membership(group, self._poke)
-        self._reading = Reading(topics, group.topic, group.name)
+        self._membership = Membership(group, MEMBER, self._poke)
+        self._joined = False
+        self._reading = Reading(topics, group.topic, group.name, make_dead_letters)
         self._counters = DeliveryCounters()
         self._deliveries = self._fresh()
         self._waiting: deque[Take] = deque()
@@ -87,7 +90,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
                 await self._work()
                 nursery.cancel_scope.cancel()
         finally:
-            self._membership.leave()
+            self._leave()
             gone = ActorGone(self.name)
             fail_replies(self._in_hand, gone)
             fail_replies(self._waiting, gone)
@@ -122,7 +125,6 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
                         settles.append(message)
                     case _:
                         assert_never(message)
-            self._deliveries.expire(self._now())
             await self._settle(settles)
             self._in_hand = ()
             self._hand_out()
@@ -130,21 +132,23 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
 
     async def _receive(self) -> list[HttpGroupMessage]:
         """What lies in the mailbox; nothing where something else is to be done first."""
-        if self._poked:
+        # First what is there: else what is due by now would cut off the receiving of what came before it.
+        await trio.lowlevel.checkpoint()
+        messages = self.mailbox.get_all_nowait()
+        if messages or self._poked:
             self._poked = False
-            await trio.lowlevel.checkpoint()
-            return self.mailbox.get_all_nowait()
+            return messages
         with trio.CancelScope(deadline=self._due()) as self._sleep:
             return await self.mailbox.get_all()
         return []
 
     def _due(self) -> float:
         now = trio.current_time()
-        due = min(self._membership.due, self._store_at)
+        due = min(self._membership.due_at, self._store_at) if self._joined else self._store_at
         expiry = self._deliveries.next_expiry()
         if expiry is not None:
             due = min(due, now + max(0.0, expiry / 1000 - self._clock()))
-        if self._membership.joined and not self._consumers_here:
+        if self._joined and not self._consumers_here:
             due = min(due, max(self._heard_at + ABSENT_SECONDS, now + _RETRY_SECONDS))
         return due
 
@@ -154,32 +158,45 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
         if self._sleep is not None:
             self._sleep.cancel()
 
+    def _wake_in_time(self) -> None:
+        """What was handed out while the owner sleeps may expire before it wanted to wake up."""
+        if self._sleep is not None:
+            self._sleep.deadline = self._due()
+
     @property
     def _consumers_here(self) -> bool:
         return bool(self._waiting) or self._deliveries.handed_out > 0
 
     def _follow_group(self) -> None:
-        now = trio.current_time()
-        unstored = self._deliveries.has_changed
-        if self._consumers_here or unstored or now - self._heard_at < ABSENT_SECONDS:
+        if self._consumers_here or self._deliveries.has_changed or not self._long_absent:
             try:
-                assignment = self._membership.follow(now)
+                assignment = self._membership.hear()
             except MemberFencedError as error:
                 self._start_anew(str(error))
             else:
                 if assignment is not None:
                     self._take_up(assignment)
-        elif self._membership.joined:
-            self._membership.leave()
+            self._joined = True
+            self._membership.join(frozenset(self._deliveries.partitions))
+            if trio.current_time() >= self._membership.due_at:
+                self._membership.beat(idle=self._group.statistics().lag == 0)
+        elif self._joined:
+            self._leave()
             self._deliveries = self._fresh()
+
+    @property
+    def _long_absent(self) -> bool:
+        return trio.current_time() - self._heard_at >= ABSENT_SECONDS
+
+    def _leave(self) -> None:
+        if self._joined:
+            self._joined = False
+            self._membership.leave()
 
     def _take_up(self, assignment: Assignment) -> None:
         for partition in sorted(assignment.partitions.difference(self._deliveries.partitions)):
             position = assignment.positions.get(partition)
-            if position is None:
-                self._deliveries.begin(partition, self._start(partition))
-            else:
-                self._deliveries.begin(partition, position.offset, position.ranges)
+            self._deliveries.begin(partition, position or Confirmed(self._start(partition)))
         self._wake_reader()
 
     def _start(self, partition: int) -> int:
@@ -193,7 +210,6 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
     def _start_anew(self, reason: str) -> None:
         """Everything that was handed out is another's to deliver now; its handlers are late."""
         log.info("group starts anew for its HTTP consumers", group=self._group.name, reason=reason)
-        self._membership.forget()
         self._deliveries = self._fresh()
 
     def _fresh(self) -> Deliveries:
@@ -203,7 +219,9 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
 
     async def _settle(self, settles: Sequence[Settle]) -> None:
         """Take all verdicts that wait, store them in one go, and only then answer."""
-        told = [(settle.reply, self._deliveries.settle(settle.verdicts, self._now())) for settle in settles]
+        told = [(settle.reply, self._deliveries.settle(settle.verdicts, settle.at)) for settle in settles]
+        # Not before: what was said in time may have waited here for the store.
+        self._deliveries.expire(self._now())
         self._store_at = float("inf")
         error = await self._store() if self._deliveries.has_changed else None
         for reply, counts in told:
@@ -216,11 +234,11 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
         deliveries = self._deliveries
         changed = deliveries.take_changed()
         try:
-            await self._membership.confirm(
-                {partition: Confirmed(ranges.floor, tuple(ranges)) for partition, ranges in changed.items()}
-            )
+            await self._membership.confirm(changed)
         except MemberFencedError as error:
             self._start_anew(str(error))
+            # The group may think that it still has a member which reads.
+            self._membership.join(frozenset(), again=True)
             return error
         except PenstockError as error:
             deliveries.put_back(changed)
@@ -258,6 +276,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
                 if deliveries is self._deliveries and await self._reading.read(deliveries, partition):
                     moved = True
                     self._hand_out()
+                    self._wake_in_time()
                     if deliveries.has_changed and self._store_at == float("inf"):
                         self._store_soon()
             if not moved:

@@ -72,7 +72,7 @@ class HttpListener:
             ConfigurationError: the address cannot be had, or TLS not be served.
         """
         if self._tls is not None:
-            await self._tls.load()
+            await self._tls.begin()
         listeners = await sockets.bind(self._listener, f"{self._name}.listen")
         self.address = sockets.name_of(listeners[0].getsockname())
         self._service.now = trio.current_time()

@@ -96,7 +96,7 @@ class MqttListener:
 
     async def _bind(self, entrance: Entrance) -> list[tuple[socket.socket, Entrance]]:
         if entrance.tls is not None:
-            await entrance.tls.load()
+            await entrance.tls.begin()
         listeners = await sockets.bind(entrance.endpoint, entrance.section)
         try:
             for listening in listeners:

@@ -60,6 +60,14 @@ class ServerTls:
         """
         self._context = await trio.to_thread.run_sync(self._make)
 
+    async def begin(self) -> None:
+        """Load at the start of a listener; one that starts anew goes on with what it had, where it must.
+
+        Raises:
+            ConfigurationError: there is nothing to serve with.
+        """
+        await (self.load() if self._context is None else self.reload())
+
     async def reload(self) -> None:
         """Load anew; what cannot be used is told, and the certificate before it goes on being served."""
         if self._context is None:
@@ -68,6 +76,8 @@ class ServerTls:
             await self.load()
         except ConfigurationError as error:
             log.error("certificate not read anew", listener=self._section, reason=str(error))  # noqa: TRY400
+        else:
+            log.info("certificate read anew", listener=self._section)
 
     def _make(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
