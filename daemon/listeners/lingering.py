@@ -38,7 +38,7 @@ class Lingering:
         except OSError:
             connection.close()
             return
-        if len(self._sockets) >= MOST or _has_ended(connection):
+        if _has_ended(connection) or len(self._sockets) >= MOST:
             connection.close()
             return
         kind = connection.family, connection.type, connection.proto
