@@ -32,8 +32,8 @@ async def expire(broker: Broker) -> None:
         if number % _SLICE == 0:
             await trio.lowlevel.checkpoint()
         now = time.time()
-        # It may have got a connection while others had their turn.
-        if state.detached_at is None:
+        # It may have got a connection, or have ended, while others had their turn.
+        if state.detached_at is None or broker.states.get(state.key) is not state:
             continue
         if state.will is not None and now >= state.will.due:
             _publish_will(broker, state, "its delay is over")

@@ -19,7 +19,7 @@ from actors.device_session.failed_logins import source_of
 from actors.device_session.will import publish_will
 from actors.runtime.reply import Reply
 from actors.wire.mqtt.dialect import Dialect, dialect_of
-from actors.wire.mqtt.packets import Connect, Packet
+from actors.wire.mqtt.packets import MQTT_5, Connect, Malformed, Packet
 from actors.wire.mqtt.reasons import Reason
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def attach(admission: Admission, broker: Broker) -> tuple[SessionState, bool, Re
         key, admission.identity, admission.connect.level, admission.expiry, clean_start=clean_start
     )
     if before is not None and will is not None and state is not before:
+        before.will = None
         publish_will(broker, before, will.will, "its session ended")
     stored: Reply[None] = Reply()
     if changes:
@@ -114,3 +115,11 @@ def accept(dialect: Dialect, admission: Admission, profile: ListenerProfile, *, 
 def refuse(dialect: Dialect, refusal: Refusal) -> bytes:
     """CONNACK of a refusal; why it is one in detail is for the operator alone."""
     return dialect.connack(refusal.code)
+
+
+def refuse_malformed(packet: Malformed, level: int) -> bytes:
+    """CONNACK for a CONNECT that breaks the rules of its form; empty below MQTT 5, which has no code for it.
+
+    [MQTT-3.1.4-1, MQTT-3.2.2-6, MQTT5-3.1.4-1]
+    """
+    return dialect_of(level).connack(packet.code) if level == MQTT_5 else b""

@@ -57,7 +57,7 @@ class _Entry(NamedTuple):
 class Acl:
     """The list of one product. What it says is made anew at each call: whoever asks often keeps it."""
 
-    __slots__ = ("_entries", "_product")
+    __slots__ = ("_entries", "_of_device", "_product")
 
     def __init__(self, product: Product) -> None:
         self._product = product.name
@@ -65,14 +65,15 @@ class Acl:
             _entry(entry.allow is not None, entry.allow or entry.deny or "all", entry.topic, product.name)
             for entry in product.acl
         )
-
-    def of_device(self, device: str) -> Granted:
-        """What a device may do that has shown who it is."""
-        own = (
+        self._of_device = (
+            *self._entries,
             _entry(True, "publish", f"{PRODUCT}/out/{DEVICE}", self._product),  # noqa: FBT003 - the word is `allow`
             _entry(True, "subscribe", f"{PRODUCT}/in/{DEVICE}", self._product),  # noqa: FBT003
         )
-        return self._granted((*self._entries, *own), device)
+
+    def of_device(self, device: str) -> Granted:
+        """What a device may do that has shown who it is."""
+        return self._granted(self._of_device, device)
 
     def of_passer_by(self, client_id: str) -> Granted:
         """What a client may do that has not shown who it is: only what the manifest says."""

@@ -32,6 +32,11 @@ class TokenBucket:
         self._level -= tokens
         return True
 
+    def available(self, now: float) -> float:
+        """How many are there; below 0 while more was taken out."""
+        self._fill(now)
+        return self._level
+
     def is_full(self, now: float) -> bool:
         """Whether it is as one that was just made."""
         self._fill(now)

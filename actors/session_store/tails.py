@@ -106,11 +106,13 @@ def rebuild(
 
     None where none is open, and no number is to be remembered.
     """
-    released = set(released)
+    marks, known, released = found.of(session), tuple(known), frozenset(released)
+    if not marks and not known and not released:
+        return None
     incoming = Incoming(session, used)
     incoming.number_from(max(released, default=0))
     by_packet_id = {one.packet_id: one for one in known if one.number not in released}
-    for packet_id, (number, partitions) in found.of(session).items():
+    for packet_id, (number, partitions) in marks.items():
         incoming.number_from(number)
         before = by_packet_id.get(packet_id)
         if number in released or (before is not None and before.number > number):
@@ -124,7 +126,7 @@ def rebuild(
         incoming.restore(packet_id, message)
     if incoming:
         used.add(incoming)
-    return incoming if incoming or released or found.of(session) else None
+    return incoming
 
 
 async def scan(partition: PartitionReference, known: int | None, found: Found) -> int:

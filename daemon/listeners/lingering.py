@@ -26,6 +26,8 @@ class Lingering:
     def __init__(self) -> None:
         self._sockets: deque[tuple[socket.socket, float]] = deque()
         self._wake = trio.Event()
+        # Nobody looks any more: a session that ends after this is closed at once.
+        self._over = False
 
     def __len__(self) -> int:
         """How many are there."""
@@ -38,7 +40,7 @@ class Lingering:
         except OSError:
             connection.close()
             return
-        if len(self._sockets) >= MOST or _has_ended(connection):
+        if self._over or _has_ended(connection) or len(self._sockets) >= MOST:
             connection.close()
             return
         kind = connection.family, connection.type, connection.proto
@@ -57,6 +59,7 @@ class Lingering:
                 await trio.sleep(_LOOK_SECONDS)
                 self._look(trio.current_time())
         finally:
+            self._over = True
             for connection, _ in self._sockets:
                 connection.close()
             self._sockets.clear()

@@ -137,7 +137,8 @@ class MqttListener:
     async def _accept(self, listening: socket.socket, entrance: Entrance, connections: trio.Nursery) -> None:
         """Take what comes, no faster than it may: over the rate, connections wait in the kernel's backlog."""
         while True:
-            taken = await sockets.accept_all(listening, self._short)
+            most = max(1, int(self._rate.available(trio.current_time())))
+            taken = await sockets.accept_all(listening, self._short, most)
             now = trio.current_time()
             for connection, peer in taken:
                 self._enter(connection, peer, entrance, connections)

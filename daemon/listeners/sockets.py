@@ -45,14 +45,14 @@ async def accept(listening: socket.socket, shortage: Callable[[str], None]) -> t
 
     While the process is out of resources, `shortage` is called with the reason, ten times a second at most.
     """
-    ((connection, peer),) = await accept_all(listening, shortage, most=1)
+    ((connection, peer),) = await accept_all(listening, shortage, 1)
     return connection, peer
 
 
 async def accept_all(
-    listening: socket.socket, shortage: Callable[[str], None], *, most: int = _AT_ONCE
+    listening: socket.socket, shortage: Callable[[str], None], most: int
 ) -> list[tuple[socket.socket, Any]]:
-    """The next connections, as many as there are up to `most`, each as `accept` has it; at least one."""
+    """The next connections, as many as there are up to `most` or 32, each as `accept` has it; at least one."""
     taken: list[tuple[socket.socket, Any]] = []
     while not taken:
         await trio.lowlevel.wait_readable(listening)
@@ -65,7 +65,7 @@ async def accept_all(
 
 def _take(listening: socket.socket, taken: list[tuple[socket.socket, Any]], most: int) -> str:
     """Accept until there are no more; returns what the process is out of, where that is why."""
-    while len(taken) < most:
+    while len(taken) < min(most, _AT_ONCE):
         try:
             connection, peer = listening.accept()
         except BlockingIOError:

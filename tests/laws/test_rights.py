@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product as combinations
 
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from actors.directory.directory import Directory
@@ -15,6 +15,8 @@ from actors.wire.mqtt.topics import is_valid_filter, matches
 from config.resources import AclEntry, Product
 from config.resources.filters import covers, overlaps
 
+# The machine may be busy; what is slow is no law here.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 WORDS = ("a", "$x", "", "n")
 DEEPEST = 3
 NAMES = [
@@ -49,6 +51,7 @@ def split(topic_filter: str) -> list[str]:
     return topic_filter.split("/")
 
 
+@UNHURRIED
 @given(filters, filters)
 def test_a_filter_covers_another_exactly_if_it_matches_all_that_the_other_matches(wide: str, narrow: str) -> None:
     """Containment of filters is containment of the names that they match."""
@@ -56,6 +59,7 @@ def test_a_filter_covers_another_exactly_if_it_matches_all_that_the_other_matche
     assert covers(split(wide), split(narrow)) == all(matches(wide, name) for name in matched)
 
 
+@UNHURRIED
 @given(filters, filters)
 def test_filters_overlap_exactly_if_a_name_is_matched_by_both(one: str, other: str) -> None:
     """And it does not matter which is asked of which."""
@@ -93,6 +97,7 @@ def _matches(pattern: list[str], topic: list[str], name: str) -> bool:
     )
 
 
+@UNHURRIED
 @given(acls, client_ids, st.sampled_from(NAMES))
 def test_a_list_gives_what_it_says_and_no_name_widens_it(acl: tuple[AclEntry, ...], client_id: str, topic: str) -> None:
     """Whatever a client calls itself, it may do nothing that the list read as text does not allow.
@@ -111,6 +116,7 @@ def test_a_list_gives_what_it_says_and_no_name_widens_it(acl: tuple[AclEntry, ..
             assert said == allowed
 
 
+@UNHURRIED
 @given(acls, client_ids, filters, st.sampled_from(["", "$share/g/"]))
 def test_nothing_is_delivered_through_a_filter_that_the_list_denies(
     acl: tuple[AclEntry, ...], client_id: str, topic_filter: str, group: str
@@ -124,6 +130,7 @@ def test_nothing_is_delivered_through_a_filter_that_the_list_denies(
             assert as_read(acl, "subscribe", topic, client_id)
 
 
+@UNHURRIED
 @given(acls, filters)
 def test_a_filter_is_granted_where_every_topic_of_it_is_allowed_by_one_entry_and_only_there(
     acl: tuple[AclEntry, ...], topic_filter: str
@@ -140,6 +147,7 @@ def test_a_filter_is_granted_where_every_topic_of_it_is_allowed_by_one_entry_and
         assert not may_receive(identity, topic_filter, directory)
 
 
+@UNHURRIED
 @given(acls, acls, st.sampled_from(NAMES))
 def test_rights_follow_the_list_at_once(before: tuple[AclEntry, ...], after: tuple[AclEntry, ...], topic: str) -> None:
     """What was asked before a change leaves nothing behind: the answer is that of a house that never knew the first."""
@@ -153,6 +161,7 @@ def test_rights_follow_the_list_at_once(before: tuple[AclEntry, ...], after: tup
         assert may_publish(identity, topic, directory) == may_publish(identity, topic, fresh)
 
 
+@UNHURRIED
 @given(acls, filters)
 def test_devices_and_their_app_are_each_others_other_end(acl: tuple[AclEntry, ...], topic_filter: str) -> None:
     """Where no entry denies and none names a part of a level: what a device may publish, its app may receive."""

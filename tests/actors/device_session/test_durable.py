@@ -185,6 +185,42 @@ def test_a_page_for_a_connection_that_is_gone_is_nobodys(disk: Disk) -> None:
     assert subscriber.payloads() == [b"a"]
 
 
+def test_a_late_page_of_an_earlier_connection_hides_nothing(disk: Disk) -> None:
+    """It was read before more was queued: to take it for the whole queue would skip that."""
+    subscriber = subscribed(disk, connected=False)
+    publish_all(subscriber.broker, "a", 1)
+    disk.answers_at_once = False
+    subscriber.connect().got()
+    subscriber.receiver.detach()
+    publish_all(subscriber.broker, "b", 1)
+    subscriber.connect()
+    subscriber.got()
+    publish_all(subscriber.broker, "c", 1)
+    got = []
+    for _ in range(10):
+        disk.answer(1)
+        got += subscriber.payloads()
+    assert got == [b"a", b"b", b"c"]
+
+
+def test_what_is_queued_while_a_page_is_read_comes_after_it(disk: Disk) -> None:
+    """[MQTT-4.6.0-6, MQTT5-4.6.0-5]: it is on disk only until the next page."""
+    subscriber = subscribed(disk, connected=False)
+    publish_all(subscriber.broker, "a", 1)
+    disk.answers_at_once = False
+    subscriber.connect().got()
+    publish_all(subscriber.broker, "b", 1)
+    disk.answer(1)
+    publish_all(subscriber.broker, "c", 1)
+    got = []
+    for _ in range(10):
+        got += subscriber.payloads()
+        disk.answer(1)
+    assert got == [b"a", b"b", b"c"]
+    publish_all(subscriber.broker, "d", 1)
+    assert subscriber.payloads() == [b"d"]
+
+
 def test_what_does_not_fit_into_memory_is_read_back_as_it_drains(disk: Disk) -> None:
     """However much waits, memory holds its bound, and the order stays."""
     subscriber = subscribed(disk, outbox_bytes=1000, offline_queue_messages=10_000, offline_queue_bytes=10_000_000)

@@ -265,7 +265,7 @@ async def test_one_packet_id_a_hundred_thousand_times_grows_nothing(
     assert len(reports.values) == 20_001
     assert len(state.incoming) == 0
     assert client.session._writer.inflight.size == 0
-    assert len(client.session._conversation._publisher._joined) <= 64
+    assert len(client.session._conversation._ingest._publisher._joined) <= 64
 
 
 async def test_clean_sessions_forget_their_open_messages(

@@ -75,7 +75,8 @@ def test_a_subscriber_that_is_gone_holds_nobody(broker: Broker) -> None:
         assert feeder.feeding.holds(None)
         if expiry:
             subscriber.receiver.detach()
-        subscriber.receiver.close()
+        else:
+            subscriber.receiver.close()
         assert not feeder.feeding.holds(None)
         assert feeder.released == 1
 

@@ -15,6 +15,7 @@ def test_what_has_come_is_counted_and_its_source_told_to_wait() -> None:
     assert bucket.take(5, 0.0) == 0
     assert bucket.take(20, 0.0) == 2.0
     assert bucket.take(0, 1.0) == 1.0
+    assert bucket.available(1.5) == -5
     assert bucket.take(0, 2.0) == 0
 
 
