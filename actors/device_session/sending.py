@@ -78,6 +78,14 @@ class Sender:
         return bool(queue.waiting if isinstance(queue, DurableQueue) else len(queue))
 
     @property
+    def queued(self) -> tuple[int, int]:
+        """How many of QoS 1 and 2 wait that were never sent, and their bytes."""
+        queue = self._queue
+        if isinstance(queue, DurableQueue):
+            return queue.waiting, queue.waiting_bytes
+        return len(queue), queue.size
+
+    @property
     def has_room(self) -> bool:
         """Whether retained messages may be put behind what waits."""
         queue = self._queue

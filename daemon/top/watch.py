@@ -16,6 +16,7 @@ from actors.gateway_route.gateway import Gateway
 from actors.runtime.actor import Actor
 from actors.runtime.child import ChildStatus
 from actors.runtime.supervisor import Supervisor
+from actors.session_store.reference import SessionStoreReference, StoreStatistics
 from actors.task_runner.progress import TaskStatus
 from actors.task_runner.task import TaskSupervisor
 from actors.topic_partition.topic import TopicReference, Topics
@@ -24,7 +25,16 @@ from config.resources.identity import Identity
 from daemon.catalog.catalog import Catalog
 from daemon.stages.groups import GroupStage
 from daemon.stages.tasks import TaskStage
-from daemon.top.sample import ActorSample, GroupSample, PartitionSample, RouteSample, Sample, TaskSample
+from daemon.top.pressure import SESSIONS
+from daemon.top.sample import (
+    ActorSample,
+    GroupSample,
+    PartitionSample,
+    RouteSample,
+    Sample,
+    SessionStoreSample,
+    TaskSample,
+)
 from daemon.top.view import view
 
 # What is compared lies at least so far apart, so that rates mean something; and not so far that they are history.
@@ -46,6 +56,7 @@ class Watch:
         tasks: TaskStage,
         gateway: Gateway,
         catalog: Catalog,
+        session_store: SessionStoreReference,
         root: Callable[[], Supervisor | None],
     ) -> None:
         self._broker = broker
@@ -54,6 +65,7 @@ class Watch:
         self._tasks = tasks
         self._gateway = gateway
         self._catalog = catalog
+        self._session_store = session_store
         self._root = root
         self._samples: deque[Sample] = deque(maxlen=_REMEMBERED)
 
@@ -88,6 +100,7 @@ class Watch:
             connections=sessions.connections,
             held=sessions.held,
             partitions=tuple(partition for topic in self._topics for partition in _partitions(topic)),
+            session_store=_session_store(self._session_store.statistics()),
             groups=tuple(map(_group, groups)),
             tasks=tuple(self._task(name, status) for name, status in tasks.items()),
             routes=tuple(self._route(name, statistics) for name, statistics in routes.items()),
@@ -157,6 +170,11 @@ class Watch:
         elif stage == "groups":
             group = self._groups.get(entry.name)
             gauges = {"lag": group.statistics().lag} if group is not None else {}
+        elif entry.name == SESSIONS:
+            store = self._session_store.statistics()
+            counts |= {"changes": store.counters.changes, "commits": store.counters.commits}
+            gauges = {"kept": len(self._broker.states), "used bytes": store.used}
+            return replace(entry, counts=counts, gauges=gauges, reason=entry.reason or store.fault)
         return replace(entry, counts=counts, gauges=gauges)
 
     def _listener(self, entry: ActorSample, routes: Mapping[str, RouteStatistics]) -> ActorSample:
@@ -192,6 +210,11 @@ def _partitions(topic: TopicReference) -> Iterator[PartitionSample]:
             gate=topic.gate.state.value,
             gate_reason=topic.gate.reason,
         )
+
+
+def _session_store(store: StoreStatistics) -> SessionStoreSample:
+    waited = store.mailbox.waited if store.mailbox is not None else 0.0
+    return SessionStoreSample(store.alive, store.fault, waited, store.counters.commit_seconds)
 
 
 def _group(group: GroupStatistics) -> GroupSample:
