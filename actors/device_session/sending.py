@@ -213,8 +213,11 @@ class Sender:
     def _packet(
         self, packing: Packing, delivery: Delivery, packet_id: int, now: int, *, dup: bool
     ) -> tuple[bytes, bytes, bytes] | None:
-        """The packet in pieces; None where it is not to be sent: expired (MQTT5-3.3.2-5), or too large."""
-        if delivery.message.is_expired(now):
+        """The packet in pieces; None where it is not to be sent: expired [MQTT5-3.3.2-5], or too large.
+
+        What was sent once expires no more [MQTT5-4.3.3-7].
+        """
+        if not dup and delivery.message.is_expired(now):
             self._broker.counters.dropped_deliveries_expired += 1
             return None
         packet = packing.otherwise(delivery, packet_id, now, dup=dup)
