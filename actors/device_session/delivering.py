@@ -42,7 +42,7 @@ class Deliverer:
         audience = path.audience
         if audience is None or not self._broker.subscriptions.is_current(audience):
             audience = path.audience = self._broker.subscriptions.match(topic)
-        if reading.special:
+        if reading.special is not None:
             for publish in publishes:
                 self._deliver_one(path, publish, now, reading)
         elif audience:
@@ -56,7 +56,7 @@ class Deliverer:
             if (under_way := opened.delivery) is not None:
                 reading.replies.append(under_way)
                 return
-            reading.delivered.append(opened)
+            reading.made_special().delivered.append(opened)
         if not path.audience and not publish.retain:
             return
         properties, retain = publish.properties, publish.retain
@@ -84,9 +84,9 @@ class Deliverer:
             reply = reading.fan_out.write(self._broker.journal, self._answered)
         if reply is not None:
             reading.replies.append(reply)
-        if reading.delivered:
+        if reading.special is not None and reading.special.delivered:
             delivery = reply or _done()
-            for message in reading.delivered:
+            for message in reading.special.delivered:
                 message.delivered_with(delivery)
 
     def _join(self, reply: Reply[Any]) -> None:

@@ -17,7 +17,7 @@ from actors.device_session.reading import Intake, Reading
 from actors.device_session.statuses import milliseconds
 from actors.wire.mqtt.packets import Publish, Will
 from actors.wire.mqtt.properties import NO_PROPERTIES
-from actors.wire.mqtt.reasons import FAILURE, Reason
+from actors.wire.mqtt.reasons import Reason
 
 if TYPE_CHECKING:
     from actors.device_session.broker import Broker
@@ -104,17 +104,17 @@ class Publisher:
         self._paths.forget_stale()
         for topic, group in by_topic.items():
             self._take_topic(topic, group, reading)
-        size = OVERHEAD * len(publishes) + reading.batches.size
+        size = OVERHEAD * len(publishes) + reading.size
         return self._close(reading, size, violation)
 
     def take_will(self, will: Will) -> Intake:
         """What becomes of a will: the same as of any message of this client, but that nobody is answered."""
         reading = Reading()
-        reading.special = True
+        reading.made_special()
         publish = Publish(will.topic, will.payload, will.qos, 0, will.retain, False, will.properties)  # noqa: FBT003
         self._paths.forget_stale()
         self._take_topic(will.topic, [publish], reading)
-        return self._close(reading, OVERHEAD + reading.batches.size, None)
+        return self._close(reading, OVERHEAD + reading.size, None)
 
     def _take_special(self, publish: Publish, reading: Reading, by_topic: dict[str, list[Publish]]) -> None:
         """One that is not plain: of QoS 2, retained, or with properties."""
@@ -123,7 +123,7 @@ class Publisher:
             raise ProtocolViolationError(f"{what} [MQTT5-3.2.2-11]", Reason.QOS_NOT_SUPPORTED)
         publish = self._resolved(publish)
         if publish.qos > 1 or publish.retain or publish.properties is not NO_PROPERTIES:
-            reading.special = True
+            reading.made_special()
         if publish.qos == _EXACTLY_ONCE:
             if not self._open(publish.packet_id, reading):
                 return
@@ -133,15 +133,15 @@ class Publisher:
 
     def _open(self, packet_id: int, reading: Reading) -> bool:
         """Take a QoS 2 message; False where it is a repetition that changes nothing [MQTT-4.3.3-2, MQTT5-4.3.3-10]."""
-        incoming = self._incoming()
+        incoming, special = self._incoming(), reading.made_special()
         before = incoming.get(packet_id)
         if before is not None and not before.releasing:
-            reading.repeated += 1
+            special.repeated += 1
         message = incoming.take(packet_id)
         reading.answers.append(words.pubrec(packet_id))
-        if message.accepted or packet_id in reading.open:
+        if message.accepted or packet_id in special.open:
             return False
-        reading.open[packet_id] = message
+        special.open[packet_id] = message
         return True
 
     def _incoming(self) -> Incoming:
@@ -204,13 +204,16 @@ class Publisher:
 
     def _close(self, reading: Reading, size: int, violation: ProtocolViolationError | None) -> Intake:
         """Tell the journal, and let go of QoS 2 messages that are refused: their packet ids are free."""
-        self._deliverer.write(reading)
-        for packet_id, message in reading.open.items():
-            if reading.reasons.get(packet_id, 0) >= FAILURE:
-                self._incoming().forget(packet_id, message.number)
-        new = len(reading.answers) - reading.repeated
+        new = len(reading.answers)
+        if reading.replies or reading.fan_out is not None or reading.special is not None:
+            self._deliverer.write(reading)
+        if reading.special is not None:
+            new -= reading.special.repeated
+            for packet_id, message in reading.special.open.items():
+                if reading.is_refused(packet_id):
+                    self._incoming().forget(packet_id, message.number)
         crowded = reading.fan_out.crowded if reading.fan_out is not None else ()
-        return Intake(reading.said(), reading.batches.all(), reading.replies, size, new, crowded, violation)
+        return Intake(reading.said(), reading.batches.values(), reading.replies, size, new, crowded, violation)
 
 
 def _nothing() -> None:
