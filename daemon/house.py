@@ -35,6 +35,7 @@ from daemon.control.backlog import backlog_family
 from daemon.control.context import About, Control, Family
 from daemon.control.groups import groups_family
 from daemon.control.homecomings import homecomings_family
+from daemon.control.sessions import sessions_family
 from daemon.control.tail import tail_family
 from daemon.control.top import top_family
 from daemon.control.topics import topics_family
@@ -46,6 +47,8 @@ from daemon.measures import Measures
 from daemon.messages import TopicMessages
 from daemon.renewal import CertificateRenewal
 from daemon.running import RunningEngine
+from daemon.session_measures import SessionMeasures
+from daemon.sessions import SessionControl
 from daemon.settings_in_force import SettingsInForce
 from daemon.stages.access import Access
 from daemon.stages.backlog import BacklogStage
@@ -186,7 +189,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         backlog=backlog,
         tasks=tasks,
         routes=routes,
-        measures=Measures(broker, topics, tasks, gateway, doors, doctor, measures),
+        measures=Measures(broker, topics, tasks, gateway, doors, doctor, measures, SessionMeasures(broker, journal)),
         addresses=doors.addresses,
         device_addresses=doors.device_addresses,
     )
@@ -203,6 +206,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         gateway=gateway,
         over_http=over_http,
         catalog=catalog,
+        session_store=journal,
         root=lambda: engine.root,
     )
     families = (
@@ -210,6 +214,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         homecomings_family(backlog),
         backlog_family(doctor),
         topics_family(TopicMessages(topics, catalog, audit)),
+        sessions_family(SessionControl(broker)),
         tail_family(Tails(topics)),
         top_family(watch),
         authority_family(authority),

@@ -8,17 +8,15 @@ import trio
 
 from actors.device_session import handshake
 from actors.device_session.broker import Broker
-from actors.device_session.conversation import Conversation
-from actors.device_session.core import CLIENT_ID_CHARACTERS, Admission, Refusal
-from actors.device_session.ending import Ending, leave
+from actors.device_session.core import Refusal
+from actors.device_session.deadlines import overdue
+from actors.device_session.ending import Ending
+from actors.device_session.entry import Entry
 from actors.device_session.errors import ClientLeftError, ProtocolViolationError
 from actors.device_session.keep_alive import KeepAlive
-from actors.device_session.pace import Pace
 from actors.device_session.profile import ListenerProfile, certificate_names
 from actors.device_session.sessions import Standing
-from actors.device_session.state import SessionState
-from actors.device_session.statuses import DeviceStatus
-from actors.device_session.writer import Refused, Writer
+from actors.device_session.writer import Writer
 from actors.errors import AppendRefusedError, PenstockError
 from actors.wire.mqtt.dialect import PINGRESP
 from actors.wire.mqtt.packets import Connect, Malformed, Packet
@@ -43,18 +41,15 @@ class Session:
 
     __slots__ = (
         "_broker",
-        "_conversation",
         "_drained",
         "_ended",
         "_ending",
+        "_entry",
         "_keep_alive",
-        "_login",
-        "_pace",
+        "_left",
         "_profile",
         "_reader",
         "_scope",
-        "_state",
-        "_status",
         "_stream",
         "_writer",
         "address",
@@ -73,27 +68,24 @@ class Session:
         self._keep_alive = KeepAlive(broker.settings.connect_timeout, trio.current_time())
         self._ending = Ending()
         self._drained = False
+        self._left = False
         # Made when they are first needed: most sessions need few of them.
         self._scope: trio.CancelScope | None = None
-        self._login: Admission | None = None
-        self._state: SessionState | None = None
-        self._status: DeviceStatus | None = None
-        self._conversation: Conversation | None = None
-        self._pace: Pace | None = None
+        self._entry: Entry | None = None
         self._ended: trio.Event | None = None
 
     @property
     def client_id(self) -> str:
         """As the client chose it, or as it was generated; empty before it has logged in."""
-        return self._login.key.client_id if self._login is not None else ""
+        return self._entry.login.key.client_id if self._entry is not None else ""
 
     def standing(self) -> Standing | None:
         """What of its reports is not acknowledged yet; None where all are."""
         inflight = self._writer.inflight
-        if not inflight or self._login is None:
+        if not inflight or self._entry is None:
             return None
         waited = trio.current_time() - inflight.oldest()
-        client, refused = self._login.key.account.name, self._writer.refused is not None
+        client, refused = self._entry.login.key.account.name, self._writer.refused is not None
         holding = self._keep_alive.holding
         return Standing(client, self.client_id, self.address, inflight.size, waited, holding, refused)
 
@@ -128,40 +120,24 @@ class Session:
 
     def drain(self) -> None:
         """Take nothing new, acknowledge what gets stored, then end."""
-        if self._conversation is None:
+        if not self._has_begun():
             self._end("shutdown", Reason.SERVER_SHUTTING_DOWN)
         self._drained = True
         self._writer.drain()
 
     def check(self, now: float) -> None:
         """End if the client has been silent, or has not taken what was sent to it, for too long."""
-        settings = self._broker.settings
-        if self._keep_alive.is_over(now):
-            self._broker.counters.keep_alive_expired += 1
-            what = "no CONNECT" if self._login is None else "nothing (keep alive)"
-            self.close(f"{what} from the client for {self._keep_alive.silence:g} s", Reason.KEEP_ALIVE_TIMEOUT)
-        elif now - self._writer.stuck_since > settings.write_timeout:
-            self.close(f"the client has not read anything for {settings.write_timeout:g} s", Reason.QUOTA_EXCEEDED)
-        elif self._writer.receiver is not None and self._writer.receiver.is_stalled(now):
-            self._broker.counters.slow_subscribers += 1
-            self.close("it takes the messages that it subscribed to more slowly than they come", Reason.QUOTA_EXCEEDED)
-        elif self._writer.refused is not None:
-            self._check_refused(now, self._writer.refused)
+        over = overdue(now, self._broker, self._keep_alive, self._writer)
+        if over is not None:
+            self.close(*over)
         elif self._keep_alive.is_to_be_reassured(now):
             self._writer.reply(PINGRESP)
 
-    def _check_refused(self, now: float, refused: Refused) -> None:
-        timeout = self._broker.settings.refused_timeout
-        if now - refused.since >= timeout:
-            self._broker.counters.refused_disconnects += 1
-            what = f"its reports are refused, and were not acknowledged for {timeout:g} s: {refused.error}"
-            self.close(what, Reason.QUOTA_EXCEEDED)
-
     def recheck(self) -> None:
         """End, or give up subscriptions, where the client has no right to them any more."""
-        if self._login is None:
+        if self._entry is None:
             return
-        if not self._broker.directory.admits(self._login.identity):
+        if not self._broker.directory.admits(self._entry.login.identity):
             self.close("it was deleted or disabled")
         elif self._writer.receiver is not None:
             self._writer.receiver.recheck()
@@ -177,16 +153,18 @@ class Session:
     async def _serve(self, nursery: trio.Nursery) -> None:
         try:
             packets = await handshake.first_packets(self._receive_connect, self._reader)
-            if not await self._log_in(packets[0]):
+            entry = await self._log_in(packets[0])
+            if entry is None:
                 return
-            assert self._conversation is not None  # noqa: S101 - it has logged in
+            conversation, pace = entry.begin(self._profile, self._writer, self._close_with)
             nursery.start_soon(self._write, name="mqtt session writer")
             del packets[0]
             size = 0
             while True:
-                publishes = self._conversation.take(packets, self._keep_alive.heard)
-                if self._writer.is_full() or self._pace is not None:
-                    await self._hold(publishes, size)
+                publishes = conversation.take(packets, self._keep_alive.heard)
+                if pace is not None or self._writer.is_full():
+                    pause = pace.take(publishes, size, self._keep_alive.heard) if pace is not None else 0.0
+                    await self._hold(pause)
                 data = await self._receive()
                 size = len(data)
                 packets = self._reader.feed(data)
@@ -218,8 +196,9 @@ class Session:
         self._keep_alive.hear(began)
         return data
 
-    async def _log_in(self, packet: Packet) -> bool:
+    async def _log_in(self, packet: Packet) -> Entry | None:
         if isinstance(packet, Malformed):
+            await self._writer.send(handshake.refuse_malformed(packet, self._reader.level))
             raise ProtocolViolationError(packet.reason, packet.code)
         assert isinstance(packet, Connect)  # noqa: S101 - its first byte said so
         self._writer.dialect = handshake.dialect_for(packet)
@@ -227,60 +206,24 @@ class Session:
         answer = handshake.decide(packet, self._broker, self._profile, address=self.address, names=names, now=now)
         if isinstance(answer, Refusal):
             await self._refuse(answer, packet)
-            return False
-        self._login = answer
-        present = await self._enter(answer)
+            return None
+        self._entry = entry = Entry(self._broker, self, answer)
+        present = await entry.join()
         if isinstance(present, Refusal):
             await self._refuse(present, packet)
-            return False
+            return None
         self._broker.counters.connected += 1
         self._keep_alive.silence = answer.silence
         self._keep_alive.hear(trio.current_time())
         await self._writer.send(handshake.accept(self._writer.dialect, answer, self._profile, session_present=present))
-        self._begin(answer)
-        return True
-
-    async def _enter(self, login: Admission) -> bool | Refusal:
-        """Take the client's session; whether it was there before."""
-        if not await self._broker.sessions.join(self, login.key):
-            return Refusal(Reason.SERVER_UNAVAILABLE, "the session with this client id did not end in time")
-        self._state, present, stored = handshake.attach(login, self._broker)
-        self._status = self._broker.presence.joined(self, login.identity)
-        try:
-            await stored.wait()
-        except PenstockError as error:
-            if not present:
-                self._state.expiry = 0  # nobody was promised that it is kept
-            return Refusal(Reason.SERVER_UNAVAILABLE, f"the session could not be stored: {error}")
-        return present
-
-    def _begin(self, login: Admission) -> None:
-        """The client is answered: go on with what its session left."""
-        assert self._state is not None  # noqa: S101 - it has entered
-        self._writer.state = self._state
-        self._pace = self._broker.paces.join(login.identity, trio.current_time())
-        self._conversation = Conversation(
-            self._broker,
-            login.connect,
-            self._profile,
-            state=self._state,
-            status=self._status,
-            writer=self._writer,
-            close=lambda code, reason: self.close(reason, code),
-        )
-        self._conversation.resume()
+        return entry
 
     async def _refuse(self, refusal: Refusal, connect: Connect) -> None:
-        self._broker.counters.refused_connects += 1
-        username = (connect.username or "")[:CLIENT_ID_CHARACTERS]
-        facts = {"code": refusal.code, "username": username, "client_id": connect.client_id[:CLIENT_ID_CHARACTERS]}
-        self._broker.log.warning("CONNECT refused", reason=refusal.reason, address=self.address, **facts)
         self._ending.note(refusal.reason)
-        await self._writer.send(handshake.refuse(self._writer.dialect, refusal))
+        await self._writer.send(handshake.refuse(refusal, connect, self._broker, self.address))
 
-    async def _hold(self, publishes: int, size: int) -> None:
-        """Read nothing while too much is outstanding, or came too fast; the keep alive's clock stands still."""
-        pause = self._pace.take(publishes, size, trio.current_time()) if self._pace is not None else 0.0
+    async def _hold(self, pause: float) -> None:
+        """Read nothing for so many seconds, or while too much is outstanding; the keep alive's clock stands still."""
         if not pause and not self._writer.is_full():
             return
         self._broker.counters.pauses += 1
@@ -319,6 +262,9 @@ class Session:
         code = Reason.QUOTA_EXCEEDED if isinstance(error, AppendRefusedError) else Reason.IMPLEMENTATION_SPECIFIC_ERROR
         self.close(f"its reports could not be stored, and were not acknowledged: {error}", code)
 
+    def _close_with(self, code: Reason, reason: str) -> None:
+        self.close(reason, code)
+
     def _end(self, reason: str, code: Reason | None = None) -> None:
         self._ending.note(reason, code)
         if self._scope is not None:
@@ -326,7 +272,7 @@ class Session:
 
     def _part(self, nursery: trio.Nursery) -> None:
         """Give the last word to the client a moment to leave, where there is one."""
-        farewell = self._ending.farewell(self._writer.dialect) if self._conversation is not None else b""
+        farewell = self._ending.farewell(self._writer.dialect) if self._has_begun() else b""
         if farewell:
             nursery.cancel_scope.deadline = trio.current_time() + _FAREWELL_SECONDS
             self._writer.finish(farewell)
@@ -335,20 +281,20 @@ class Session:
 
     def _leave(self) -> None:
         """Take the session off every list; only once."""
-        if self._login is not None and not self._ending.left:
-            leave(self._broker, self, self._login, self._ending, state=self._state, status=self._status)
-            if self._writer.feeding is not None:
-                self._writer.feeding.close()
-            if self._pace is not None:
-                self._broker.paces.leave(self._pace)
-        self._ending.left = True
+        if self._left:
+            return
+        self._left = True
+        if self._entry is not None:
+            self._entry.leave(self._ending)
+        if self._writer.feeding is not None:
+            self._writer.feeding.close()
         if self._ended is not None:
             self._ended.set()
 
+    def _has_begun(self) -> bool:
+        """Whether the client has heard that it is logged in."""
+        return self._entry is not None and self._entry.has_begun
+
     def _facts(self) -> dict[str, str]:
-        who = self._login.key if self._login is not None else None
-        return {
-            "client": who.account.name if who is not None else "",
-            "client_id": self.client_id,
-            "address": self.address,
-        }
+        client = self._entry.login.key.account.name if self._entry is not None else ""
+        return {"client": client, "client_id": self.client_id, "address": self.address}

@@ -18,6 +18,8 @@ from actors.wire.mqtt.reasons import Reason
 # MQTT 3.1.1 obliges a server to take 23 characters and lets it take more (3.1.3.1); a device's name has up to 128.
 CLIENT_ID_CHARACTERS: Final = 256
 _ANY_QOS: Final = 2
+# The longest that CONNECT can ask for, in seconds (MQTT 5, 3.1.2.10).
+MAX_KEEP_ALIVE: Final = 65_535
 
 
 class Admission(NamedTuple):
@@ -146,4 +148,6 @@ def _server_keep_alive(connect: Connect, profile: ListenerProfile) -> int | None
     """The keep alive that an MQTT 5 client is to use in place of its own [MQTT5-3.2.2-21]; None: its own is good."""
     if profile.server_keep_alive is not None:
         return profile.server_keep_alive if profile.server_keep_alive != connect.keep_alive else None
-    return profile.max_keep_alive if connect.keep_alive > profile.max_keep_alive else None
+    # 0 asks for none, which is more than any.
+    asked = connect.keep_alive or MAX_KEEP_ALIVE
+    return profile.max_keep_alive if asked > profile.max_keep_alive else None

@@ -115,6 +115,11 @@ class DurableQueue:
         return self._unsent.count
 
     @property
+    def waiting_bytes(self) -> int:
+        """Bytes of those (`Message.size`)."""
+        return self._unsent.bytes
+
+    @property
     def is_caught_up(self) -> bool:
         """Whether everything that waits is in memory."""
         return not self._spilled

@@ -36,7 +36,7 @@ class Forwarder:
 
     def forward(self, topic: str, path: Path, publishes: Sequence[Publish], now: int, reading: Reading) -> None:
         """Put the records of these messages, all of one topic, into the batches of the reading."""
-        if reading.open:
+        if reading.special is not None and reading.special.open:
             for publish in publishes:
                 self._forward_one(topic, path, publish, now, reading)
             return
@@ -47,11 +47,11 @@ class Forwarder:
                 self._drop(topic, route.forward, len(good))
                 continue
             records = route.forward.records(good, now)
-            if route.partition is not None:
-                self._add(reading, route, route.partition, records, publishes)
+            if route.place is not None:
+                self._add(reading, route, route.place, records, publishes)
                 continue
             for number, some in _by_partition(route.topic, records, spread=route.forward.spread).items():
-                self._add(reading, route, number, some, publishes)
+                self._add(reading, route, TopicPartition(route.topic.name, number), some, publishes)
 
     def checked(
         self, topic: str, check: Checker, publishes: list[Publish], reading: Reading, bad: int
@@ -78,11 +78,11 @@ class Forwarder:
                 self._drop(topic, route.forward, 1)
                 continue
             record = route.forward.record(publish.payload, now)
-            number = route.partition if route.partition is not None else route.topic.partition_for(record.key)
+            place = route.place or TopicPartition(route.topic.name, route.topic.partition_for(record.key))
             if message is None:
-                self._add(reading, route, number, [record], (publish,))
-            elif not _found(message, route, number, reading):
-                self._add(reading, route, number, [self._marked(record, publish)], (publish,), message=message)
+                self._add(reading, route, place, [record], (publish,))
+            elif not _found(message, route, place.partition, reading):
+                self._add(reading, route, place, [self._marked(record, publish)], (publish,), message=message)
 
     def _marked(self, record: Record, publish: Publish) -> Record:
         """A record that names its QoS 2 message, where that is to be known after a restart of the daemon."""
@@ -95,7 +95,7 @@ class Forwarder:
         self,
         reading: Reading,
         route: Route,
-        number: int,
+        place: TopicPartition,
         records: list[Record],
         publishes: Sequence[Publish],
         *,
@@ -109,10 +109,10 @@ class Forwarder:
             records, size = self._fitting(records, route.most, publishes[0].topic)
         if not records:
             return
-        batch = reading.batches.add(route, number, records, size)
+        batch = reading.add(route, place, records, size)
         batch.publishes.append(publishes)
         if message is not None:
-            batch.open.append(message)
+            batch.open = [*(batch.open or ()), message]
 
     def _fitting(self, records: list[Record], most: int, topic: str) -> tuple[list[Record], int]:
         sizes = [len(record.key or b"") + len(record.value or b"") for record in records]

@@ -112,9 +112,18 @@ def accept(dialect: Dialect, admission: Admission, profile: ListenerProfile, *, 
     return dialect.connack(Reason.SUCCESS, session_present=session_present, properties=properties)
 
 
-def refuse(dialect: Dialect, refusal: Refusal) -> bytes:
-    """CONNACK of a refusal; why it is one in detail is for the operator alone."""
-    return dialect.connack(refusal.code)
+def refuse(refusal: Refusal, connect: Connect, broker: Broker, address: str) -> bytes:
+    """CONNACK of a refusal, which is counted; why it is one in detail is for the operator alone."""
+    broker.counters.refused_connects += 1
+    broker.log.warning(
+        "CONNECT refused",
+        code=refusal.code.value,
+        reason=refusal.reason,
+        username=(connect.username or "")[:CLIENT_ID_CHARACTERS],
+        client_id=connect.client_id[:CLIENT_ID_CHARACTERS],
+        address=address,
+    )
+    return dialect_for(connect).connack(refusal.code)
 
 
 def refuse_malformed(packet: Malformed, level: int) -> bytes:

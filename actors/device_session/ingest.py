@@ -17,10 +17,9 @@ from actors.topic_partition.messages import Append
 from actors.wire.mqtt.reasons import Reason
 
 if TYPE_CHECKING:
-    from actors.device_session.batches import PartitionBatch
     from actors.device_session.broker import Broker
     from actors.device_session.profile import ListenerProfile
-    from actors.device_session.reading import Intake
+    from actors.device_session.reading import Intake, PartitionBatch
     from actors.device_session.state import SessionState
     from actors.device_session.statuses import DeviceStatus
     from actors.wire.mqtt.packets import Publish
@@ -90,7 +89,7 @@ class Ingest:
     def _submit(self, batch: PartitionBatch, intake: Intake, now: float) -> None:
         """Hand a batch to its partition; where that refuses, see that nobody takes it for stored."""
         reply: Reply[int] = Reply(self._writer.answered)
-        for message in batch.open:
+        for message in batch.open or ():
             message.appended(batch.place, reply)
         try:
             if self._writer.refused is not None:
@@ -128,7 +127,7 @@ class Ingest:
             return
         for packet_id in refused:
             message = incoming.get(packet_id)
-            if message is not None and message in batch.open:
+            if message is not None and message in (batch.open or ()):
                 incoming.forget(packet_id, message.number)
 
     def take_pubrel(self, packet_id: int) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from actors.device_session.targets import TopicLookup, TopicTarget
 from actors.directory.identities import Identity
+from actors.records import TopicPartition
 from actors.rules.forward import Forward
 from actors.rules.plan import Plan, compile_plan
 from actors.topic_partition.gate import ORIGIN_HEADER, Gate, GateState
@@ -19,7 +20,7 @@ _PATHS: Final = 64
 
 
 class Route(NamedTuple):
-    """A forward with the topic that takes its records now; `partition` is known where they all have the same key.
+    """A forward with the topic that takes its records now; `place` is known where they all have the same key.
 
     `home` is the topic that the forward names: another one than `topic` while records are diverted, and `diverted` is
     the gate that leads them there. `most` is the largest record that may be sent.
@@ -27,7 +28,7 @@ class Route(NamedTuple):
 
     forward: Forward
     topic: TopicTarget | None
-    partition: int | None
+    place: TopicPartition | None
     most: int
     home: TopicTarget | None
     diverted: Gate | None
@@ -87,10 +88,10 @@ def _route(topics: TopicLookup, forward: Forward) -> Route:
     home, target = topics.get(forward.topic), topics.route(forward.topic)
     if home is None or target is None:
         return Route(forward, None, None, 0, None, None)
-    number = target.partition_for(forward.key) if forward.fixed else None
+    place = TopicPartition(target.name, target.partition_for(forward.key)) if forward.fixed else None
     if target is home:
-        return Route(forward, target, number, target.max_message_bytes, home, None)
+        return Route(forward, target, place, target.max_message_bytes, home, None)
     # They are to come home again, so both must take them.
     most = min(home.max_message_bytes, target.max_message_bytes)
     marked = forward.with_headers((ORIGIN_HEADER, home.name.encode()))
-    return Route(marked, target, number, most, home, home.gate)
+    return Route(marked, target, place, most, home, home.gate)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from actors.device_session import answers as words
 from actors.device_session.aliases import TopicAliases
+from actors.device_session.delivering import Deliverer
 from actors.device_session.errors import ProtocolViolationError
 from actors.device_session.forwarding import Forwarder
 from actors.device_session.incoming import Incoming
-from actors.device_session.message import OVERHEAD, Message
-from actors.device_session.paths import Path, Paths
+from actors.device_session.message import OVERHEAD
+from actors.device_session.paths import Paths
 from actors.device_session.reading import Intake, Reading
 from actors.device_session.statuses import milliseconds
-from actors.runtime.reply import Reply
 from actors.wire.mqtt.packets import Publish, Will
 from actors.wire.mqtt.properties import NO_PROPERTIES
-from actors.wire.mqtt.reasons import FAILURE, Reason
+from actors.wire.mqtt.reasons import Reason
 
 if TYPE_CHECKING:
     from actors.device_session.broker import Broker
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from actors.topic_partition.gate import Gate
 
 _EXACTLY_ONCE: Final = 2
-# Past so many it is looked which of them are over.
-_JOINED: Final = 64
 
 
 class Terms(NamedTuple):
@@ -49,10 +47,9 @@ class Publisher:
 
     __slots__ = (
         "_aliases",
-        "_answered",
         "_broker",
+        "_deliverer",
         "_forwarder",
-        "_joined",
         "_paths",
         "_plain_qos",
         "_state",
@@ -72,12 +69,10 @@ class Publisher:
         self._state = state
         self._status = status
         self._terms = terms
-        self._answered = answered or _nothing
+        self._deliverer = Deliverer(broker, state, answered or _nothing, refuses=terms.refuses)
         self._paths = Paths(broker, state.identity)
         self._forwarder = Forwarder(broker, state, status)
         self._aliases: TopicAliases | None = None
-        # What was asked for by earlier packets, perhaps of another connection, and repetitions wait for.
-        self._joined: set[Reply[Any]] = set()
         self._plain_qos = min(terms.maximum_qos, 1)
 
     def take(self, publishes: Sequence[Publish]) -> Intake:
@@ -109,17 +104,17 @@ class Publisher:
         self._paths.forget_stale()
         for topic, group in by_topic.items():
             self._take_topic(topic, group, reading)
-        size = OVERHEAD * len(publishes) + reading.batches.size
+        size = OVERHEAD * len(publishes) + reading.size
         return self._close(reading, size, violation)
 
     def take_will(self, will: Will) -> Intake:
         """What becomes of a will: the same as of any message of this client, but that nobody is answered."""
         reading = Reading()
-        reading.special = True
+        reading.made_special()
         publish = Publish(will.topic, will.payload, will.qos, 0, will.retain, False, will.properties)  # noqa: FBT003
         self._paths.forget_stale()
         self._take_topic(will.topic, [publish], reading)
-        return self._close(reading, OVERHEAD + reading.batches.size, None)
+        return self._close(reading, OVERHEAD + reading.size, None)
 
     def _take_special(self, publish: Publish, reading: Reading, by_topic: dict[str, list[Publish]]) -> None:
         """One that is not plain: of QoS 2, retained, or with properties."""
@@ -128,7 +123,7 @@ class Publisher:
             raise ProtocolViolationError(f"{what} [MQTT5-3.2.2-11]", Reason.QOS_NOT_SUPPORTED)
         publish = self._resolved(publish)
         if publish.qos > 1 or publish.retain or publish.properties is not NO_PROPERTIES:
-            reading.special = True
+            reading.made_special()
         if publish.qos == _EXACTLY_ONCE:
             if not self._open(publish.packet_id, reading):
                 return
@@ -138,15 +133,15 @@ class Publisher:
 
     def _open(self, packet_id: int, reading: Reading) -> bool:
         """Take a QoS 2 message; False where it is a repetition that changes nothing [MQTT-4.3.3-2, MQTT5-4.3.3-10]."""
-        incoming = self._incoming()
+        incoming, special = self._incoming(), reading.made_special()
         before = incoming.get(packet_id)
         if before is not None and not before.releasing:
-            reading.repeated += 1
+            special.repeated += 1
         message = incoming.take(packet_id)
         reading.answers.append(words.pubrec(packet_id))
-        if message.accepted or packet_id in reading.open:
+        if message.accepted or packet_id in special.open:
             return False
-        reading.open[packet_id] = message
+        special.open[packet_id] = message
         return True
 
     def _incoming(self) -> Incoming:
@@ -186,7 +181,7 @@ class Publisher:
         if path.routes and self._terms.refuses and (closed := path.closed_gates()):
             self._refuse_closed(publishes, closed, reading)
             return
-        self._deliver(topic, path, publishes, now, reading)
+        self._deliverer.deliver(topic, path, publishes, now, reading)
         if path.routes:
             if publishes:
                 self._forwarder.forward(topic, path, publishes, now, reading)
@@ -195,41 +190,6 @@ class Publisher:
         if not path.audience and self._terms.refuses:
             untaken = [publish for publish in publishes if not publish.retain]
             reading.refuse(untaken, Reason.NO_MATCHING_SUBSCRIBERS)
-
-    def _deliver(self, topic: str, path: Path, publishes: Sequence[Publish], now: int, reading: Reading) -> None:
-        """Give messages to those who have subscribed to their topic."""
-        audience = path.audience
-        if audience is None or not self._broker.subscriptions.is_current(audience):
-            audience = path.audience = self._broker.subscriptions.match(topic)
-        if reading.special:
-            for publish in publishes:
-                self._deliver_one(path, publish, now, reading)
-        elif audience:
-            messages = [Message(topic, publish[1], publish[2], now) for publish in publishes]
-            reading.giving().give(messages, audience, self._state.receiver)
-
-    def _deliver_one(self, path: Path, publish: Publish, now: int, reading: Reading) -> None:
-        """Give one message to subscribers, and retain it; what a QoS 2 message has had of that is not done again."""
-        opened = reading.message_of(publish)
-        if opened is not None:
-            if (under_way := opened.delivery) is not None:
-                reading.replies.append(under_way)
-                return
-            reading.delivered.append(opened)
-        if not path.audience and not publish.retain:
-            return
-        properties, retain = publish.properties, publish.retain
-        message = Message(publish.topic, publish.payload, publish.qos, now, retain=retain, properties=properties)
-        fan_out = reading.giving()
-        written, refused = len(fan_out.changes), fan_out.refused
-        if retain:
-            self._broker.counters.refused_retained += not fan_out.retain(message, self._broker.retained, now)
-        if path.audience:
-            fan_out.give((message,), path.audience, self._state.receiver)
-        if fan_out.refused > refused and not path.routes:
-            self._refuse((publish,), Reason.QUOTA_EXCEEDED, reading)
-        if opened is not None and self._state.is_persistent and len(fan_out.changes) > written:
-            fan_out.changes.append(self._incoming().opened(publish.packet_id, delivered=True))
 
     def _refuse(self, publishes: Sequence[Publish], reason: Reason, reading: Reading) -> None:
         if self._terms.refuses:
@@ -244,42 +204,16 @@ class Publisher:
 
     def _close(self, reading: Reading, size: int, violation: ProtocolViolationError | None) -> Intake:
         """Tell the journal, and let go of QoS 2 messages that are refused: their packet ids are free."""
-        for reply in reading.replies:
-            self._join(reply)
-        self._write(reading)
-        for packet_id, message in reading.open.items():
-            if reading.reasons.get(packet_id, 0) >= FAILURE:
-                self._incoming().forget(packet_id, message.number)
-        new = len(reading.answers) - reading.repeated
+        new = len(reading.answers)
+        if reading.replies or reading.fan_out is not None or reading.special is not None:
+            self._deliverer.write(reading)
+        if reading.special is not None:
+            new -= reading.special.repeated
+            for packet_id, message in reading.special.open.items():
+                if reading.is_refused(packet_id):
+                    self._incoming().forget(packet_id, message.number)
         crowded = reading.fan_out.crowded if reading.fan_out is not None else ()
-        return Intake(reading.said(), reading.batches.all(), reading.replies, size, new, crowded, violation)
-
-    def _join(self, reply: Reply[Any]) -> None:
-        """Wait for what was asked before, perhaps over another connection; told once, however often it is asked."""
-        if reply.done or reply in self._joined:
-            return
-        if len(self._joined) >= _JOINED:
-            self._joined = {one for one in self._joined if not one.done}
-        self._joined.add(reply)
-        reply.also(self._answered)
-
-    def _write(self, reading: Reading) -> None:
-        """Have written down what was promised to subscribers; the read is answered once it is."""
-        reply: Reply[None] | None = None
-        if reading.fan_out is not None:
-            reply = reading.fan_out.write(self._broker.journal, self._answered)
-        if reply is not None:
-            reading.replies.append(reply)
-        if reading.delivered:
-            delivery = reply or _done()
-            for message in reading.delivered:
-                message.delivered_with(delivery)
-
-
-def _done() -> Reply[None]:
-    reply: Reply[None] = Reply()
-    reply.set(None)
-    return reply
+        return Intake(reading.said(), reading.batches.values(), reading.replies, size, new, crowded, violation)
 
 
 def _nothing() -> None:

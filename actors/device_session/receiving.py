@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from actors.device_session.audience import Terms
@@ -206,6 +206,16 @@ class Receiver:
         return Reason.SUCCESS
 
     # --- deliveries ---------------------------------------------------------------------------------------------------
+
+    @property
+    def subscriptions(self) -> Mapping[str, Terms]:
+        """Its filters, each with the terms on which it was granted."""
+        return self._terms
+
+    @property
+    def queued(self) -> tuple[int, int]:
+        """How many messages of QoS 1 and 2 wait that were never sent, and their bytes (`Message.size`)."""
+        return self._sender.queued if self._sender is not None else (0, 0)
 
     @property
     def is_connected(self) -> bool:

@@ -78,6 +78,14 @@ class Sender:
         return bool(queue.waiting if isinstance(queue, DurableQueue) else len(queue))
 
     @property
+    def queued(self) -> tuple[int, int]:
+        """How many of QoS 1 and 2 wait that were never sent, and their bytes."""
+        queue = self._queue
+        if isinstance(queue, DurableQueue):
+            return queue.waiting, queue.waiting_bytes
+        return len(queue), queue.size
+
+    @property
     def has_room(self) -> bool:
         """Whether retained messages may be put behind what waits."""
         queue = self._queue
@@ -205,8 +213,11 @@ class Sender:
     def _packet(
         self, packing: Packing, delivery: Delivery, packet_id: int, now: int, *, dup: bool
     ) -> tuple[bytes, bytes, bytes] | None:
-        """The packet in pieces; None where it is not to be sent: expired (MQTT5-3.3.2-5), or too large."""
-        if delivery.message.is_expired(now):
+        """The packet in pieces; None where it is not to be sent: expired [MQTT5-3.3.2-5], or too large.
+
+        What was sent once expires no more [MQTT5-4.3.3-7].
+        """
+        if not dup and delivery.message.is_expired(now):
             self._broker.counters.dropped_deliveries_expired += 1
             return None
         packet = packing.otherwise(delivery, packet_id, now, dup=dup)

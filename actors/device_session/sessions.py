@@ -175,6 +175,15 @@ class Sessions:
         """End every session of `<product>/<device>`; False where there was none."""
         return self._close_account(Account("device", device), reason)
 
+    async def end_client(self, key: ClientKey, reason: str) -> bool:
+        """End the connection of one client, and wait for its end; False where it had none."""
+        session = self._clients.get(key)
+        if session is None:
+            return False
+        session.close(reason)
+        await session.wait_ended()
+        return True
+
     def close_app(self, app: str, reason: str) -> bool:
         """End every session of an app; False where there was none."""
         return self._close_account(Account("app", app), reason)

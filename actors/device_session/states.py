@@ -45,6 +45,12 @@ class States:
         """The session that is kept for a client, if there is one."""
         return self._kept.get(key)
 
+    def kept(self, account: Account | None = None) -> tuple[SessionState, ...]:
+        """Those of one account, or all of them; in the order in which they began."""
+        if account is None:
+            return tuple(self._kept.values())
+        return tuple(self._kept[key] for key in self._by_account.get(account, ()))
+
     def restore(self, state: SessionState) -> None:
         """It was kept when the daemon ended; it waits for its client from now on, or since `state.detached_at`."""
         if state.detached_at is None:

@@ -112,7 +112,7 @@ class SessionChanges:
         self.closed[number] = packet_id
         self.released.add(number)
         present = self.opened.get(packet_id)
-        if present is not None and present.number == number:
+        if present is not None and present.number <= number:
             del self.opened[packet_id]
 
 

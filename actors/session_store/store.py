@@ -1,14 +1,12 @@
-"""What the session store's actor needs of the disk, and what it finds there at the start."""
+"""What the session store's actor needs of the disk, and what is found there at the start."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from actors.device_session.journal import OpenIncoming, QueuePage, SavedQueue, SaveSession, SaveSubscription
-from actors.device_session.message import Message
-from actors.records import TopicPartition
 from actors.session_store.core import Folded
 from actors.session_store.messages import ReadQueue
 
@@ -45,18 +43,3 @@ class SessionStore(Protocol):
 
     async def read_queues(self, requests: Sequence[ReadQueue]) -> Sequence[QueuePage]:
         """A page for each request, in order, of what is committed; works beside `commit`."""
-
-    async def begin(self, now: float) -> int:
-        """Drop the sessions that have expired (`now` in seconds since the epoch); returns how many are left.
-
-        Those that had a connection when the daemon ended wait for their clients from now on.
-        """
-
-    async def load_sessions(self, after: str, limit: int) -> Sequence[Saved]:
-        """The sessions whose incarnations come after that one, in order, at most so many."""
-
-    async def load_retained(self, after: str, limit_bytes: int) -> Sequence[Message]:
-        """Retained messages whose topics come after that one, in order, about so many bytes; none at the end."""
-
-    async def load_tails(self) -> Mapping[TopicPartition, int]:
-        """The offsets of the last checkpoint."""

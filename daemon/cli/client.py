@@ -152,12 +152,12 @@ class Client:
         """The daemon cannot be reached, or is there no more."""
         return self._unreachable(error)
 
-    def items(self, kind: str) -> Iterator[dict[str, Any]]:
-        """Every resource of a kind, page after page."""
+    def items(self, kind: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """Every resource of a kind, page after page; `parameters` that are None are left out."""
         page = seen = 0
         while True:
             page += 1
-            answer = self.get(f"{kind}s", page=page, size=_PAGE)
+            answer = self.get(f"{kind}s", page=page, size=_PAGE, **parameters)
             yield from answer["items"]
             seen += len(answer["items"])
             if not answer["items"] or seen >= answer["total"]:

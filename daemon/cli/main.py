@@ -21,6 +21,7 @@ from daemon.cli import (
     get,
     group,
     run,
+    session,
     status,
     tail,
     task,
@@ -83,6 +84,7 @@ app.add_typer(task.app, name="task")
 app.add_typer(topic.app, name="topic")
 app.add_typer(group.app, name="group")
 app.add_typer(device.app, name="device")
+app.add_typer(session.app, name="session")
 app.add_typer(connection.app, name="connection")
 app.add_typer(ca.app, name="ca")
 

@@ -194,7 +194,7 @@ def _write_incoming(connection: sqlite3.Connection, changed: Iterable[tuple[str,
         released += [(name, number) for number in changes.released]
         closed += [(name, packet_id, number) for number, packet_id in changes.closed.items()]
         opened += changes.opened.values()
-    _delete(connection, "incoming", ("session", "packet_id", "number"), closed)
+    _each(connection, _close_statement, closed)
     _insert(connection, "INSERT INTO released (session, number)", released, "ON CONFLICT DO NOTHING")
     head = "INSERT INTO incoming (session, packet_id, number, stored, delivered, accepted)"
     tail = """ON CONFLICT (session, packet_id) DO UPDATE SET number = excluded.number, stored = excluded.stored,
@@ -204,6 +204,13 @@ def _write_incoming(connection: sqlite3.Connection, changed: Iterable[tuple[str,
         for one in opened
     ]
     _insert(connection, head, rows, tail)
+
+
+def _close_statement(values: str) -> str:
+    """Also an earlier message of that packet id, should it have been given up without a release."""
+    found = f"SELECT i.session, i.packet_id FROM (VALUES {values}) CROSS JOIN incoming AS i"  # noqa: S608 - our own names
+    joined = "ON i.session = column1 AND i.packet_id = column2 WHERE i.number <= column3"
+    return f"DELETE FROM incoming WHERE (session, packet_id) IN ({found} {joined})"  # noqa: S608 - likewise
 
 
 def _save_tails(connection: sqlite3.Connection, offsets: Mapping[TopicPartition, int]) -> None:

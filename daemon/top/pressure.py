@@ -18,6 +18,8 @@ HELD = 0.5
 _BEHIND_SECONDS = 1.0
 
 DEVICES, SESSIONS, PRODUCERS, DISK, CALLERS = "device sockets", "mqtt sessions", "producers", "disk", "callers"
+# The store of MQTT sessions, by its name in the tree.
+SESSION_STORE = "sessions"
 SENDERS = {
     "mqtt": SESSIONS,
     "http": "http producers",
@@ -47,7 +49,8 @@ class Hop:
 def hops(before: Sample, after: Sample) -> tuple[Hop, ...]:
     """Every hop from the devices' sockets to the databases, in the order of the flow."""
     span = max(after.at - before.at, 1e-9)
-    found = [*_intake(after), *_partitions(before, after, span), *_groups(before, after)]
+    found = [*_intake(after), *_partitions(before, after, span), *_sessions(before, after, span)]
+    found += _groups(before, after)
     found += [*_tasks(before, after, span), *_routes(before, after, span)]
     return _blamed(found)
 
@@ -99,6 +102,25 @@ def _append(hop: Hop, one: PartitionSample, sender: str, standing: float) -> Hop
 
 def _rise(now: Mapping[str, float], before: Mapping[str, float], sender: str) -> float:
     return max(0.0, now[sender] - before.get(sender, 0.0))
+
+
+def _sessions(before: Sample, after: Sample, span: float) -> Iterator[Hop]:
+    """What persistent sessions promise, on its way to the disk."""
+    one, was = after.session_store, before.session_store or after.session_store
+    if one is None or was is None:
+        return
+    standing = max(0.0, one.waited - was.waited) / span
+    committing = _share(one.committing - was.committing, span)
+    refused = one.fault or ("" if one.alive else "the session store does not run")
+    held = 1.0 if refused else min(standing, 1.0)
+    reason = "writes are refused" if one.fault else refused
+    yield Hop(
+        SESSIONS, SESSION_STORE, held, reason or (f"{standing:.1f} senders stand in line" if held >= HELD else "")
+    )
+    on_disk = 1.0 if one.fault else min(committing, standing)
+    yield Hop(
+        SESSION_STORE, DISK, on_disk, one.fault or (f"syncs {committing:.0%} of the time" if on_disk >= HELD else "")
+    )
 
 
 def _groups(before: Sample, after: Sample) -> Iterator[Hop]:

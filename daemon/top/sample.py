@@ -53,6 +53,16 @@ class ConsumersSample:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionStoreSample:
+    """The store of MQTT sessions: why it refuses, how long writers have stood in line, and how long it committed."""
+
+    alive: bool
+    fault: str
+    waited: float
+    committing: float
+
+
+@dataclass(frozen=True, slots=True)
 class GroupSample:
     """A group: what waits for it, how fast it reads (messages per second), and what nobody reads.
 
@@ -103,6 +113,7 @@ class Sample:
     connections: int = 0
     held: int = 0
     partitions: tuple[PartitionSample, ...] = ()
+    session_store: SessionStoreSample | None = None
     groups: tuple[GroupSample, ...] = ()
     tasks: tuple[TaskSample, ...] = ()
     routes: tuple[RouteSample, ...] = ()

@@ -17,6 +17,7 @@ from actors.gateway_route.gateway import Gateway
 from actors.runtime.actor import Actor
 from actors.runtime.child import ChildStatus
 from actors.runtime.supervisor import Supervisor
+from actors.session_store.reference import SessionStoreReference, StoreStatistics
 from actors.task_runner.progress import TaskStatus
 from actors.task_runner.task import TaskSupervisor
 from actors.topic_gateway.actor import HttpGroupActor, HttpGroupStatistics
@@ -29,6 +30,7 @@ from daemon.catalog.catalog import Catalog
 from daemon.stages.groups import GroupStage
 from daemon.stages.tasks import TaskStage
 from daemon.stages.topic_gateway import HttpGroupStage
+from daemon.top.pressure import SESSION_STORE
 from daemon.top.sample import (
     ActorSample,
     ConsumersSample,
@@ -36,6 +38,7 @@ from daemon.top.sample import (
     PartitionSample,
     RouteSample,
     Sample,
+    SessionStoreSample,
     TaskSample,
 )
 from daemon.top.view import view
@@ -63,6 +66,7 @@ class Watch:
         gateway: Gateway,
         over_http: TopicGateway,
         catalog: Catalog,
+        session_store: SessionStoreReference,
         root: Callable[[], Supervisor | None],
     ) -> None:
         self._broker = broker
@@ -73,6 +77,7 @@ class Watch:
         self._gateway = gateway
         self._over_http = over_http
         self._catalog = catalog
+        self._session_store = session_store
         self._root = root
         self._samples: deque[Sample] = deque(maxlen=_REMEMBERED)
 
@@ -108,6 +113,7 @@ class Watch:
             held=sessions.held,
             partitions=tuple(partition for topic in self._topics for partition in _partitions(topic)),
             groups=tuple(_group(one, consumers.get(one.group)) for one in groups),
+            session_store=_session_store(self._session_store.statistics()),
             tasks=tuple(self._task(name, status) for name, status in tasks.items()),
             routes=tuple(self._route(name, statistics) for name, statistics in routes.items()),
             tree=ActorSample("penstock", "running", children=self._tree(root, routes)) if root else _STARTING,
@@ -178,6 +184,11 @@ class Watch:
         elif stage == "groups":
             group = self._groups.get(entry.name)
             gauges = {"lag": group.statistics().lag} if group is not None else {}
+        elif entry.name == SESSION_STORE:
+            store = self._session_store.statistics()
+            counts |= {"changes": store.counters.changes, "commits": store.counters.commits}
+            gauges = {"kept": len(self._broker.states), "used bytes": store.used}
+            return replace(entry, counts=counts, gauges=gauges, reason=entry.reason or store.fault)
         counts["messages"] = entry.mailbox.taken if entry.mailbox is not None else 0
         return replace(entry, counts=counts, gauges=gauges)
 
@@ -237,6 +248,11 @@ def _partitions(topic: TopicReference) -> Iterator[PartitionSample]:
             gate=gate.state.value,
             gate_reason=gate.reason,
         )
+
+
+def _session_store(store: StoreStatistics) -> SessionStoreSample:
+    waited = store.mailbox.waited if store.mailbox is not None else 0.0
+    return SessionStoreSample(store.alive, store.fault, waited, store.counters.commit_seconds)
 
 
 def _standing(kept: Mapping[str, int], gate: Gate) -> Mapping[str, int]:

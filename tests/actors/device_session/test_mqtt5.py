@@ -12,7 +12,7 @@ from actors.device_session.profile import ListenerProfile
 from actors.errors import AppendRefusedError
 from actors.topic_partition.gate import GateState
 from actors.wire.mqtt import encode
-from actors.wire.mqtt.answers import Acknowledgement, Pingresp, ServerDisconnect
+from actors.wire.mqtt.answers import Acknowledgement, Connack, Pingresp, ServerDisconnect
 from actors.wire.mqtt.client import write
 from actors.wire.mqtt.packets import (
     MQTT_3_1,
@@ -346,12 +346,16 @@ async def test_what_breaks_the_protocol_is_told_and_ends_the_connection(
     assert await other.ask(encode.PINGREQ) == encode.PINGRESP
 
 
-async def test_nothing_is_said_before_the_log_in(broker: Broker, clients: Clients) -> None:
-    """[MQTT5-3.14.0-1] No DISCONNECT before CONNACK: the connection is just closed."""
+async def test_a_malformed_connect_is_told_in_connack(broker: Broker, clients: Clients) -> None:
+    """[MQTT5-3.1.4-1, 3.14.0-1] No DISCONNECT before CONNACK; at older levels the connection is just closed."""
     client = clients.open(broker, level=MQTT_5)
     await client.send(b"\x10\x10\x00\x04MQTT\x05\x01\x00\x3c\x00\x00\x01a\x00\x00\x00")
-    assert await client.heard() == []
+    (answer,) = await client.heard()
+    assert (type(answer), answer.reason) == (Connack, Reason.MALFORMED_PACKET)
     assert await client.is_closed()
+    old = clients.open(broker)
+    assert await old.ask(b"\x10\x0d\x00\x04MQTT\x04\x01\x00\x3c\x00\x01a") == b""
+    assert await old.is_closed()
 
 
 async def test_auth_is_not_for_clients_that_named_no_method(broker: Broker, clients: Clients) -> None:

@@ -52,7 +52,7 @@ class Wall:
 @pytest.fixture
 def wall(monkeypatch: pytest.MonkeyPatch, broker: Broker) -> Wall:
     wall = Wall()
-    for module in ("actors.device_session.ending.time", "actors.device_session.expiry.time"):
+    for module in ("actors.device_session.entry.time", "actors.device_session.expiry.time"):
         monkeypatch.setattr(f"{module}.time", wall.time)
     monkeypatch.setattr(broker.states, "_clock", wall.time)
     return wall

@@ -141,7 +141,7 @@ async def test_a_certificate_counts_over_websocket_too(tmp_path: Path) -> None:
 
 
 async def test_packets_may_be_split_over_frames_and_joined_in_them(tmp_path: Path) -> None:
-    """[MQTT-6.0.0-2] Whatever the frames, it is one stream of packets: byte by byte, in fragments, or all in one."""
+    """[MQTT-6.0.0-2; MQTT5-6.0.0-2] Whatever the frames, it is one stream of packets: byte by byte, in fragments, or all in one."""
     broker = make_broker()
     async with standing(broker, tmp_path) as site, opened(site) as frames:
         for byte in CONNECT:
@@ -172,7 +172,7 @@ async def test_a_frame_may_reach_over_many_reads(tmp_path: Path) -> None:
 
 
 async def test_a_text_frame_ends_the_connection(tmp_path: Path) -> None:
-    """[MQTT-6.0.0-1] Anything but binary is refused with 1003, and nothing of it is taken."""
+    """[MQTT-6.0.0-1; MQTT5-6.0.0-1] Anything but binary is refused with 1003, and nothing of it is taken."""
     broker = make_broker()
     async with standing(broker, tmp_path) as site, logged_in(site) as frames:
         await frames.say(TextMessage("hello"))
@@ -184,7 +184,7 @@ async def test_a_text_frame_ends_the_connection(tmp_path: Path) -> None:
 
 
 async def test_the_subprotocol_is_asked_for_and_told(tmp_path: Path) -> None:
-    """[MQTT-6.0.0-3, MQTT-6.0.0-4] A client that does not offer `mqtt` is refused; one that offers more gets `mqtt`."""
+    """[MQTT-6.0.0-3, 6.0.0-4; MQTT5-6.0.0-3, 6.0.0-4] A client that does not offer `mqtt` is refused; one that offers more gets `mqtt`."""
     async with standing(make_broker(), tmp_path) as site:
         for offered in ([], ["mqttv3.1"]):
             frames = Frames(await site.connect("mqtt_websocket"))
