@@ -28,6 +28,8 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 from daemon.listeners.mqtt_streams import SocketBytes, TlsBytes
 
 SUBPROTOCOL: Final = "mqtt"
+# What clients of MQTT 3.1 call it.
+_OLD_SUBPROTOCOL: Final = "mqttv3.1"
 # Small, so that a thousand empty frames in one read do not hold up others.
 _READ_BYTES: Final = 16 * 1024
 # A message may join so many bytes on top of the largest packet.
@@ -52,7 +54,8 @@ async def upgrade(transport: SocketBytes, path: str, max_packet_bytes: int) -> W
         )
         await transport.send_all(handshake.send(head) + handshake.send(RejectData(data=f"{reason}\n".encode())))
         raise trio.BrokenResourceError(f"WebSocket handshake: {reason}")
-    await transport.send_all(handshake.send(AcceptConnection(subprotocol=SUBPROTOCOL)))
+    subprotocol = SUBPROTOCOL if SUBPROTOCOL in request.subprotocols else _OLD_SUBPROTOCOL
+    await transport.send_all(handshake.send(AcceptConnection(subprotocol=subprotocol)))
     assert handshake.connection is not None, "it was just accepted"  # noqa: S101
     return WebSocketBytes(transport, handshake.connection, max_packet_bytes + _JOINED_BYTES)
 
@@ -81,7 +84,7 @@ def _refusal(request: Request, path: str) -> tuple[int, str] | None:
     """Status and reason where this is no request for MQTT; None where it is."""
     if request.target.partition("?")[0] != path:
         return 404, f"MQTT is at {path}"
-    if SUBPROTOCOL not in request.subprotocols:
+    if not {SUBPROTOCOL, _OLD_SUBPROTOCOL}.intersection(request.subprotocols):
         return 400, "the subprotocol `mqtt` is missing: Sec-WebSocket-Protocol: mqtt [MQTT-6.0.0-3]"
     return None
 

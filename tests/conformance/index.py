@@ -1,10 +1,9 @@
 """Which test holds which normative statement of MQTT 3.1.1 (`MQTT-x.y.z-n`) and MQTT 5 (`MQTT5-x.y.z-n`).
 
-`statements.csv` has a line for each, in our own words: nothing where a test names it in its docstring, `open` where
-none does yet, otherwise the reason why none has to. In a docstring the prefix may be said once for several:
-`[MQTT5-3.4.2-1, 3.5.2-1; MQTT-2.2.2-1]`.
+`statements.csv` has a line for each, in our own words: nothing where a test names it in its docstring, otherwise the
+reason why none has to. In a docstring the prefix may be said once for several: `[MQTT5-3.4.2-1, 3.5.2-1; MQTT-2.2.2-1]`.
 
-`python -m tests.conformance.index` prints what is open.
+`python -m tests.conformance.index` prints for each statement its tests, or the reason.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from typing import NamedTuple
 
 TESTS = Path(__file__).parent.parent
 TABLE = Path(__file__).with_name("statements.csv")
-OPEN = "open"
 
 _NUMBER = re.compile(r"(?:(MQTT5?)-)?(\d+\.\d+\.\d+-\d+)")
 
@@ -56,9 +54,9 @@ def names(docstring: str) -> Iterator[str]:
             yield f"{prefix}-{match[2]}"
 
 
-def still_open(table: Iterable[Statement], named: dict[str, set[str]]) -> list[Statement]:
-    """What is open in the table, and named by no test yet."""
-    return [statement for statement in table if statement.why_not == OPEN and statement.name not in named]
+def missing(table: Iterable[Statement], named: dict[str, set[str]]) -> list[Statement]:
+    """What has neither a test nor a reason why not."""
+    return [statement for statement in table if not statement.why_not and statement.name not in named]
 
 
 def _docstrings(path: Path) -> Iterator[tuple[str, str]]:
@@ -68,12 +66,12 @@ def _docstrings(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def main() -> None:
-    """Print what is open, and how much of the table that is."""
-    table = statements()
-    remaining = still_open(table, named_in_tests())
-    for statement in remaining:
-        print(f"{statement.name}: {statement.asks}")  # noqa: T201 - what it is for
-    print(f"{len(remaining)} of {len(table)} statements are open")  # noqa: T201 - likewise
+    """Print what holds each statement, and how many nothing holds."""
+    table, named = statements(), named_in_tests()
+    for statement in table:
+        held = ", ".join(sorted(named.get(statement.name, ()))) or statement.why_not or "NOTHING"
+        print(f"{statement.name}: {statement.asks}\n    {held}")  # noqa: T201 - what it is for
+    print(f"{len(missing(table, named))} of {len(table)} statements have neither test nor reason")  # noqa: T201 - likewise
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ async def test_a_certificate_counts_over_websocket_too(tmp_path: Path) -> None:
 
 
 async def test_packets_may_be_split_over_frames_and_joined_in_them(tmp_path: Path) -> None:
-    """[MQTT-6.0.0-2; MQTT5-6.0.0-2] Whatever the frames, it is one stream of packets: byte by byte, in fragments, or all in one."""
+    """[MQTT-6.0.0-2; MQTT5-6.0.0-2] Whatever the frames, it is one stream: byte by byte, in fragments, or all in one."""
     broker = make_broker()
     async with standing(broker, tmp_path) as site, opened(site) as frames:
         for byte in CONNECT:
@@ -184,17 +184,21 @@ async def test_a_text_frame_ends_the_connection(tmp_path: Path) -> None:
 
 
 async def test_the_subprotocol_is_asked_for_and_told(tmp_path: Path) -> None:
-    """[MQTT-6.0.0-3, 6.0.0-4; MQTT5-6.0.0-3, 6.0.0-4] A client that does not offer `mqtt` is refused; one that offers more gets `mqtt`."""
+    """[MQTT-6.0.0-3, 6.0.0-4; MQTT5-6.0.0-3, 6.0.0-4] Without `mqtt` a client is refused; one that offers more gets it.
+
+    Clients of MQTT 3.1 call it `mqttv3.1`, as MQTT.js does.
+    """
     async with standing(make_broker(), tmp_path) as site:
-        for offered in ([], ["mqttv3.1"]):
+        for offered in ([], ["mqttv5.1"]):
             frames = Frames(await site.connect("mqtt_websocket"))
             await frames.say(Request(host="localhost", target="/mqtt", subprotocols=offered))
             refused = await frames.hear()
             assert isinstance(refused, RejectConnection)
             assert refused.status_code == 400
         _, port = site.place("mqtt_websocket")
-        async with open_websocket("127.0.0.1", port, "/mqtt", use_ssl=False, subprotocols=["x", "mqtt"]) as client:
-            assert client.subprotocol == "mqtt"
+        for offered, told in ((["x", "mqtt"], "mqtt"), (["mqttv3.1", "mqtt"], "mqtt"), (["mqttv3.1"], "mqttv3.1")):
+            async with open_websocket("127.0.0.1", port, "/mqtt", use_ssl=False, subprotocols=offered) as client:
+                assert client.subprotocol == told
 
 
 async def test_mqtt_is_at_its_path_and_nowhere_else(tmp_path: Path) -> None:
