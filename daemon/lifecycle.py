@@ -20,7 +20,7 @@ from actors.runtime.supervisor import SupervisorFailedError
 from config.settings import Settings
 from daemon import folder, logs, systemd
 from daemon.house import House, opened
-from daemon.limits import raise_file_limit
+from daemon.limits import collect_garbage_rarely, raise_file_limit
 from daemon.settings_in_force import SettingsInForce
 
 log = structlog.get_logger()
@@ -99,6 +99,7 @@ class _Life:
             PenstockError: it could not start, a part of it failed for good, or its drain was cut off.
         """
         raise_file_limit()
+        collect_garbage_rarely()
         try:
             # Signals are taken from the first moment to the last: none of them has its default effect.
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
