@@ -100,7 +100,9 @@ class Entry:
         delayed = will is not None and will.delay > 0 and state.is_persistent
         if will is not None and delayed:
             state.will = PendingWill(will, time.time() + will.delay)
-        changes = self._broker.states.detach(state)
+        # Of one that was deleted nothing is kept: another one may get its name.
+        states, is_known = self._broker.states, self._broker.directory.knows(self.login.identity)
+        changes = states.detach(state) if is_known else states.end(state)
         if changes:
             self._broker.journal.write(changes, None)
         if will is not None and not delayed:
