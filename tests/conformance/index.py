@@ -1,7 +1,8 @@
 """Which test holds which normative statement of MQTT 3.1.1 (`MQTT-x.y.z-n`) and MQTT 5 (`MQTT5-x.y.z-n`).
 
 `statements.csv` has a line for each, in our own words: nothing where a test names it in its docstring, otherwise the
-reason why none has to. In a docstring the prefix may be said once for several: `[MQTT5-3.4.2-1, 3.5.2-1; MQTT-2.2.2-1]`.
+reason why none has to. In a docstring the prefix may be said once for several:
+`[MQTT5-3.4.2-1, 3.5.2-1; MQTT-2.2.2-1]`.
 
 `python -m tests.conformance.index` prints for each statement its tests, or the reason.
 """

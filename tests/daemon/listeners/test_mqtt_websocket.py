@@ -141,7 +141,7 @@ async def test_a_certificate_counts_over_websocket_too(tmp_path: Path) -> None:
 
 
 async def test_packets_may_be_split_over_frames_and_joined_in_them(tmp_path: Path) -> None:
-    """[MQTT-6.0.0-2; MQTT5-6.0.0-2] Whatever the frames, it is one stream: byte by byte, in fragments, or all in one."""
+    """[MQTT-6.0.0-2; MQTT5-6.0.0-2] Whatever the frames, one stream: byte by byte, in fragments, or all in one."""
     broker = make_broker()
     async with standing(broker, tmp_path) as site, opened(site) as frames:
         for byte in CONNECT:
