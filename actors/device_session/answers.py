@@ -51,6 +51,11 @@ def is_received(answer: int) -> bool:
     return answer & _KIND == _PUBREC and answer < _FAILURE
 
 
+def are_plain(answers: Sequence[int]) -> bool:
+    """Whether all of them are PUBACK of success, and so plain packet ids; to be asked of one or more."""
+    return max(answers) <= _PACKET_ID
+
+
 def finished(answers: Sequence[int]) -> int:
     """How many of the client's messages these finish: all but those that stay open until they are released."""
     if not answers or max(answers) <= _PACKET_ID:

@@ -148,17 +148,22 @@ class Writer:
         self.stuck_since = math.inf
         self._broker.counters.bytes_sent += len(data)
 
-    def _take(self) -> list[int]:
-        """What may be answered; once a report that was refused is the oldest, nothing."""
+    def _take(self) -> bytes:
+        """The packets that answer what may be answered now; once a report that was refused is the oldest, none."""
         try:
             answers = self.inflight.take()
         except CircuitOpenError:
-            return []
-        finished = words.finished(answers)
-        self.unfinished = max(0, self.unfinished - finished)
-        if finished < len(answers):
+            return b""
+        if not answers:
+            return b""
+        if words.are_plain(answers):
+            finished, data = len(answers), self.dialect.pubacks(answers)
+        else:
+            finished, data = words.finished(answers), words.encode(self.dialect, answers)
             self._note_accepted(answers)
-        return answers
+        self._broker.counters.acknowledged += finished
+        self.unfinished = max(0, self.unfinished - finished)
+        return data
 
     def _note_accepted(self, answers: list[int]) -> None:
         """PUBREC leaves for these: from now on a repetition of their messages changes nothing."""
@@ -171,11 +176,7 @@ class Writer:
                 message.accepted = True
 
     def _collect(self) -> bytes:
-        data = b""
-        if self.inflight.is_ready():
-            answers = self._take()
-            self._broker.counters.acknowledged += len(answers)
-            data = words.encode(self.dialect, answers)
+        data = self._take() if self.inflight.is_ready() else b""
         deliveries = self.receiver.collect() if self.receiver is not None else None
         if self._replies or deliveries:
             data = b"".join((data, self._replies, *(deliveries or ())))
