@@ -17,6 +17,7 @@ from actors.device_session.profile import ListenerProfile
 from actors.device_session.sessions import Account, ClientKey
 from actors.device_session.states import KEPT_PER_ACCOUNT, States
 from actors.directory.directory import Directory
+from actors.directory.entries import DeviceEntry
 from actors.directory.identities import DeviceIdentity
 from actors.wire.mqtt.answers import ServerDisconnect
 from actors.wire.mqtt.packets import (
@@ -336,6 +337,19 @@ async def test_a_resumed_session_may_end_with_its_connection(broker: Broker, cli
     assert got.payload == b"open"
     await again.say(Disconnect())
     assert len(broker.states) == 0
+    assert len(store.of(DropSession)) == 1
+
+
+async def test_a_device_that_is_deleted_leaves_no_session(broker: Broker, clients: Clients, store: Store) -> None:
+    """Neither the one that it has a connection for; one that is only switched off keeps what it has."""
+    device = await subscribed(clients, broker)
+    other, _ = await clients.connect(broker, KEPT, client_id="b", username="sensor/lot-2", password=b"secret-2")
+    broker.directory.remove("device", "sensor/lot-1")
+    broker.directory.put_device(DeviceEntry("sensor", "lot-2", "city", digest(b"secret-2"), enabled=False))
+    broker.sessions.recheck()
+    assert await device.is_closed()
+    assert await other.is_closed()
+    assert [state.key.client_id for state in broker.states.without_connection()] == ["b"]
     assert len(store.of(DropSession)) == 1
 
 
