@@ -89,6 +89,16 @@ class Deliverer:
             for message in reading.special.delivered:
                 message.delivered_with(delivery)
 
+    def give_up(self, refused: Sequence[int], reading: Reading) -> None:
+        """These QoS 2 messages are refused: nobody may take the next ones of their packet ids for them."""
+        incoming = self._state.incoming
+        assert incoming is not None  # noqa: S101 - they are open there
+        given_up = [released for packet_id in refused if (released := incoming.give_up(packet_id)) is not None]
+        if given_up:
+            reply: Reply[None] = Reply(self._answered)
+            self._broker.journal.write(given_up, reply)
+            reading.replies.append(reply)
+
     def _join(self, reply: Reply[Any]) -> None:
         """Wait for what was asked before, perhaps over another connection; told once, however often it is asked."""
         if reply.done or reply in self._joined:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableSet
 from typing import Final, NamedTuple
 
-from actors.device_session.journal import OpenIncoming
+from actors.device_session.journal import OpenIncoming, Released
 from actors.records import QOS2_HEADER, Header, TopicPartition
 from actors.runtime.reply import Reply
 
@@ -85,6 +85,11 @@ class OpenMessage:
         self._delivery = reply
 
     @property
+    def has_begun(self) -> bool:
+        """Whether anything was begun for it that may be found on disk after a restart."""
+        return bool(self._appends) or self._delivery is not None or self._told is not None
+
+    @property
     def delivered(self) -> bool:
         """Whether it has been given to subscribers and retained, on disk where that was promised."""
         return self._delivery is not None and self._delivery.done and self._delivery.error is None
@@ -137,6 +142,9 @@ class Incoming:
       packet_id, delivered=True)` with the same journal write, and say `message.delivered_with(reply)`.
     - When all these answers are there: `message.accepted = True` and PUBREC. Where one failed, leave it: the client
       sends it again.
+
+    A message that is refused (PUBREC with 0x80 or above) is given up: its packet id is free. Where `give_up` returns a
+    change, PUBREC leaves once that is on disk.
 
     For each PUBREL: `number = incoming.release(packet_id)`; None: not known (reason 0x92), answer at once. Otherwise
     write `Released`, and once it is on disk `forget(packet_id, number)` and PUBCOMP.
@@ -207,6 +215,13 @@ class Incoming:
         message = self._open.get(packet_id)
         if message is not None and message.number == number:
             del self._open[packet_id]
+
+    def give_up(self, packet_id: int) -> Released | None:
+        """The message is refused, its packet id is free; returns what a kept session has to write down of that."""
+        message = self._open.pop(packet_id, None)
+        if message is None or self._used is None or not message.has_begun:
+            return None
+        return Released(self._incarnation, packet_id, message.number)
 
     def restore(self, packet_id: int, message: OpenMessage) -> None:
         """It was open when the daemon ended; of two with one packet id the later one counts."""

@@ -125,10 +125,17 @@ class Ingest:
         incoming = self._state.incoming
         if incoming is None:
             return
-        for packet_id in refused:
-            message = incoming.get(packet_id)
-            if message is not None and message in (batch.open or ()):
-                incoming.forget(packet_id, message.number)
+        own = batch.open or ()
+        given_up = [
+            released
+            for packet_id in refused
+            if incoming.get(packet_id) in own and (released := incoming.give_up(packet_id)) is not None
+        ]
+        if given_up:
+            # Another target perhaps has it: nobody may take the next message of that packet id for this one.
+            reply: Reply[None] = Reply(self._writer.answered)
+            self._broker.journal.write(given_up, reply)
+            intake.replies.append(reply)
 
     def take_pubrel(self, packet_id: int) -> None:
         """PUBREL came; `release` follows, once for all of one read."""

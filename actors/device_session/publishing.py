@@ -209,9 +209,9 @@ class Publisher:
             self._deliverer.write(reading)
         if reading.special is not None:
             new -= reading.special.repeated
-            for packet_id, message in reading.special.open.items():
-                if reading.is_refused(packet_id):
-                    self._incoming().forget(packet_id, message.number)
+            refused = [packet_id for packet_id in reading.special.open if reading.is_refused(packet_id)]
+            if refused:
+                self._deliverer.give_up(refused, reading)
         crowded = reading.fan_out.crowded if reading.fan_out is not None else ()
         return Intake(reading.said(), reading.batches.values(), reading.replies, size, new, crowded, violation)
 

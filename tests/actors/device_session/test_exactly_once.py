@@ -248,6 +248,29 @@ async def test_a_refused_message_frees_its_packet_id(broker: Broker, clients: Cl
     assert reports.values == [GOOD, GOOD]
 
 
+async def test_a_message_that_is_refused_in_the_end_is_given_up_on_disk(
+    broker: Broker, clients: Clients, journal: SlowJournal
+) -> None:
+    """[MQTT5-4.3.3-9] What one target has of it is not taken for the next message of its id, also after a restart."""
+    broker.topics.topics["copies"] = FakeTopic()
+    broker.directory.put_rule(forward_rule("both", "reports", "copies"))
+    copies = partition(broker, "copies")
+    copies.answers_at_once = False
+    client, _ = await clients.connect(broker, KEPT)
+    assert await client.say(once(5)) == []
+    copies.appends[0].reply.fail(AppendRefusedError("the disk is full"))
+    assert await client.is_closed()
+    broker.topics.topics["copies"].gate.set(GateState.REJECTING, "too much waits")
+    client, _ = await clients.connect(broker, KEPT)
+    journal.answers_at_once = False
+    assert await client.say(once(5, dup=True)) == []
+    ((name, value),) = partition(broker).appends[0].records[0].headers
+    assert name == QOS2_HEADER
+    assert journal.of(Released) == [Released(*(read_mark(value) or ()))]
+    journal.answer()
+    assert await client.heard() == [pubrec(5, Reason.QUOTA_EXCEEDED)]
+
+
 async def test_one_packet_id_a_hundred_thousand_times_grows_nothing(
     broker: Broker, clients: Clients, reports: FakePartition
 ) -> None:
