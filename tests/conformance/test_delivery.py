@@ -74,7 +74,7 @@ def test_an_id_is_free_again_once_its_message_is_answered(connected: Connected, 
 
 
 def test_what_was_sent_expires_no_more(connected: Connected) -> None:
-    """[MQTT5-4.3.3-7, 4.3.3-13] A hand-shake that began goes on after the message's time, also on a new connection."""
+    """[MQTT5-4.3.3-5, 4.3.3-6, 4.3.3-7, 4.3.3-13] A hand-shake that began goes on, also on a new connection."""
     client = connected("a", **KEPT)
     client.subscribe("hand/shake", qos=2)
     publisher = connected("b")
@@ -161,3 +161,38 @@ def test_a_shared_delivery_dies_with_the_session_of_its_member(connected: Connec
     other.silence()
     publisher.publish("work", b"next", 2)
     assert [message.payload for message in other.hear()] == [b"next"]
+
+
+def test_who_is_at_its_receive_maximum_is_still_answered(connected: Connected) -> None:
+    """[MQTT5-3.3.4-9, 3.3.4-10, 4.9.0-2, 4.9.0-3] Only PUBLISH of QoS 1 and 2 waits for its acknowledgement."""
+    client = connected("a", receive_maximum=1)
+    client.subscribe("quota/#")
+    for payload, qos in ((b"1", 2), (b"2", 1), (b"0", 0)):
+        client.publish("quota/a", payload, qos)
+    first, unbounded = client.next_message(), client.next_message()
+    assert {first.payload, unbounded.payload} == {b"1", b"0"}
+    held = first if first.qos else unbounded
+    assert client.subscribe("other") == (2,)
+    assert client.unsubscribe("other") == (Reason.SUCCESS,)
+    client.silence()
+    client.send(Pubrec(held.packet_id))
+    client.expect_acknowledgement("PUBREL", held.packet_id)
+    client.silence()
+    client.send(Pubcomp(held.packet_id))
+    assert [message.payload for message in client.hear()] == [b"2"]
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_what_a_member_refuses_goes_to_no_other(connected: Connected, qos: int) -> None:
+    """[MQTT5-4.8.2-6] A failure in PUBACK or PUBREC ends the delivery for the whole group."""
+    members = [connected(name) for name in ("a", "b")]
+    for member in members:
+        member.subscribe("$share/refusers/work", qos=qos)
+    publisher = connected("c")
+    for _ in members:
+        publisher.publish("work", b"x", qos)
+    for member in members:
+        packet_id = member.next_message().packet_id
+        member.send((Puback if qos == 1 else Pubrec)(packet_id, Reason.NOT_AUTHORIZED))
+    for member in members:
+        member.silence()

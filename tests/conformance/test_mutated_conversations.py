@@ -20,8 +20,8 @@ from tests.conformance.live import Peer
 from tests.fakes.daemon import ChildDaemon
 
 LONG = os.environ.get("PENSTOCK_LONG_TESTS") == "1"
-COUNT = 10_000 if LONG else 600
-WARM_UP = 200
+COUNT = 10_000 if LONG else 300
+WARM_UP = 150
 OPEN_AT_A_TIME = 50
 MEGABYTE = 1024 * 1024
 RESET = struct.pack("ii", 1, 0)
@@ -30,8 +30,8 @@ RESET = struct.pack("ii", 1, 0)
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[ChildDaemon]:
     environment = {f"PENSTOCK_MQTT__{name}__ANONYMOUS__PRODUCT": "anyone" for name in ("LISTEN", "WEBSOCKET")}
-    environment |= {f"PENSTOCK_MQTT__{name}__SESSION_EXPIRY_MAX": "5" for name in ("LISTEN", "WEBSOCKET")}
-    with ChildDaemon(tmp_path / "data", PENSTOCK_MQTT__CONNECT_TIMEOUT="3", **environment) as one:
+    environment |= {f"PENSTOCK_MQTT__{name}__SESSION_EXPIRY_MAX": "2" for name in ("LISTEN", "WEBSOCKET")}
+    with ChildDaemon(tmp_path / "data", PENSTOCK_MQTT__CONNECT_TIMEOUT="2", **environment) as one:
         one.apply(ANYONE)
         yield one
 
@@ -106,7 +106,7 @@ def test_conversations_that_go_wrong_harm_nobody(daemon: ChildDaemon) -> None:
 
         converse(daemon, 1, WARM_UP, served)
         assert eventually(lambda: daemon.ask("status")["ready"])
-        time.sleep(7)  # sessions that were left behind have expired
+        time.sleep(4)  # sessions that were left behind have expired
         before, memory = descriptors(daemon), daemon.memory()
         converse(daemon, 2, COUNT, served)
         served()

@@ -17,6 +17,7 @@ from actors.wire.mqtt.packets import (
     Subscribe,
     Subscription,
     Unsubscribe,
+    Will,
 )
 from actors.wire.mqtt.reasons import Reason
 from tests.conformance.conftest import Connected
@@ -131,3 +132,85 @@ def test_unsubscribing_goes_by_the_very_same_text(connected: Connected) -> None:
     for qos in (0, 1, 2):
         client.publish("u/a", b"2", qos)
     client.silence()
+
+
+@LEVELS
+def test_a_refused_client_is_not_listened_to(daemon: ChildDaemon, connected: Connected, level: int) -> None:
+    """[MQTT-3.1.4-5, 3.2.2-5; MQTT5-3.1.4-6, 3.2.2-7] What it sent behind its CONNECT is published to nobody."""
+    listener = connected("a", level)
+    listener.subscribe("refused")
+    refused = Connect(level, "b", keep_alive=60, username="anyone/nobody", password=b"wrong")
+    with Peer(daemon.mqtt(), level) as client:
+        client.send(refused, Publish("refused", b"x", 0, 0, retain=False, dup=False))
+        assert client.expect(Connack).reason != 0
+        client.wait_closed()
+        assert client.others == []
+    listener.silence()
+
+
+@LEVELS
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_an_empty_retained_message_is_a_message(connected: Connected, level: int, qos: int) -> None:
+    """[MQTT-3.3.1-10, 3.3.1-11; MQTT5-3.3.1-6, 3.3.1-7] Who subscribed gets it; who comes later gets nothing at all."""
+    client, late = connected("a", level), connected("b", level)
+    client.publish("retained/gone", b"here", 1, retain=True)
+    client.subscribe("retained/gone")
+    client.hear()
+    client.publish("retained/gone", b"", qos, retain=True)
+    assert [(message.payload, message.retain, message.qos) for message in client.hear()] == [(b"", False, qos)]
+    late.subscribe("retained/gone")
+    late.silence()
+
+
+@LEVELS
+def test_the_last_retained_message_counts(connected: Connected, level: int) -> None:
+    """[MQTT-3.3.1-5, 3.3.1-7; MQTT5-3.3.1-5] With its own QoS, be that above or below that of the one before."""
+    client = connected("a", level)
+    for qos in (1, 0, 2):
+        client.publish("retained/last", b"%d" % qos, qos, retain=True)
+        client.subscribe("retained/last")
+        assert [(message.payload, message.qos) for message in client.hear()] == [(b"%d" % qos, qos)]
+        client.unsubscribe("retained/last")
+    client.publish("retained/last", b"", 1, retain=True)
+
+
+@LEVELS
+def test_subscribing_again_replaces(connected: Connected, level: int) -> None:
+    """[MQTT-3.8.4-3; MQTT5-3.8.4-3, 3.8.4-4] The QoS is the new one, what is retained comes again, nothing is lost."""
+    client, publisher = connected("a", level), connected("b", level)
+    client.publish("again", b"retained", 1, retain=True)
+    client.subscribe("again", qos=2)
+    assert [(message.payload, message.qos) for message in client.hear()] == [(b"retained", 1)]
+    publisher.publish("again", b"1", 2)
+    # 1 is on its way, and not answered, while the subscription is replaced.
+    client.subscribe("again", qos=0)
+    publisher.publish("again", b"2", 2)
+    heard = {message.payload: (message.qos, message.retain) for message in client.hear(3)}
+    assert heard == {b"1": (2, False), b"retained": (0, True), b"2": (0, False)}
+    client.silence()
+    client.publish("again", b"", 1, retain=True)
+
+
+@LEVELS
+def test_overlapping_subscriptions_are_one_message(connected: Connected, level: int) -> None:
+    """[MQTT-3.3.5-1; MQTT5-3.3.4-2] At the highest of their QoS, and never more than the message's own."""
+    client = connected("a", level)
+    client.subscribe(Subscription("o/#", 2), Subscription("o/+", 1), Subscription("o/p", 0))
+    for qos in (0, 1, 2):
+        client.publish("o/p", b"x", qos)
+    assert [message.qos for message in client.hear(3)] == [0, 1, 2]
+    client.silence()
+
+
+@LEVELS
+def test_a_will_is_that_of_one_connection(connected: Connected, level: int) -> None:
+    """[MQTT-3.1.2-10, 3.1.2-12; MQTT5-3.1.2-10] Once published it is forgotten, although the session goes on."""
+    listener = connected("a", level)
+    listener.subscribe("wills/b")
+    kept = {"clean": False, "session_expiry": 60}
+    connected("b", level, **kept, will=Will("wills/b", b"gone", 1)).connection.close()
+    assert [message.payload for message in listener.hear()] == [b"gone"]
+    connected("b", level, **kept).connection.close()
+    again = connected("b", level, **kept)
+    again.disconnect()
+    listener.silence()
