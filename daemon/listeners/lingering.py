@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from collections import deque
 from typing import Final
@@ -11,7 +10,10 @@ import trio
 
 # Past so many, connections are closed at once, and those of their clients that still send may miss the last word.
 MOST: Final = 256
+# A client that is silent for so long has nothing more to say; one that goes on may have to work through much before it
+# comes to the last word, but not for ever.
 SECONDS: Final = 1.0
+LONGEST_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.05
 _READ_BYTES: Final = 64 * 1024
 
@@ -24,7 +26,8 @@ class Lingering:
     """
 
     def __init__(self) -> None:
-        self._sockets: deque[tuple[socket.socket, float]] = deque()
+        # Each with its deadline, and with the one past which that is not moved.
+        self._sockets: deque[tuple[socket.socket, float, float]] = deque()
         self._wake = trio.Event()
         # Nobody looks any more: a session that ends after this is closed at once.
         self._over = False
@@ -40,13 +43,14 @@ class Lingering:
         except OSError:
             connection.close()
             return
-        if self._over or _has_ended(connection) or len(self._sockets) >= MOST:
+        if self._over or _read_out(connection) is None or len(self._sockets) >= MOST:
             connection.close()
             return
         kind = connection.family, connection.type, connection.proto
         plain = socket.socket(*kind, fileno=connection.detach())
         plain.settimeout(0)
-        self._sockets.append((plain, trio.current_time() + SECONDS))
+        now = trio.current_time()
+        self._sockets.append((plain, now + SECONDS, now + LONGEST_SECONDS))
         self._wake.set()
 
     async def run(self) -> None:
@@ -60,26 +64,27 @@ class Lingering:
                 self._look(trio.current_time())
         finally:
             self._over = True
-            for connection, _ in self._sockets:
+            for connection, _, _ in self._sockets:
                 connection.close()
             self._sockets.clear()
 
     def _look(self, now: float) -> None:
         for _ in range(len(self._sockets)):
-            connection, deadline = self._sockets.popleft()
-            if now >= deadline or _has_ended(connection):
+            connection, deadline, last = self._sockets.popleft()
+            came = _read_out(connection)
+            if came:
+                deadline = min(now + SECONDS, last)
+            if came is None or now >= deadline:
                 connection.close()
             else:
-                self._sockets.append((connection, deadline))
+                self._sockets.append((connection, deadline, last))
 
 
-def _has_ended(connection: socket.socket) -> bool:
-    """Take out what has come; whether that was the end. A sender without end is left to the deadline."""
-    with contextlib.suppress(BlockingIOError):
-        try:
-            return not connection.recv(_READ_BYTES)
-        except BlockingIOError:
-            raise
-        except OSError:
-            return True
-    return False
+def _read_out(connection: socket.socket) -> bool | None:
+    """Take out what has come; whether anything did, None at the end. A sender without end is left to its deadline."""
+    try:
+        return True if connection.recv(_READ_BYTES) else None
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None

@@ -66,7 +66,7 @@ async def test_the_last_word_arrives_although_the_client_goes_on_sending(tmp_pat
 async def test_lingering_ends_with_the_client_or_with_its_time(
     monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery
 ) -> None:
-    """A socket whose client closes goes at once, one whose client stays after a second, and past the bound at once."""
+    """A socket whose client closes goes at once, one whose client is silent after a second, past the bound at once."""
     monkeypatch.setattr(lingering, "MOST", 2)
     monkeypatch.setattr(lingering, "SECONDS", 0.3)
     leaving = Lingering()
@@ -86,6 +86,30 @@ async def test_lingering_ends_with_the_client_or_with_its_time(
         pairs[1][1].sendall(b"more")
     for _, theirs in pairs:
         theirs.close()
+
+
+async def test_lingering_waits_for_a_client_that_works_through_much(
+    monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery
+) -> None:
+    """While the client still answers what it finds, its socket is not reset under it; yet not for ever."""
+    monkeypatch.setattr(lingering, "SECONDS", 0.3)
+    monkeypatch.setattr(lingering, "LONGEST_SECONDS", 1.5)
+    leaving = Lingering()
+    nursery.start_soon(leaving.run)
+    ours, theirs = socket.socketpair()
+    ours.settimeout(0)
+    leaving.close(ours)
+    began = trio.current_time()
+
+    async def answer_without_end() -> None:
+        while trio.current_time() < began + 20:
+            theirs.sendall(b"answer")
+            await trio.sleep(0.05)
+
+    with theirs, pytest.raises(BrokenPipeError):
+        await answer_without_end()
+    assert trio.current_time() - began > 1.0
+    assert len(leaving) == 0
 
 
 async def test_everybody_is_let_in_from_this_machine_only(tmp_path: Path) -> None:
