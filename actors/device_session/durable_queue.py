@@ -20,7 +20,8 @@ from actors.device_session.unsent import Unsent
 from actors.device_session.window import Window
 
 # While the client is connected its feeders are held instead, so only what they bring in one read goes beyond the
-# limits; past these it is as though the client were not there.
+# limits; and what is to take the place of older messages stands beside them until it is on disk. Past these the oldest
+# goes at once.
 _HARD_BYTES: Final = 16
 _HARD_MESSAGES: Final = PACKET_IDS - 5_000
 
@@ -132,7 +133,10 @@ class DurableQueue:
     # --- in -----------------------------------------------------------------------------------------------------------
 
     def offer(self, deliveries: Sequence[Delivery], changes: list[Change]) -> int:
-        """Take deliveries without waiting; `changes` gets what is to be written. Returns how many were not taken."""
+        """Take deliveries without waiting; `changes` gets what is to be written. Returns how many were not taken.
+
+        What has to go for them goes once they are on disk, see `keep_limits`: a disk that takes nothing costs nothing.
+        """
         refused = 0
         for delivery in deliveries:
             if self._make_room(delivery.size, changes):
@@ -154,6 +158,15 @@ class DurableQueue:
         self._keep_only(lambda entry: not first <= entry.sequence <= last)
         for sequence in range(first, last + 1):
             self._unsent.remove(sequence)
+        self._relax()
+
+    def keep_limits(self, changes: list[Change]) -> None:
+        """Drop the oldest of what is too much; while there is a connection its feeders are held instead."""
+        limits, unsent = self._limits, self._unsent
+        if self._is_live or limits.refuse:
+            return
+        while unsent.count > limits.messages or (unsent.count > 1 and unsent.bytes > limits.bytes):
+            self._drop_oldest(changes)
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
@@ -168,10 +181,8 @@ class DurableQueue:
         """Take the oldest out: it is sent, or given up."""
         entry = self._entries.popleft()
         self.size -= entry.delivery.size
-        unsent, limits = self._unsent, self._limits
-        unsent.pass_by(entry.sequence)
-        if self.is_crowded and unsent.count <= limits.messages // 4 and unsent.bytes <= limits.bytes // 4:
-            self.is_crowded = False
+        self._unsent.pass_by(entry.sequence)
+        self._relax()
         return entry
 
     def discard(self, unwanted: Callable[[Delivery], bool]) -> list[int]:
@@ -181,6 +192,7 @@ class DurableQueue:
             self._keep_only(lambda entry: entry.sequence not in lost)
         for sequence in lost:
             self._unsent.remove(sequence)
+        self._relax()
         return sorted(lost)
 
     # --- the connection -----------------------------------------------------------------------------------------------
@@ -201,8 +213,7 @@ class DurableQueue:
         self.size = self._through = 0
         self._read_to = None
         self._spilled = resend or self._unsent.count > 0
-        if not self._limits.refuse:
-            self._make_room(0, changes, spare=0)
+        self.keep_limits(changes)
 
     def restore(self, saved: SavedQueue) -> None:
         """What the store knew when the daemon started."""
@@ -224,7 +235,10 @@ class DurableQueue:
         if read_to is None:
             return
         for sequence, qos, retain, ids, message in page.entries:
-            if sequence > self._through and (sequence <= self._resend_to or sequence in self._unsent):
+            if sequence <= self._through:
+                continue
+            self._through = sequence
+            if sequence <= self._resend_to or sequence in self._unsent:
                 delivery = Delivery(message, qos, retain=retain, subscription_ids=ids)
                 self._remember(Waiting(sequence, delivery, dup=sequence <= self._dup_to))
                 self._synced = max(self._synced, sequence)
@@ -258,16 +272,22 @@ class DurableQueue:
         self.size += entry.delivery.size
         self._through = entry.sequence
 
-    def _make_room(self, size: int, changes: list[Change], *, spare: int = 1) -> bool:
-        """Drop what has to go for so many bytes of so many messages; False where they are not to be taken."""
+    def _make_room(self, size: int, changes: list[Change]) -> bool:
+        """Drop what has to go at once for so many bytes; False where they are not to be taken."""
         limits, unsent = self._limits, self._unsent
-        messages = _HARD_MESSAGES if self._is_live else limits.messages
-        most = limits.bytes * (_HARD_BYTES if self._is_live else 1)
-        while unsent.count and (unsent.count + spare > messages or unsent.bytes + size > most):
+        is_soft = limits.refuse and not self._is_live
+        messages = limits.messages if is_soft else _HARD_MESSAGES
+        most = limits.bytes if is_soft else limits.bytes * _HARD_BYTES
+        while unsent.count and (unsent.count + 1 > messages or unsent.bytes + size > most):
             if limits.refuse:
                 return False
             self._drop_oldest(changes)
         return True
+
+    def _relax(self) -> None:
+        unsent, limits = self._unsent, self._limits
+        if self.is_crowded and unsent.count <= limits.messages // 4 and unsent.bytes <= limits.bytes // 4:
+            self.is_crowded = False
 
     def _drop_oldest(self, changes: list[Change]) -> None:
         sequence = self._unsent.pop_oldest()

@@ -253,10 +253,13 @@ class Receiver:
         if link is None:
             return []
         if self._retained:
-            self._refill(link)
+            self._refill()
         if self._sender is None:
             return []
         pieces = self._sender.collect(link)
+        if self._retained and self._sender.has_room:
+            # Also where nothing left, because all of it was too large for the client, or nothing was found.
+            link.wake()
         if self.is_crowded and not self._sender.is_crowded:
             self._relieve()
         return pieces
@@ -327,7 +330,7 @@ class Receiver:
             self._retained = []
         self._retained.append(_Retained(self._broker.retained.topics(topic_filter), terms))
 
-    def _refill(self, link: Link) -> None:
+    def _refill(self) -> None:
         """Put retained messages behind what waits, as far as there is room; the rest comes as it drains."""
         sender, changes = self._made_sender(), list[Change]()
         before, looked_at = sender.last, 0
@@ -343,8 +346,6 @@ class Receiver:
             last = sender.last
             reply: Reply[None] = Reply(lambda: sender.written(before + 1, last, reply.error))
             self._broker.journal.write(changes, reply)
-        if looked_at >= _RETAINED_SLICE:
-            link.wake()
 
     def _retained_delivery(self, topic: str, terms: Terms) -> Delivery | None:
         """The retained message of a topic, as it is now and if it still may be received, with the retain flag set."""

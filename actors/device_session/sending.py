@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # One write to the socket brings about so much of QoS 0, and of QoS 1 and 2: the rest stays where it is counted.
 SEND_BYTES: Final = 32 * 1024
+_EXACTLY_ONCE: Final = 2
 
 
 class Sender:
@@ -127,6 +128,7 @@ class Sender:
         assert isinstance(self._queue, DurableQueue)  # noqa: S101 - nothing is written of any other
         if error is None:
             self._queue.written(last)
+            self._keep_limits(self._queue)
         else:
             self._queue.not_written(first, last)
         if self._state.link is not None:
@@ -136,6 +138,13 @@ class Sender:
         if self._state.link is not None:
             self._broker.counters.slow_subscribers += 1
             self._state.link.close(Reason.QUOTA_EXCEEDED, "more messages wait for the client than there is room for")
+
+    def _keep_limits(self, queue: DurableQueue) -> None:
+        changes: list[Change] = []
+        queue.keep_limits(changes)
+        self._count_dropped(queue)
+        if changes:
+            self._broker.journal.write(changes, None)
 
     def _count_dropped(self, queue: DurableQueue) -> None:
         if queue.dropped:
@@ -215,9 +224,9 @@ class Sender:
     ) -> tuple[bytes, bytes, bytes] | None:
         """The packet in pieces; None where it is not to be sent: expired [MQTT5-3.3.2-5], or too large.
 
-        What was sent once expires no more [MQTT5-4.3.3-7].
+        What was sent once with QoS 2 expires no more [MQTT5-4.3.3-7]: its client may hold on to the packet id.
         """
-        if not dup and delivery.message.is_expired(now):
+        if delivery.message.is_expired(now) and not (dup and delivery.qos == _EXACTLY_ONCE):
             self._broker.counters.dropped_deliveries_expired += 1
             return None
         packet = packing.otherwise(delivery, packet_id, now, dup=dup)
@@ -363,3 +372,5 @@ class Sender:
         else:
             dropped += lost
         self._broker.counters.dropped_deliveries_no_right += dropped
+        if dropped and self._state.link is not None:
+            self._state.link.wake()

@@ -2,8 +2,11 @@
 
 import pytest
 
+from actors.device_session.durable_queue import DurableQueue, PageRequest, QueueLimits
 from actors.device_session.fan_out import FanOut
-from actors.device_session.journal import Done, DropQueued, Enqueue, Received
+from actors.device_session.journal import Done, DropQueued, Enqueue, Queued, QueuePage, Received
+from actors.device_session.message import Delivery
+from actors.device_session.window import Window
 from actors.wire.mqtt.packets import MQTT_5
 from actors.wire.mqtt.properties import Properties
 from actors.wire.mqtt.reasons import Reason
@@ -325,6 +328,56 @@ def test_what_is_acknowledged_at_once_may_never_be_written(disk: Disk) -> None:
     subscriber.got()
     disk.answer()
     assert [type(change) for change in disk.log[-2:]] == [Enqueue, Done]
+
+
+def test_a_disk_that_takes_nothing_costs_nothing(disk: Disk) -> None:
+    """The oldest goes once what takes its place is on disk, not for what could not be written."""
+    subscriber = subscribed(disk, connected=False, offline_queue_messages=3)
+    publish_all(subscriber.broker, "abc", 1)
+    disk.fails = True
+    publish_all(subscriber.broker, "defgh", 1)
+    disk.fails = False
+    assert subscriber.broker.counters.dropped_deliveries_queue == 0
+    publish_all(subscriber.broker, "i", 1)
+    assert subscriber.broker.counters.dropped_deliveries_queue == 1
+    assert [one.payload for one in subscriber.connect().got()] == [b"b", b"c", b"i"]
+
+
+def test_a_page_of_what_is_gone_is_passed_over() -> None:
+    """What the disk has and the session has given up keeps nobody from what stands behind it."""
+    queue = DurableQueue("app", QueueLimits(10_000, 100, 10_000, refuse=False), Window())
+    deliveries = [Delivery(message(payload, 1), 1) for payload in (b"a", b"b")]
+    queue.offer(deliveries, [])
+    queue.not_written(1, 1)
+    queue.attach()
+    assert queue.next_page() == PageRequest(0, 10_000)
+    queue.page(QueuePage((Queued(1, 1, False, (), deliveries[0].message),), complete=False))  # noqa: FBT003 - as it lies
+    assert queue.next_page() == PageRequest(1, 10_000)
+    queue.page(QueuePage((Queued(2, 1, False, (), deliveries[1].message),), complete=True))  # noqa: FBT003 - as it lies
+    assert queue.pop().delivery.message.payload == b"b"
+
+
+def test_what_expired_is_not_sent_again_with_qos_1(disk: Disk) -> None:
+    """[MQTT5-3.3.2-5, MQTT5-4.3.3-7]: only what was sent with QoS 2 goes on whatever its age."""
+    subscriber = subscribed(disk)
+    publish(subscriber.broker, message("once", 1), message("twice", 2))
+    assert len(subscriber.got()) == 2
+    for one in disk.queues["app"].values():
+        one.message.expires_at = one.message.published_at - 1
+    subscriber.receiver.detach()
+    assert [(one.payload, one.dup) for one in subscriber.connect().got()] == [(b"twice", True)]
+
+
+def test_feeders_go_on_where_the_right_to_all_that_waits_is_lost(disk: Disk) -> None:
+    """Nothing is left that the client could take, and so nothing that its feeders could wait for."""
+    subscriber = subscribed(disk, offline_queue_messages=200)
+    publish(subscriber.broker, *(message(b"%d" % number, 1) for number in range(250)))
+    assert subscriber.receiver.is_crowded
+    subscriber.broker.directory.remove("app", "city")
+    wakes = subscriber.wakes
+    subscriber.receiver.recheck()
+    assert not subscriber.receiver.is_crowded
+    assert subscriber.wakes > wakes
 
 
 # --- a restart --------------------------------------------------------------------------------------------------------

@@ -351,3 +351,18 @@ def test_many_retained_messages_come_as_there_is_room() -> None:
         assert not subscriber.receiver.is_crowded
     assert sorted(int(one.payload) for one in got) == list(range(1000))
     assert broker.counters.dropped_deliveries_qos0 == 0
+
+
+def test_retained_messages_that_are_too_large_hide_nothing() -> None:
+    """A client that takes small packets alone gets those, however many larger ones stand before them."""
+    broker = world(outbox_bytes=2000)
+    for number in range(100):
+        retain(broker, message(b"x" * 500, number % 3, topic=f"sensor/out/{number}", retain=True))
+    retain(broker, message(b"small", 1, topic="sensor/out/small", retain=True))
+    subscriber = Subscriber(broker, level=MQTT_5).connect(max_packet_bytes=100)
+    subscriber.subscribe("sensor/out/+")
+    got, woken = list[Got](), 0
+    while subscriber.wakes > woken:
+        woken = subscriber.wakes
+        got += subscriber.got()
+    assert [one.payload for one in got] == [b"small"]
