@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 # One write to the socket brings about so much of QoS 0, and of QoS 1 and 2: the rest stays where it is counted.
 SEND_BYTES: Final = 32 * 1024
-_EXACTLY_ONCE: Final = 2
 
 
 class Sender:
@@ -224,9 +223,9 @@ class Sender:
     ) -> tuple[bytes, bytes, bytes] | None:
         """The packet in pieces; None where it is not to be sent: expired [MQTT5-3.3.2-5], or too large.
 
-        What was sent once with QoS 2 expires no more [MQTT5-4.3.3-7]: its client may hold on to the packet id.
+        What was sent once expires no more: its client may hold on to the packet id [MQTT5-4.3.3-7, MQTT5-4.4.0-1].
         """
-        if delivery.message.is_expired(now) and not (dup and delivery.qos == _EXACTLY_ONCE):
+        if not dup and delivery.message.is_expired(now):
             self._broker.counters.dropped_deliveries_expired += 1
             return None
         packet = packing.otherwise(delivery, packet_id, now, dup=dup)

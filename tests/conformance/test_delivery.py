@@ -74,23 +74,25 @@ def test_an_id_is_free_again_once_its_message_is_answered(connected: Connected, 
 
 
 def test_what_was_sent_expires_no_more(connected: Connected) -> None:
-    """[MQTT5-4.3.3-5, 4.3.3-6, 4.3.3-7, 4.3.3-13] A hand-shake that began goes on, also on a new connection."""
+    """[MQTT5-4.3.3-5, 4.3.3-6, 4.3.3-7, 4.3.3-13, 4.4.0-1] What began goes on, also on a new connection."""
     client = connected("a", **KEPT)
     client.subscribe("hand/shake", qos=2)
     publisher = connected("b")
-    for packet_id in (1, 2):
-        publisher.publish("hand/shake", b"%d" % packet_id, 2, properties=Properties(message_expiry=1))
-    first, second = client.next_message(), client.next_message()
+    for payload, qos in ((b"1", 2), (b"2", 2), (b"3", 1)):
+        publisher.publish("hand/shake", payload, qos, properties=Properties(message_expiry=1))
+    first, second, third = (client.next_message() for _ in range(3))
     client.send(Pubrec(second.packet_id))
     client.expect_acknowledgement("PUBREL", second.packet_id)
     time.sleep(2.2)
     client.connection.close()
     client = connected("a", **KEPT)
-    again = client.next_message()
-    assert (again.payload, again.packet_id, again.dup) == (b"1", first.packet_id, True)
+    again = [client.next_message(), client.next_message()]
+    expected = [(message.payload, message.packet_id, True) for message in (first, third)]
+    assert [(message.payload, message.packet_id, message.dup) for message in again] == expected
     client.expect_acknowledgement("PUBREL", second.packet_id)
     client.send(Pubcomp(second.packet_id))
-    client.acknowledge(again)
+    for message in again:
+        client.acknowledge(message)
     client.silence()
 
 

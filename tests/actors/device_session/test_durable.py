@@ -357,15 +357,16 @@ def test_a_page_of_what_is_gone_is_passed_over() -> None:
     assert queue.pop().delivery.message.payload == b"b"
 
 
-def test_what_expired_is_not_sent_again_with_qos_1(disk: Disk) -> None:
-    """[MQTT5-3.3.2-5, MQTT5-4.3.3-7]: only what was sent with QoS 2 goes on whatever its age."""
+def test_what_was_sent_once_expires_no_more(disk: Disk) -> None:
+    """[MQTT5-3.3.2-5, MQTT5-4.3.3-7, MQTT5-4.4.0-1]: only what was never sent is dropped once its time is over."""
     subscriber = subscribed(disk)
     publish(subscriber.broker, message("once", 1), message("twice", 2))
     assert len(subscriber.got()) == 2
+    subscriber.receiver.detach()
+    publish(subscriber.broker, message("late", 1))
     for one in disk.queues["app"].values():
         one.message.expires_at = one.message.published_at - 1
-    subscriber.receiver.detach()
-    assert [(one.payload, one.dup) for one in subscriber.connect().got()] == [(b"twice", True)]
+    assert [(one.payload, one.dup) for one in subscriber.connect().got()] == [(b"once", True), (b"twice", True)]
 
 
 def test_feeders_go_on_where_the_right_to_all_that_waits_is_lost(disk: Disk) -> None:
