@@ -13,6 +13,8 @@ ID_HEADER = "penstock-id"
 """A message's id, as its producer gave it."""
 TAGS_HEADER = "penstock-tags"
 """A message's tags, as its producer gave them: one, or several with commas between them."""
+QOS2_HEADER = "penstock-qos2"
+"""Which QoS 2 message of which session a record is: `<incarnation>:<packet id>:<number>`."""
 
 
 class TopicPartition(NamedTuple):
@@ -53,8 +55,10 @@ class Confirmed(NamedTuple):
     """How far a group has come in a partition: everything below `offset` is done, and so are the ranges above it.
 
     Ranges are half-open (first, next), in order, apart from one another and from `offset`. Where records are done in
-    their order, as a task's are, there are none.
+    their order, as a task's are, there are none. `failed` are offsets of records that were delivered and came back, in
+    order, each with how often.
     """
 
     offset: int
     ranges: Sequence[tuple[int, int]] = ()
+    failed: Sequence[tuple[int, int]] = ()

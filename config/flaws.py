@@ -1,4 +1,4 @@
-"""What is wrong with a resource by itself."""
+"""What is found to be wrong with a resource."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Flaw(NamedTuple):
-    """Where it is, and why it is wrong; a warning is odd, and taken."""
+    """What is wrong with a resource by itself; a warning is odd, and taken."""
 
     path: str
     reason: str

@@ -16,7 +16,7 @@ from config.settings import Settings
 from config.yaml import Node, Pairs, Scalar, YamlError, parse
 
 PREFIX = "PENSTOCK_"
-_NESTING = "__"
+NESTING = "__"
 
 
 class Difference(NamedTuple):
@@ -64,7 +64,7 @@ def _read(file: Path) -> tuple[Node, list[Problem]]:
 def _overrides(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[tuple[str, ...], str]]]:
     top = {field.encode_name for field in msgspec.structs.fields(Settings)}
     for variable, value in sorted(environ.items()):
-        path = tuple(variable.removeprefix(PREFIX).lower().split(_NESTING))
+        path = tuple(variable.removeprefix(PREFIX).lower().split(NESTING))
         if variable.startswith(PREFIX) and (len(path) > 1 or path[0] in top):
             yield variable, (path, value)
 
@@ -100,7 +100,7 @@ def differences(settings: Settings) -> list[Difference]:
 
 
 def _differences(value: Any, default: Any, path: str) -> Iterator[Difference]:
-    if isinstance(value, msgspec.Struct):
+    if isinstance(value, msgspec.Struct) and isinstance(default, type(value)):
         for field in msgspec.structs.fields(value):
             inner = f"{path}.{field.encode_name}" if path else field.encode_name
             yield from _differences(getattr(value, field.name), getattr(default, field.name), inner)

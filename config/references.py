@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import assert_never
 
+from config.acl import levels_of, may_be_published
 from config.findings import Finding, World
 from config.gateway_checks import gateway_findings
 from config.gateway_references import Reference, gateway_references
@@ -24,6 +25,7 @@ from config.resources import (
     Topic,
     User,
 )
+from config.resources.filters import filter_problem
 from config.resources.identity import Identity, identity
 from config.resources.topics import Right
 from config.soundness import unsound
@@ -103,6 +105,10 @@ def check(wanted: Sequence[AnyResource], instance: Iterable[AnyResource] = ()) -
         mentioned = [reference for reference in references(resource) if name in new or reference.target in new]
         for reference in mentioned:
             findings += _broken(name, resource, reference, world)
+        if isinstance(resource, Product) and name in new:
+            findings += _foreign_topics(name, resource, world)
+        elif isinstance(resource, Rule):
+            findings += _unreached(name, resource, world, new)
     return findings + gateway_findings(world, new) + _key_collisions(world, new)
 
 
@@ -140,6 +146,44 @@ def _broken(name: Identity, resource: AnyResource, reference: Reference, world: 
             f"(`shared_with: [{resource.app}]` there would)"
         )
         yield Finding(name, reference.path, reason)
+
+
+def _foreign_topics(name: Identity, product: Product, world: World) -> Iterator[Finding]:
+    """Entries of a list that begin with the name of another app's product: they are never granted."""
+    for i, entry in enumerate(product.acl):
+        other = world.get(Identity("product", levels_of(entry.topic, product.name)[0]))
+        if isinstance(other, Product) and product.app not in (other.app, *other.shared_with):
+            reason = (
+                f"what begins with {other.name}/ belongs to product {other.name} of app {other.app}, which does not "
+                f"share it with app {product.app} (`shared_with: [{product.app}]` there would)"
+            )
+            yield Finding(name, f"$.acl[{i}].topic", reason, warning=entry.allow is None)
+
+
+def _unreached(name: Identity, rule: Rule, world: World, new: World) -> Iterator[Finding]:
+    """Sources of a rule that nothing the product's devices may publish to ever matches.
+
+    A right that is taken away leaves such rules behind; they keep nobody from taking it.
+    """
+    for i, source in enumerate(sources_of(rule)):
+        target = Identity("product", source.product)
+        product = world.get(target)
+        if source.topic is None or not isinstance(product, Product) or not (name in new or target in new):
+            continue
+        if _is_told_already(source) or may_be_published(product, source.topic):
+            continue
+        path = f"$.from[{i}].topic" if isinstance(rule.sources, tuple) else "$.from.topic"
+        reason = (
+            f"'{source.topic}' matches nothing that devices of {product.name} publish to: {product.name}/out/<device>, "
+            "and what the product's `acl` allows"
+        )
+        may_come = source.topic.startswith(f"{product.name}/out/")
+        yield Finding(name, path, reason, warning=may_come or name not in new)
+
+
+def _is_told_already(source: RuleSource) -> bool:
+    topic = source.topic or ""
+    return source.lifecycle or topic.startswith("$share/") or bool(filter_problem(topic))
 
 
 def _nearest(target: Identity, world: World) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import assert_never
 
+from config.acl import acl_flaws
 from config.flaws import Flaw
 from config.gateway_soundness import gateway_flaws
 from config.identity_soundness import user_flaws
@@ -25,12 +26,11 @@ from config.resources import (
     Topic,
     User,
 )
+from config.resources.filters import filter_problem
 from config.unbuilt import unbuilt
 
 RECORD_COLUMNS = ("$topic", "$partition", "$offset", "$timestamp", "$key")
 """What a task's column may take of a record besides its fields."""
-
-_MAX_FILTER_BYTES = 65_535
 
 
 def unsound(resource: AnyResource) -> Iterator[Flaw]:
@@ -54,20 +54,6 @@ def unsound(resource: AnyResource) -> Iterator[Flaw]:
             yield from _task(resource)
         case _:
             assert_never(resource)
-
-
-def filter_problem(topic_filter: str) -> str:
-    """Why a text is no topic filter (MQTT-4.7), or nothing."""
-    levels = topic_filter.split("/")
-    if len(topic_filter.encode()) > _MAX_FILTER_BYTES:
-        return f"longer than {_MAX_FILTER_BYTES} bytes"
-    if "\0" in topic_filter:
-        return "contains a null character"
-    if "#" in topic_filter and (levels[-1] != "#" or topic_filter.count("#") > 1):
-        return "`#` stands only alone, as the last level"
-    if any("+" in level and level != "+" for level in levels):
-        return "`+` stands only alone, as a whole level"
-    return ""
 
 
 def _topic(topic: Topic) -> Iterator[Flaw]:
@@ -118,6 +104,7 @@ def _product(product: Product) -> Iterator[Flaw]:
         for j, item in enumerate(service.properties):
             yield from _property(item, f"{path}.properties[{j}]")
         yield from _repeated(service, path, known)
+    yield from acl_flaws(product)
 
 
 def _repeated(service: Service, path: str, known: dict[str, tuple[Property, str]]) -> Iterator[Flaw]:
@@ -174,7 +161,7 @@ def _rule(rule: Rule) -> Iterator[Flaw]:
         if source.devices == ():
             yield Flaw(f"{path}.devices", "names no device; write `all` for all of the product's")
         if source.topic is not None:
-            yield from _source_topic(source.topic, source.product, f"{path}.topic")
+            yield from _source_topic(source.topic, f"{path}.topic", lifecycle=source.lifecycle)
     targets = [to.topic for to in rule.to]
     for i, topic in enumerate(targets):
         if topic in targets[:i]:
@@ -192,16 +179,14 @@ def _key_suffix(rule: Rule) -> Flaw:
     return Flaw("$.key_suffix", reason, warning=True)
 
 
-def _source_topic(topic_filter: str, product: str, path: str) -> Iterator[Flaw]:
+def _source_topic(topic_filter: str, path: str, *, lifecycle: bool) -> Iterator[Flaw]:
     reason = filter_problem(topic_filter)
-    if reason:
+    if lifecycle:
+        yield Flaw(path, "goes with reports; `lifecycle: true` takes events of connections, which have no topic")
+    elif topic_filter.startswith("$share/"):
+        yield Flaw(path, "a rule gets every message anyway; leave out `$share/<group>/`")
+    elif reason:
         yield Flaw(path, f"'{topic_filter}' is not an MQTT topic filter: {reason}")
-        return
-    levels = topic_filter.split("/")
-    if levels[:2] != [product, "out"] or levels == [product, "out"]:
-        yield Flaw(path, f"'{topic_filter}' lies outside of what the product's devices publish to, {product}/out/...")
-    elif levels[2:] not in ([levels[2]], [levels[2], "#"]):
-        yield Flaw(path, f"'{topic_filter}' matches nothing: devices publish to {product}/out/<device>", warning=True)
 
 
 def _is_field_path(path: str) -> bool:

@@ -12,9 +12,11 @@ from typing import Any
 import trio
 
 from actors.errors import ConfigurationError, StorageError
+from daemon.authority import FOLDER
 from daemon.stages.connections import Connections
 from daemon.stages.topics import TopicStage
 from daemon.store.model import Store
+from daemon.store.sessions import SessionFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,14 @@ class Backup:
     data: Path
     key: Path | None
     store: Store
+    sessions: SessionFile
     connections: Connections
     topics: TopicStage
 
     async def into(self, folder: Path) -> Mapping[str, Any]:
-        """Copy metadata, databases of the data folder, topics and the instance key into a new or empty folder.
+        """Copy metadata, databases of the data folder, topics, the instance key and the certificate authority.
+
+        They go into a new or empty folder.
 
         Positions are copied before what they are positions in: metadata and databases first, topics last. So none of
         them lies beyond its copied topic, and what a topic has more is moved when the copy is started. A backup that
@@ -48,6 +53,8 @@ class Backup:
 
     async def _copy(self, folder: Path) -> Mapping[str, Any]:
         await self.store.backup_into(folder)
+        # Before the topics: what their copies have beyond its note of them is searched when the copy is started.
+        await self.sessions.backup_into(folder)
         copied, left = {}, []
         for name, embedded in self.connections.embedded().items():
             path = await embedded.backup_into(folder)
@@ -57,6 +64,7 @@ class Backup:
                 copied[name] = str(path.relative_to(folder))
         size = await self.topics.backup(folder)
         has_key = await trio.to_thread.run_sync(_copy_key, self.key, self.data, folder)
+        await trio.to_thread.run_sync(_copy_authority, self.data, folder)
         return {
             "folder": str(folder),
             "databases": copied,
@@ -100,3 +108,13 @@ def _copy_key(key: Path | None, data: Path, folder: Path) -> bool:
     except OSError as error:
         raise StorageError(f"{key} cannot be copied to {target}: {error.strerror}") from error
     return True
+
+
+def _copy_authority(data: Path, folder: Path) -> None:
+    """Clients that believe in this instance believe in its copy."""
+    authority = data / FOLDER
+    try:
+        if authority.is_dir():
+            shutil.copytree(authority, folder / FOLDER)
+    except (OSError, shutil.Error) as error:
+        raise StorageError(f"{authority} cannot be copied into {folder}: {error}") from error

@@ -30,10 +30,19 @@ class StatusStore(Protocol):
         """Store a batch of them."""
 
 
-def restore(statuses: Statuses, stored: Iterable[DeviceStatus]) -> None:
-    """Know of every device what was known when the daemon ended."""
+def restore(statuses: Statuses, stored: Iterable[DeviceStatus]) -> list[str]:
+    """Know of every device what was known when the daemon ended.
+
+    Returns those (as `<product>/<device>`) that are offline because it ended without a drain; they are due.
+    """
+    dropped = []
     for one in stored:
-        statuses.restore(f"{one.product}/{one.device}", _restored(one))
+        device = f"{one.product}/{one.device}"
+        statuses.restore(device, _restored(one))
+        if one.online:
+            dropped.append(device)
+    statuses.put_back(dropped)
+    return dropped
 
 
 class DeviceJournal:

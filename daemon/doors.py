@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -13,14 +12,16 @@ import msgspec
 from actors.device_session.broker import Broker
 from actors.gateway_route.gateway import Gateway
 from actors.topic_gateway.gateway import TopicGateway
-from config.settings import Listener, Settings, TlsSettings
+from config.settings import GatewaySettings, Listener, Settings, TlsSettings, TopicGatewaySettings
+from daemon.authority import CertificateAuthority
 from daemon.control.app import create_app
 from daemon.control.context import Control
 from daemon.control.listener import ControlListener
 from daemon.listeners.http import HttpListener
 from daemon.listeners.http_service import HttpStatistics
 from daemon.listeners.mqtt import MqttListener
-from daemon.listeners.tls import server_context
+from daemon.listeners.mqtt_entrances import TCP, TLS, WEBSOCKET, entrances
+from daemon.listeners.tls import ServerTls
 
 # Sessions acknowledge what gets stored, for so long; then they are cut off. Less than what the stage has to drain.
 _SESSIONS_DRAIN_SECONDS = 10.0
@@ -35,34 +36,34 @@ class Door(Protocol):
 
 
 D = TypeVar("D", bound=Door)
+L = TypeVar("L", bound=Listener)
 
 
 class Addresses(Mapping[str, str]):
     """host:port of each listener, by name, as it is bound now."""
 
     def __init__(self) -> None:
-        self._doors: dict[str, Door] = {}
+        self._bound: dict[str, Callable[[], str]] = {}
 
     def __getitem__(self, name: str) -> str:
-        return self._doors[name].address
+        return self._bound[name]()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._doors)
+        return iter(self._bound)
 
     def __len__(self) -> int:
-        return len(self._doors)
+        return len(self._bound)
 
-    def keep(self, name: str, door: D) -> D:
-        """This is the listener of that name from now on."""
-        self._doors[name] = door
-        return door
+    def keep(self, name: str, address: Callable[[], str]) -> None:
+        """Ask this for the address of the listener of that name from now on."""
+        self._bound[name] = address
 
-    def again(self, name: str, listen: Listener) -> Listener:
+    def again(self, name: str, listen: L) -> L:
         """Where to bind: a listener that starts anew takes the port that it had, also where port 0 picked it."""
-        before = self._doors.get(name)
-        if before is None or not before.address:
+        before = self.get(name)
+        if not before:
             return listen
-        return msgspec.structs.replace(listen, port=int(before.address.rpartition(":")[2]))
+        return msgspec.structs.replace(listen, port=int(before.rpartition(":")[2]))
 
 
 class Doors:
@@ -76,6 +77,7 @@ class Doors:
         gateway: Gateway,
         topics: TopicGateway,
         *,
+        authority: CertificateAuthority,
         draining: Callable[[], None] = lambda: None,
     ) -> None:
         """Make them for these; `draining` is called when the sessions of devices begin to drain."""
@@ -86,23 +88,38 @@ class Doors:
         self._topic_gateway = topics
         self._data = data
         self._draining = draining
+        self._authority = authority
+        self._tls: dict[str, ServerTls] = {}
         self._http: HttpListener | None = None
         self._topics: HttpListener | None = None
 
     def mqtt(self) -> MqttListener:
         """Devices and apps, over MQTT."""
-        mqtt = self._settings.mqtt
-        settings = msgspec.structs.replace(mqtt, listen=self.addresses.again("mqtt", mqtt.listen))
-        listener = MqttListener(settings, self._broker, drain_seconds=_SESSIONS_DRAIN_SECONDS, draining=self._draining)
-        return self.addresses.keep("mqtt", listener)
+        mqtt, again = self._settings.mqtt, self.addresses.again
+        settings = msgspec.structs.replace(
+            mqtt,
+            listen=again(TCP, mqtt.listen),
+            tls=again(TLS, mqtt.tls),
+            websocket=again(WEBSOCKET, mqtt.websocket),
+        )
+        listener = MqttListener(
+            settings,
+            self._broker,
+            entrances(settings, self._make_tls),
+            drain_seconds=_SESSIONS_DRAIN_SECONDS,
+            draining=self._draining,
+        )
+        for name in listener.names:
+            self.addresses.keep(name, partial(listener.address_of, name))
+        return listener
 
     def gateway(self) -> HttpListener:
         """Callers of routes."""
         settings = self._settings.gateway
         listen = self.addresses.again("gateway", settings.listen)
-        tls = self._tls(settings.tls, "gateway")
+        tls = self._http_tls(settings, "gateway")
         self._http = HttpListener(listen, settings, self._gateway.handle, refuse=self._gateway.refuse, tls=tls)
-        return self.addresses.keep("gateway", self._http)
+        return self._kept("gateway", self._http)
 
     def topics(self) -> HttpListener:
         """Producers and consumers over HTTP."""
@@ -114,19 +131,50 @@ class Doors:
             gateway.handle,
             refuse=gateway.refuse,
             name="topics",
-            tls=self._tls(settings.tls, "topics"),
+            tls=self._http_tls(settings, "topics"),
             draining=gateway.drain,
         )
-        return self.addresses.keep("topics", self._topics)
+        return self._kept("topics", self._topics)
 
     def control(self, control: Control) -> ControlListener:
         """The control API."""
         settings = self._settings.control
         again = msgspec.structs.replace(settings, listen=self.addresses.again("control", settings.listen))
-        return self.addresses.keep("control", ControlListener(again, create_app(control), draining=control.drain))
+        return self._kept("control", ControlListener(again, create_app(control), draining=control.drain))
 
-    def _tls(self, settings: TlsSettings | None, section: str) -> Callable[[], ssl.SSLContext] | None:
-        return None if settings is None else partial(server_context, settings, self._data, section)
+    def device_addresses(self) -> Mapping[str, str]:
+        """Where devices connect: `address` is host:port for MQTT, `tls` for MQTT over TLS; `websocket` is a URL."""
+        websocket = self._settings.mqtt.websocket
+        bound = self.addresses.get(WEBSOCKET)
+        scheme = "ws" if websocket.tls is None else "wss"
+        found = {
+            "address": self.addresses.get(TCP),
+            "tls": self.addresses.get(TLS),
+            "websocket": f"{scheme}://{bound}{websocket.path}" if bound else None,
+        }
+        return {name: address for name, address in found.items() if address}
+
+    async def renew_certificates(self) -> None:
+        """Read the certificates of all listeners anew, and make those that the daemon makes itself where it is time."""
+        for tls in tuple(self._tls.values()):
+            await tls.reload()
+
+    def _kept(self, name: str, door: D) -> D:
+        self.addresses.keep(name, lambda: door.address)
+        return door
+
+    def _http_tls(self, settings: GatewaySettings | TopicGatewaySettings, name: str) -> ServerTls | None:
+        if settings.tls is None:
+            return None
+        return self._make_tls(settings.tls, f"{name}.tls", settings.listen.host, protocols=("http/1.1",))
+
+    def _make_tls(self, settings: TlsSettings, section: str, host: str, protocols: Sequence[str] = ()) -> ServerTls:
+        # A listener that starts anew finds its own again: what was served before is served on where it must be.
+        if section not in self._tls:
+            self._tls[section] = ServerTls(
+                settings, self._data, section, host=host, authority=self._authority, protocols=protocols
+            )
+        return self._tls[section]
 
     def http_statistics(self) -> HttpStatistics:
         """What the gateway's connections have seen."""

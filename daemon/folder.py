@@ -16,13 +16,15 @@ LOCK = "penstock.lock"
 
 
 class DaemonNote(msgspec.Struct, frozen=True):
-    """What `DIR/daemon.json` says: bound addresses as host:port, the local token and the process."""
+    """What `DIR/daemon.json` says: bound addresses as host:port (empty: not listened), the local token, the process."""
 
-    mqtt: str
     gateway: str
     control: str
     token: str
     pid: int
+    mqtt: str = ""
+    mqtts: str = ""
+    mqtt_websocket: str = ""
     topics: str = ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,24 +26,29 @@ from actors.gateway_route.flow.control import FlowControl
 from actors.gateway_route.flow.quotas import QuotaUse
 from actors.gateway_route.gateway import Gateway
 from actors.runtime.supervisor import Supervisor
+from actors.session_store.reference import SessionStoreReference
 from actors.topic_partition.topic import Topics
 from actors.topic_tail.tails import Tails
 from config.load import resolve_secret
 from config.resources.base import SecretReference
+from config.settings import Settings
 from daemon.audit import AuditLog
+from daemon.authority import CertificateAuthority
 from daemon.backup import Backup
 from daemon.catalog.catalog import Catalog
 from daemon.catalog.credentials import Credentials
 from daemon.catalog.service import CatalogService
+from daemon.control.authority import authority_family
 from daemon.control.backlog import backlog_family
 from daemon.control.context import About, Control, Family
 from daemon.control.groups import groups_family
 from daemon.control.homecomings import homecomings_family
 from daemon.control.publishing import publishing_family
+from daemon.control.sessions import sessions_family
 from daemon.control.tail import tail_family
 from daemon.control.top import top_family
 from daemon.control.topics import topics_family
-from daemon.device_journal import DeviceJournal, restore
+from daemon.device_journal import DeviceJournal
 from daemon.doors import Doors
 from daemon.groups import GroupControl
 from daemon.island import Island
@@ -56,7 +61,10 @@ from daemon.publishing.planning import Verify
 from daemon.publishing.publications import Publications
 from daemon.publishing.service import Publishing
 from daemon.quota_journal import QuotaJournal
+from daemon.renewal import CertificateRenewal
 from daemon.running import RunningEngine
+from daemon.session_measures import SessionMeasures
+from daemon.sessions import SessionControl
 from daemon.settings_in_force import SettingsInForce
 from daemon.stages.access import Access
 from daemon.stages.backlog import BacklogStage
@@ -66,14 +74,16 @@ from daemon.stages.flow import FlowStage
 from daemon.stages.groups import GroupStage
 from daemon.stages.identities import IdentityStage
 from daemon.stages.routes import RouteStage
+from daemon.stages.sessions import SessionStage
 from daemon.stages.tasks import TaskStage
 from daemon.stages.topic_gateway import HttpGroupStage, topic_gateway
 from daemon.stages.topics import TopicStage
 from daemon.store.model import DeviceStatus, Store
+from daemon.store.sessions import SessionFile, StoreLimits
 from daemon.store.sqlite import SqliteStore
 from daemon.top.watch import Watch
 from daemon.topic_measures import TopicMeasures
-from daemon.topology import Stages, penstock
+from daemon.topology import Beside, Stages, penstock
 from daemon.vault import Vault, key_path, open_vault
 from plugins.api import Host
 from plugins.loader import Connectors, load_connectors
@@ -81,11 +91,16 @@ from plugins.loader import Connectors, load_connectors
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """One instance, ready to run: its tree, the engine that works on it, and the token of its control API."""
+    """One instance, ready to run: its tree, the engine that works on it, and the token of its control API.
+
+    `reload_certificates` reads the files of TLS anew; it raises nothing.
+    """
 
     root: Supervisor
     engine: RunningEngine
     token: str
+    renew_certificates: Callable[[], Awaitable[None]]
+    """Reads the certificates of all listeners anew."""
 
     def addresses(self) -> Mapping[str, str]:
         """Bound addresses as host:port, by listener."""
@@ -99,6 +114,7 @@ class _Ground:
     settings: SettingsInForce
     data: Path
     store: Store
+    sessions: SessionFile
     vault: Vault
     catalog: Catalog
     connectors: Connectors
@@ -111,7 +127,7 @@ class _Ground:
 
 @asynccontextmanager
 async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool = False) -> AsyncIterator[House]:
-    """Open store, key and island, build everything on them, and close them at the end.
+    """Open stores, key and island, build everything on them, and close them at the end.
 
     With `reissue_secrets` a key that does not fit is accepted, and every secret forgotten (see `open_vault`).
 
@@ -120,7 +136,9 @@ async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool
         StorageError: the store cannot be opened.
     """
     store = await SqliteStore.open(data)
+    sessions: SessionFile | None = None
     try:
+        sessions = await SessionFile.open(data, _store_limits(settings.now))
         key = settings.now.instance_key
         vault = await open_vault(store, key, data, os.environ, reissue=reissue_secrets)
         catalog = Catalog(await store.load_all())
@@ -136,6 +154,7 @@ async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool
                 settings,
                 data,
                 store,
+                sessions,
                 vault,
                 catalog,
                 connectors,
@@ -148,20 +167,28 @@ async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool
             yield _build(ground, instance.id, known)
     finally:
         with trio.CancelScope(shield=True):
+            if sessions is not None:
+                await sessions.close()
             await store.close()
+
+
+def _store_limits(settings: Settings) -> StoreLimits:
+    log = settings.log
+    return StoreLimits(settings.session_store.max_bytes, log.reserve_bytes, log.reserve_percent)
 
 
 def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> House:
     settings, catalog, data = ground.settings.now, ground.catalog, ground.data
     credentials = Credentials(catalog, ground.vault, _resolve)
     topics = Topics()
-    broker = open_broker(settings.mqtt, Directory(credentials.digest), topics)
-    restore(broker.statuses, known)
+    journal = SessionStoreReference()
+    broker = open_broker(settings.mqtt, Directory(credentials.digest), topics, journal)
     flow = FlowControl(settings.gateway)
     flow.quotas.restore(ground.quota_uses)
     access = Access(broker, credentials, flow.quotas)
     connections = Connections(ground.connectors, credentials, Host(data, ground.island), catalog)
     topic_stage = TopicStage(topics, catalog, settings.log, data)
+    sessions = SessionStage(ground.sessions, journal, broker, topics, settings.session_store)
     groups = GroupStage(catalog, topics, ground.store, settings.groups, ground.http_groups)
     tasks = TaskStage(catalog, topics, connections, groups, settings.tasks)
     identities = Identities(
@@ -186,11 +213,19 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         key=ground.vault.handler_key,
         settings=settings.topics,
     )
-    doctor = DoctorStage(groups, tasks, audit, settings.tasks.batch_rows)
-    doors = Doors(settings, data, broker, gateway, over_http, draining=backlog.let_drain)
+    doctor = DoctorStage(groups, tasks, audit, settings.tasks.batch_rows, topics=topics, catalog=catalog)
+    authority = CertificateAuthority(data)
+    doors = Doors(settings, data, broker, gateway, over_http, authority=authority, draining=backlog.let_drain)
     measures = TopicMeasures(over_http, consumers, doors.topics_statistics)
     engine = RunningEngine(
-        backup=Backup(data, key_path(settings.instance_key, data), ground.store, connections, topic_stage),
+        backup=Backup(
+            data,
+            key_path(settings.instance_key, data),
+            ground.store,
+            sessions=ground.sessions,
+            connections=connections,
+            topics=topic_stage,
+        ),
         access=access,
         connections=connections,
         topics=topic_stage,
@@ -200,19 +235,24 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         routes=routes,
         identities=identity_stage,
         flow=flow_stage,
-        measures=Measures(broker, topics, tasks, gateway, doors, doctor, measures),
+        measures=Measures(broker, topics, tasks, gateway, doors, doctor, measures, SessionMeasures(broker, journal)),
         addresses=doors.addresses,
+        device_addresses=doors.device_addresses,
     )
     for stage in (access, identity_stage, flow_stage, routes):
         stage.load(catalog.resources())
+    access.remember(known)
     token = secrets.token_urlsafe(32)
     watch = Watch(
         broker=broker,
         topics=topics,
         groups=groups,
         tasks=tasks,
+        consumers=consumers,
         gateway=gateway,
+        over_http=over_http,
         catalog=catalog,
+        session_store=journal,
         root=lambda: engine.root,
     )
     families = (
@@ -220,8 +260,10 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         homecomings_family(backlog),
         backlog_family(doctor),
         topics_family(TopicMessages(topics, catalog, audit)),
+        sessions_family(SessionControl(broker)),
         tail_family(Tails(topics)),
         top_family(watch),
+        authority_family(authority),
     )
     documents = Documents(catalog, ground.publications, doors.addresses)
     control = _control(
@@ -243,15 +285,22 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         backlog=backlog.supervisor,
         tasks=tasks.tasks,
         consumers=consumers.supervisor,
+        sessions=sessions.actor,
+        lifecycle=lambda: broker.lifecycle,
         gateway=doors.gateway,
         topics=doors.topics,
         mqtt=doors.mqtt,
     )
-    devices = partial(DeviceJournal, broker.statuses, ground.store)
-    quotas = partial(QuotaJournal, flow.quotas, ground.store)
-    root = penstock(partial(doors.control, control), devices, quotas, stages, doctor.doctor)
+    beside = Beside(
+        control=partial(doors.control, control),
+        devices=partial(DeviceJournal, broker.statuses, ground.store),
+        quotas=partial(QuotaJournal, flow.quotas, ground.store),
+        certificates=partial(CertificateRenewal, doors.renew_certificates),
+        doctor=doctor.doctor,
+    )
+    root = penstock(beside, stages)
     engine.attach(root)
-    return House(root, engine, token)
+    return House(root, engine, token, doors.renew_certificates)
 
 
 def _control(

@@ -20,7 +20,7 @@ from actors.runtime.supervisor import SupervisorFailedError
 from config.settings import Settings
 from daemon import folder, logs, systemd
 from daemon.house import House, opened
-from daemon.limits import raise_file_limit
+from daemon.limits import collect_garbage_rarely, raise_file_limit
 from daemon.settings_in_force import SettingsInForce
 
 log = structlog.get_logger()
@@ -99,6 +99,7 @@ class _Life:
             PenstockError: it could not start, a part of it failed for good, or its drain was cut off.
         """
         raise_file_limit()
+        collect_garbage_rarely()
         try:
             # Signals are taken from the first moment to the last: none of them has its default effect.
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -111,6 +112,11 @@ class _Life:
         if self._problem:
             raise _CutOffError(self._problem)
         log.info("daemon ended")
+
+    @property
+    def _house_now(self) -> House:
+        assert self._house is not None, "there is a house once it is open"  # noqa: S101
+        return self._house
 
     async def _keep_house(self) -> None:
         async with opened(self._settings, self._data, reissue_secrets=self._reissue_secrets) as house:
@@ -131,6 +137,7 @@ class _Life:
         async for number in signals:
             if number == signal.SIGHUP:
                 await self._read_settings_anew()
+                await self._house_now.renew_certificates()
             elif not draining:
                 draining = True
                 self._drain(signal.Signals(number).name)
@@ -139,10 +146,9 @@ class _Life:
                 self._cut_off(f"a second {signal.Signals(number).name} came before everything had drained")
 
     def _drain(self, name: str) -> None:
-        assert self._house is not None, "there is a house once it is open"  # noqa: S101
         log.info("daemon drains", signal=name, seconds=self._settings.now.drain_seconds)
         systemd.notify("STOPPING=1")
-        self._house.root.stop()
+        self._house_now.root.stop()
 
     async def _cut_off_later(self) -> None:
         seconds = self._settings.now.drain_seconds

@@ -15,6 +15,7 @@ from actors.topic_partition.reference import PartitionStatistics
 from actors.topic_partition.topic import Topics
 from daemon.doors import Doors
 from daemon.metrics import Metric, MetricType, Sample
+from daemon.session_measures import SessionMeasures
 from daemon.stages.doctor import DoctorStage
 from daemon.stages.tasks import TaskStage
 from daemon.topic_measures import TopicMeasures
@@ -69,6 +70,7 @@ class Measures:
         doors: Doors,
         doctor: DoctorStage,
         over_http: TopicMeasures,
+        sessions: SessionMeasures,
     ) -> None:
         self._broker = broker
         self._topics = topics
@@ -77,10 +79,12 @@ class Measures:
         self._doors = doors
         self._doctor = doctor
         self._over_http = over_http
+        self._sessions = sessions
 
     def metrics(self) -> Iterable[Metric]:
         """All families, as of this moment."""
         yield from self._mqtt()
+        yield from self._sessions.metrics()
         yield from self._partitions()
         yield from self._gates()
         yield from self._moved()
@@ -95,6 +99,8 @@ class Measures:
         sessions = self._broker.sessions.statistics()
         yield _single("penstock_mqtt_connections", "gauge", "Open MQTT connections.", sessions.connections)
         yield _single("penstock_mqtt_sessions", "gauge", "MQTT sessions that are logged in.", sessions.connected)
+        waiting = self._broker.lifecycle.waiting
+        yield _single("penstock_mqtt_lifecycle_waiting", "gauge", "Lifecycle events that are not stored yet.", waiting)
 
     def _partitions(self) -> Iterator[Metric]:
         found = [

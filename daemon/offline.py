@@ -12,15 +12,17 @@ from actors.errors import PenstockError
 from actors.log.disk import Disk
 from actors.log.folders import partitions_in
 from actors.log.names import partition_folder
-from actors.log.verify import Verified, verify_folder
+from actors.log.verify import Verified, repair_indexes, verify_folder
+from config.settings import LogSettings
 from daemon.folder import claimed
 from daemon.stages.topics import FOLDER
 
 
-def verify_offline(data: Path, topic: str | None) -> Sequence[Mapping[str, Any]]:
+def verify_offline(data: Path, topic: str | None, *, repair: bool = False) -> Sequence[Mapping[str, Any]]:
     """Check the files of one topic or of all; no daemon can start on the folder meanwhile.
 
-    The answer is, topic by topic, what the control API answers to `/topics/{name}/verify`.
+    With `repair` wrong indexes are made anew; what is told is what was found before. The answer is, topic by topic,
+    what the control API answers to `/topics/{name}/verify`.
 
     Raises:
         ConfigurationError: the data folder is in use, or cannot be written.
@@ -35,9 +37,16 @@ def verify_offline(data: Path, topic: str | None) -> Sequence[Mapping[str, Any]]
         if topic is not None and not found:
             raise PenstockError(f"there is no topic {topic} in {parent}")
         return [
-            _topic(name, [(one.partition, verify_folder(partition_folder(parent, one), Disk())) for one in group])
+            _topic(name, [(one.partition, _verified(partition_folder(parent, one), repair=repair)) for one in group])
             for name, group in groupby(found, key=lambda one: one.topic)
         ]
+
+
+def _verified(folder: Path, *, repair: bool) -> Verified:
+    verified = verify_folder(folder, Disk())
+    if repair:
+        repair_indexes(folder, Disk(), LogSettings().index_interval_bytes, verified.wrong_indexes)
+    return verified
 
 
 def _topic(name: str, partitions: Sequence[tuple[int, Verified]]) -> Mapping[str, Any]:

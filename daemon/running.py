@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,7 @@ class RunningEngine:
         flow: FlowStage,
         measures: Measures,
         addresses: Mapping[str, str],
+        device_addresses: Callable[[], Mapping[str, str]],
     ) -> None:
         self._backup = backup
         self._access = access
@@ -73,6 +74,7 @@ class RunningEngine:
         self._tasks = tasks
         self._routes = routes
         self._addresses = addresses
+        self._device_addresses = device_addresses
         self._measures = measures
         self._root: Supervisor | None = None
         # Some kinds of the gateway have a stage of their own.
@@ -153,7 +155,7 @@ class RunningEngine:
         if identity.kind == "route" and status:
             status["calls"] = self._routes.calls(identity.name, self._addresses)
         if "mqtt" in status:
-            status["mqtt"] = {"address": self._addresses.get("mqtt", ""), **status["mqtt"]}
+            status["mqtt"] = {**self._device_addresses(), **status["mqtt"]}
         return status
 
     async def start_task(self, name: str) -> None:

@@ -12,10 +12,13 @@
     |   |-- backlog          one_for_one   the watch that sets the topics' gates, and a runner for each homecoming
     |   |-- tasks            one_for_one   a supervisor for each task, of its runners
     |   |-- consumers        one_for_one   an actor for each group of HTTP consumers that is in use
+    |   |-- sessions         the store of MQTT sessions that outlive their connections; restores them at its start
     |   `-- listeners        one_for_one
+    |       |-- lifecycle    forwards who came and went to the topics of rules; last to stop, so that it hears of all
     |       |-- gateway      a task for each HTTP connection: routes are admitted and answered there
     |       |-- topics       a task for each HTTP connection of producers and consumers
     |       `-- mqtt         a session for each MQTT connection
+    |-- certificates         renews the certificates of the listeners
     `-- doctor               looks at groups and tasks every few seconds, says why they lag, and does what is harmless
 
 The chain has three uses. It is the order of the start: no socket opens before what lies behind it lives. Reversed, it
@@ -23,6 +26,10 @@ is the order of the stop: intake ends first, then tasks commit, then partitions 
 an earlier entry, so that no circle of mailboxes can wait for itself:
 
     mqtt session  --Append-->  partition                 (stands in line, bounded by the session's inflight bytes)
+    mqtt session  --Write--->  sessions                  (likewise; answers come when it is on disk)
+    mqtt session  --Read---->  sessions                  (a page of its queue; one at a time)
+    sessions      --fetch--->  partition's files         (at the start: QoS 2 messages that are not released)
+    lifecycle     --Append-->  partition                 (what sessions leave in its buffers, which drop the oldest)
     runner        --fetch--->  partition's files         (pull, up to the high watermark)
     runner        --write--->  connector                 (one transaction a batch)
     runner        --Commit-->  group                     (how far it has come)
@@ -54,6 +61,8 @@ from actors.runtime.supervisor import Supervisor
 
 # What drains has less time than a usual drain as a whole, so that those after it have some left.
 _STAGE_SECONDS = 15.0
+# What a topic that takes nothing may cost a stop.
+_LIFECYCLE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +75,36 @@ class Stages:
     backlog: Callable[[], Child]
     tasks: Callable[[], Child]
     consumers: Callable[[], Child]
+    sessions: Callable[[], Child]
+    lifecycle: Callable[[], Child]
     gateway: Callable[[], Child]
     topics: Callable[[], Child]
     mqtt: Callable[[], Child]
 
 
-def penstock(
-    control: Callable[[], Child],
-    devices: Callable[[], Child],
-    quotas: Callable[[], Child],
-    stages: Stages,
-    doctor: Callable[[], Child],
-) -> Supervisor:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What builds each entry that stands beside the chain; `control` is the API."""
+
+    control: Callable[[], Child]
+    devices: Callable[[], Child]
+    quotas: Callable[[], Child]
+    certificates: Callable[[], Child]
+    doctor: Callable[[], Child]
+
+
+def penstock(beside: Beside, stages: Stages) -> Supervisor:
     """The root of the tree. How long its drain may take as a whole is for the process to say (`lifecycle.py`)."""
     entries = [
-        ChildSpec("control", lambda: _control(control)),
-        # Nothing depends on it: it may fail for as long as it likes.
-        ChildSpec("devices", devices, resource=True),
-        ChildSpec("quotas", quotas, resource=True),
+        ChildSpec("control", lambda: _control(beside.control)),
+        # Nothing depends on them: they may fail for as long as they like.
+        ChildSpec("devices", beside.devices, resource=True),
+        ChildSpec("quotas", beside.quotas, resource=True),
         ChildSpec("chain", lambda: _chain(stages), shutdown=math.inf),
+        # Likewise: what has expired is for those who connect to refuse.
+        ChildSpec("certificates", beside.certificates, resource=True),
         # Likewise; the first to stop, so that it heals nothing that is to end.
-        ChildSpec("doctor", doctor, resource=True),
+        ChildSpec("doctor", beside.doctor, resource=True),
     ]
     return Supervisor("penstock", entries)
 
@@ -103,6 +121,7 @@ def _chain(stages: Stages) -> Supervisor:
         ChildSpec("backlog", stages.backlog, shutdown=_STAGE_SECONDS),
         ChildSpec("tasks", stages.tasks, shutdown=_STAGE_SECONDS),
         ChildSpec("consumers", stages.consumers, shutdown=_STAGE_SECONDS),
+        ChildSpec("sessions", stages.sessions, shutdown=_STAGE_SECONDS),
         ChildSpec("listeners", lambda: _listeners(stages), shutdown=_STAGE_SECONDS),
     ]
     return Supervisor("chain", entries, strategy=Strategy.REST_FOR_ONE)
@@ -110,6 +129,7 @@ def _chain(stages: Stages) -> Supervisor:
 
 def _listeners(stages: Stages) -> Supervisor:
     entries = [
+        ChildSpec("lifecycle", stages.lifecycle, shutdown=_LIFECYCLE_SECONDS, resource=True),
         ChildSpec("gateway", stages.gateway, shutdown=_STAGE_SECONDS),
         ChildSpec("topics", stages.topics, shutdown=_STAGE_SECONDS),
         ChildSpec("mqtt", stages.mqtt, shutdown=_STAGE_SECONDS),

@@ -176,7 +176,7 @@ class HomecomingRunner:
         place, home = self._places[number], self._home()
         source = TopicPartition(self._homecoming.source, number)
         # What an earlier life of this runner left in the mailboxes is stored before what is empty is answered.
-        await _append_all(home, {target: Append((), 0) for target in range(len(home.partitions))})
+        await _append_all(home, {target: Append((), 0, sender="homecoming") for target in range(len(home.partitions))})
         found: set[int] = set()
         for target, partition in enumerate(home.partitions):
             offset = max(place.marks.get(target, 0), partition.start_offset)
@@ -246,7 +246,7 @@ def _appends(home: TopicReference, source: TopicPartition, records: Iterable[Sto
         origin = (HOME_HEADER, f"{source}:{one.offset}".encode())
         headers = (*(header for header in one.headers if header[0] != ORIGIN_HEADER), origin)
         by_partition.setdefault(target, []).append(Record(one.key, one.value, one.timestamp, headers))
-    return {number: Append(some, sum(map(_size, some))) for number, some in by_partition.items()}
+    return {number: Append(some, sum(map(_size, some)), sender="homecoming") for number, some in by_partition.items()}
 
 
 async def _append_all(home: TopicReference, appends: Mapping[int, Append]) -> None:

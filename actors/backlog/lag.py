@@ -35,6 +35,11 @@ class GroupLag:
         return sum(one.messages for one in self.partitions.values())
 
     @property
+    def consumed(self) -> int:
+        """Offsets that lie behind the group, over all partitions: their rise is what it consumes."""
+        return sum(one.consumed for one in self.partitions.values())
+
+    @property
     def bytes(self) -> int | None:
         """Bytes that wait, over all partitions; None while one of them is not known."""
         return _sum(one.bytes for one in self.partitions.values() if one.messages)

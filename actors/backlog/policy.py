@@ -26,7 +26,7 @@ PROBE_SAMPLES = 3
 """So many calm samples of probing close the circuit."""
 LEAST_RETRY_SECONDS = 1.0
 MOST_RETRY_SECONDS = 60.0
-_SLOPE_SECONDS = 10.0
+_PACE_SECONDS = 10.0
 
 
 class Phase(Enum):
@@ -72,13 +72,12 @@ class Policy:
         self.phase = phase
         self.activations = 0
         self._calm = 0
-        self._last: tuple[float, float] | None = None
-        self._slope = 0.0
+        self._pace = _Pace()
 
     def sample(self, now: float, lags: Sequence[GroupLag]) -> tuple[Decision, Transition | None]:
         """Look at the lags of this moment; `now` in seconds since the epoch."""
         found = pressure(self.policy.limit, lags)
-        self._follow(now, found.ratio)
+        self._pace.follow(now, next((lag for lag in lags if lag.group == found.group), None))
         before, after = self.phase, self._next(found)
         transition = None
         if after is not before:
@@ -132,17 +131,33 @@ class Policy:
         allowance = PROBE_RECORDS if found.ratio <= self.policy.low_water and found.certain else 0
         return Decision(GateState.REJECTING, f"half open: {reason}", LEAST_RETRY_SECONDS, allowance=allowance)
 
-    def _follow(self, now: float, ratio: float) -> None:
-        """Keep the slope of the pressure per second: a moving average."""
-        if self._last is not None and now > self._last[0]:
-            seconds = now - self._last[0]
-            weight = 1 - math.exp(-seconds / _SLOPE_SECONDS)
-            self._slope += weight * ((ratio - self._last[1]) / seconds - self._slope)
-        self._last = (now, ratio)
-
     def _retry_after(self, ratio: float) -> float:
-        """When low water will be reached if it goes on like this."""
-        if self._slope >= 0:
-            return MOST_RETRY_SECONDS
-        seconds = (ratio - self.policy.low_water) / -self._slope
-        return min(max(seconds, LEAST_RETRY_SECONDS), MOST_RETRY_SECONDS)
+        """When low water will be reached: nothing new comes meanwhile, and the group goes on at its pace."""
+        above = 1 - self.policy.low_water / ratio if ratio > 0 else 0.0
+        return min(max(self._pace.seconds(above), LEAST_RETRY_SECONDS), MOST_RETRY_SECONDS)
+
+
+class _Pace:
+    """How fast the group consumes for which most waits: a moving average, in records per second."""
+
+    def __init__(self) -> None:
+        self._last: tuple[float, GroupLag] | None = None
+        self._rate: float | None = None
+
+    def follow(self, now: float, lag: GroupLag | None) -> None:
+        """Look at the group of this moment; another one than before begins anew."""
+        last, self._last = self._last, None if lag is None else (now, lag)
+        if lag is None or last is None or last[1].group != lag.group:
+            self._rate = None
+        elif now > last[0]:
+            seconds = now - last[0]
+            rate = max(0, lag.consumed - last[1].consumed) / seconds
+            weight = 1.0 if self._rate is None else 1 - math.exp(-seconds / _PACE_SECONDS)
+            before = self._rate or 0.0
+            self._rate = before + weight * (rate - before)
+
+    def seconds(self, part: float) -> float:
+        """How long it needs for a part of what waits for it."""
+        if self._last is None or not self._rate:
+            return math.inf
+        return part * self._last[1].messages / self._rate

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+
+import trio
 
 from actors.consumer_group.messages import (
     Assignment,
@@ -81,7 +84,7 @@ class GroupReference:
         """Say how far the member has come, and wait until that is stored and synced.
 
         Confirmations that wait at the same time share one transaction. Cancelled, or after an error of the store, they
-        may be stored or not.
+        may be stored or not. However long the store takes, the member counts as alive meanwhile.
 
         Raises:
             MemberFencedError: they are not the member's to confirm (any more); nothing was taken.
@@ -89,7 +92,13 @@ class GroupReference:
         """
         reply: Reply[None] = Reply()
         await self._live().put(Confirm(member, generation, positions, reply))
-        await reply.wait()
+        while not reply.done:
+            with trio.move_on_after(self.heartbeat_interval):
+                await reply.wait()
+            if not reply.done:
+                with suppress(ActorGone):
+                    self.heartbeat(member)
+        reply.value()
 
     def leave(self, member: str) -> None:
         """Give up all partitions; safe to call while being cancelled."""

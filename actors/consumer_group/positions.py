@@ -42,14 +42,15 @@ class Positions:
         return {partition: self._positions[partition] for partition in partitions if partition in self._positions}
 
     def advance(self, partition: int, position: Confirmed, now: float) -> bool:
-        """A member has come so far; says whether that is news. What it has done counts for the rate."""
+        """A member has come so far; says whether that is a step. What it has done counts for the rate."""
         known = self._positions.get(partition)
         if known == position:
             return False
         if known is not None:
             self._count(partition, _done(known, position), now)
         self._set(partition, position)
-        return True
+        # That something came back is to be kept, but nobody has come further by it.
+        return known is None or known[:2] != position[:2]
 
     def reset(self, partition: int, offset: int) -> None:
         """Somebody has moved the position: nothing was consumed by that."""

@@ -1,57 +1,34 @@
-"""One connected client: the thin shell around what `core`, `publishing`, `inflight` and `outbox` decide."""
+"""One connected client: the thin shell around what `handshake`, `conversation` and `writer` decide."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Final, assert_never
+from typing import Final
 
 import trio
 
+from actors.device_session import handshake
 from actors.device_session.broker import Broker
-from actors.device_session.core import (
-    CLIENT_ID_CHARACTERS,
-    KEEP_ALIVE_FACTOR,
-    Admission,
-    ClientLeftError,
-    Control,
-    ProtocolViolationError,
-    Refusal,
-    admit,
-    violation,
-)
-from actors.device_session.publishing import PartitionBatch, Publisher
-from actors.device_session.receiving import Receiver
-from actors.device_session.statuses import DeviceStatus
-from actors.device_session.writer import Refused, Writer
-from actors.errors import CircuitOpenError, PenstockError
-from actors.runtime.reply import Reply
-from actors.topic_partition.messages import Append
-from actors.wire.mqtt import encode
-from actors.wire.mqtt.packets import (
-    Connect,
-    Disconnect,
-    Malformed,
-    Packet,
-    Pingreq,
-    Puback,
-    Pubcomp,
-    Publish,
-    Pubrec,
-    Pubrel,
-    Subscribe,
-    Unsubscribe,
-)
+from actors.device_session.core import Refusal
+from actors.device_session.deadlines import overdue
+from actors.device_session.ending import Ending
+from actors.device_session.entry import Entry
+from actors.device_session.errors import ClientLeftError, ProtocolViolationError
+from actors.device_session.keep_alive import KeepAlive
+from actors.device_session.profile import ListenerProfile, certificate_names
+from actors.device_session.sessions import Standing
+from actors.device_session.writer import Writer
+from actors.errors import AppendRefusedError, PenstockError
+from actors.wire.mqtt.dialect import PINGRESP
+from actors.wire.mqtt.packets import Connect, Malformed, Packet
 from actors.wire.mqtt.reader import PacketReader
+from actors.wire.mqtt.reasons import Reason
 
-_RECEIVE_BYTES: Final = 32 * 1024
 # One read; an idle session holds no buffer.
-# Before it has logged in, a client gets to store no more than this here; no CONNECT that anybody needs is larger.
-_CONNECT_BYTES: Final = 64 * 1024
-# The first byte of the first packet (MQTT-3.1.0-1), flags included.
-_CONNECT: Final = 0x10
+_RECEIVE_BYTES: Final = 32 * 1024
 # A client whose oldest report waits so long to be stored counts as held.
 _HELD_SECONDS: Final = 1.0
+# How long the last word may take to leave.
+_FAREWELL_SECONDS: Final = 1.0
 
 
 class Session:
@@ -66,115 +43,107 @@ class Session:
         "_broker",
         "_drained",
         "_ended",
-        "_heard",
-        "_holding",
-        "_login",
-        "_publisher",
+        "_ending",
+        "_entry",
+        "_keep_alive",
+        "_left",
+        "_profile",
         "_reader",
-        "_reason",
-        "_reassure_at",
         "_scope",
-        "_silence",
-        "_status",
         "_stream",
         "_writer",
         "address",
     )
 
-    def __init__(self, stream: trio.abc.Stream, address: str, broker: Broker) -> None:
+    def __init__(
+        self, stream: trio.abc.Stream, address: str, broker: Broker, listener: ListenerProfile | None = None
+    ) -> None:
         self.address = address
         """Where the client comes from, as host:port."""
         self._stream = stream
         self._broker = broker
-        self._reader = PacketReader(broker.settings.max_packet_bytes)
+        self._profile = listener or ListenerProfile(max_packet_bytes=broker.settings.max_packet_bytes)
+        self._reader = PacketReader(self._profile.max_packet_bytes)
         self._writer = Writer(stream, broker)
-        self._heard = trio.current_time()
-        self._silence = broker.settings.connect_timeout
-        self._holding = False
-        self._reassure_at = math.inf
+        self._keep_alive = KeepAlive(broker.settings.connect_timeout, trio.current_time())
+        self._ending = Ending()
         self._drained = False
-        self._reason = ""
+        self._left = False
         # Made when they are first needed: most sessions need few of them.
         self._scope: trio.CancelScope | None = None
-        self._login: Admission | None = None
-        self._status: DeviceStatus | None = None
-        self._publisher: Publisher | None = None
+        self._entry: Entry | None = None
         self._ended: trio.Event | None = None
 
     @property
     def client_id(self) -> str:
         """As the client chose it, or as it was generated; empty before it has logged in."""
-        return self._login.key.client_id if self._login is not None else ""
+        return self._entry.login.key.client_id if self._entry is not None else ""
+
+    def standing(self) -> Standing | None:
+        """What of its reports is not acknowledged yet; None where all are."""
+        inflight = self._writer.inflight
+        if not inflight or self._entry is None:
+            return None
+        waited = trio.current_time() - inflight.oldest()
+        client, refused = self._entry.login.key.account.name, self._writer.refused is not None
+        holding = self._keep_alive.holding
+        return Standing(client, self.client_id, self.address, inflight.size, waited, holding, refused)
 
     async def run(self) -> None:
         """Serve the connection until it ends."""
         self._broker.sessions.opened(self)
         try:
             async with trio.open_nursery() as nursery:
-                self._scope = nursery.cancel_scope
-                if self._reason:
-                    nursery.cancel_scope.cancel()
-                await self._serve(nursery)
-                nursery.cancel_scope.cancel()
+                with trio.CancelScope() as self._scope:
+                    if self._ending.reason:
+                        self._scope.cancel()
+                    await self._serve(nursery)
+                self._leave()
+                self._part(nursery)
         except* Exception:
             # Whatever it is, it stays this session's: logged once, counted, not passed on.
-            self._end("the server made a mistake; its log has the details")
+            self._ending.note("the server made a mistake; its log has the details")
             self._broker.counters.crashes += 1
             self._broker.log.exception("Session crashed", **self._facts())
         finally:
-            await self._leave()
+            try:
+                await trio.aclose_forcefully(self._stream)
+            finally:
+                self._leave()
+                self._broker.sessions.closed(self)
 
-    def close(self, reason: str) -> None:
-        """End at once; the first reason given is the one that is kept."""
-        if not self._reason:
+    def close(self, reason: str, code: Reason = Reason.ADMINISTRATIVE_ACTION) -> None:
+        """End at once; the first reason given is the one that is kept. A client of MQTT 5 is told its code."""
+        if not self._ending.reason:
             self._broker.log.info("Session closed", reason=reason, **self._facts())
-        self._end(reason)
+        self._end(reason, code)
 
     def drain(self) -> None:
         """Take nothing new, acknowledge what gets stored, then end."""
-        if self._login is None:
-            self._end("shutdown")
+        if not self._has_begun():
+            self._end("shutdown", Reason.SERVER_SHUTTING_DOWN)
         self._drained = True
         self._writer.drain()
 
     def check(self, now: float) -> None:
         """End if the client has been silent, or has not taken what was sent to it, for too long."""
-        if now - self._heard > self._silence:
-            self._broker.counters.keep_alive_expired += 1
-            what = "no CONNECT" if self._login is None else "nothing (keep alive)"
-            self.close(f"{what} from the client for {self._silence:g} s")
-        elif now - self._writer.stuck_since > self._broker.settings.write_timeout:
-            self.close(f"the client has not read anything for {self._broker.settings.write_timeout:g} s")
-        elif self._writer.refused is not None:
-            self._check_refused(now, self._writer.refused)
-        elif self._holding and now >= self._reassure_at:
-            self._reassure(now)
-
-    def _reassure(self, now: float) -> None:
-        """Answer in advance the PINGREQ of a client that is not read: it lies behind its reports, and it would leave.
-
-        One that is answered twice notices nothing.
-        """
-        self._reassure_at = now + self._silence / KEEP_ALIVE_FACTOR / 2
-        self._writer.reply(encode.PINGRESP)
-
-    def _check_refused(self, now: float, refused: Refused) -> None:
-        timeout = self._broker.settings.refused_timeout
-        if now - refused.since >= timeout:
-            self._broker.counters.refused_disconnects += 1
-            self.close(f"its reports are refused, and were not acknowledged for {timeout:g} s: {refused.error}")
+        over = overdue(now, self._broker, self._keep_alive, self._writer)
+        if over is not None:
+            self.close(*over)
+        elif self._keep_alive.is_to_be_reassured(now):
+            self._writer.reply(PINGRESP)
 
     def recheck(self) -> None:
         """End, or give up subscriptions, where the client has no right to them any more."""
-        if self._login is None:
+        if self._entry is None:
             return
-        if not self._broker.directory.admits(self._login.identity):
+        if not self._broker.directory.admits(self._entry.login.identity):
             self.close("it was deleted or disabled")
         elif self._writer.receiver is not None:
             self._writer.receiver.recheck()
 
     async def wait_ended(self) -> None:
-        """Wait until nothing of the session is left."""
+        """Wait until nothing of the session is left, save for its last word to the client."""
         if self._ended is None:
             self._ended = trio.Event()
         await self._ended.wait()
@@ -183,23 +152,30 @@ class Session:
 
     async def _serve(self, nursery: trio.Nursery) -> None:
         try:
-            packets = await self._first_packets()
-            if not await self._log_in(packets[0]):
+            packets = await handshake.first_packets(self._receive_connect, self._reader)
+            entry = await self._log_in(packets[0])
+            if entry is None:
                 return
+            conversation, pace = entry.begin(self._profile, self._writer, self._close_with)
             nursery.start_soon(self._write, name="mqtt session writer")
             del packets[0]
+            size = 0
             while True:
-                self._take(packets)
-                if self._writer.is_full():
-                    await self._hold()
-                packets = self._reader.feed(await self._receive())
+                publishes = conversation.take(packets, self._keep_alive.heard)
+                if pace is not None or self._writer.is_full():
+                    pause = pace.take(publishes, size, self._keep_alive.heard) if pace is not None else 0.0
+                    await self._hold(pause)
+                data = await self._receive()
+                size = len(data)
+                packets = self._reader.feed(data)
         except ClientLeftError as left:
+            self._ending.disconnect = left.disconnect
             self._gone(str(left))
         except trio.BrokenResourceError as broken:
             self._gone(f"connection lost: {broken}")
         except ProtocolViolationError as error:
             self._broker.counters.protocol_errors += 1
-            self.close(str(error))
+            self.close(str(error), error.code)
         except PenstockError as error:
             self._not_stored(error)
 
@@ -209,191 +185,116 @@ class Session:
             raise ClientLeftError("the client closed the connection without DISCONNECT")
         while self._drained:
             await trio.sleep_forever()
-        self._heard = trio.current_time()
-        self._holding = False
+        self._keep_alive.hear(trio.current_time())
         self._broker.counters.bytes_received += len(data)
         return bytes(data)
 
-    async def _first_packets(self) -> list[Packet]:
-        began, received = self._heard, 0
-        while True:
-            data = await self._receive()
-            if not received and data[0] != _CONNECT:
-                raise ProtocolViolationError("the first packet is not CONNECT [MQTT-3.1.0-1]: another protocol?")
-            # One deadline for CONNECT, which dribbling does not move.
-            self._heard = began
-            packets = self._reader.feed(data)
-            if packets:
-                return packets
-            received += len(data)
-            if received > _CONNECT_BYTES:
-                raise ProtocolViolationError(f"no CONNECT within the first {_CONNECT_BYTES} bytes")
+    async def _receive_connect(self) -> bytes:
+        """One deadline for CONNECT, which dribbling does not move."""
+        began = self._keep_alive.heard
+        data = await self._receive()
+        self._keep_alive.hear(began)
+        return data
 
-    async def _log_in(self, packet: Packet) -> bool:
+    async def _log_in(self, packet: Packet) -> Entry | None:
         if isinstance(packet, Malformed):
-            raise ProtocolViolationError(violation(packet))
+            await self._writer.send(handshake.refuse_malformed(packet, self._reader.level))
+            raise ProtocolViolationError(packet.reason, packet.code)
         assert isinstance(packet, Connect)  # noqa: S101 - its first byte said so
-        broker = self._broker
-        answer = admit(packet, broker.directory, broker.settings.max_keep_alive)
+        self._writer.dialect = handshake.dialect_for(packet)
+        names, now = certificate_names(self._stream), trio.current_time()
+        answer = handshake.decide(packet, self._broker, self._profile, address=self.address, names=names, now=now)
         if isinstance(answer, Refusal):
             await self._refuse(answer, packet)
-            return False
-        self._login = answer
-        if not await broker.sessions.join(self, answer.key):
-            refusal = Refusal(encode.SERVER_UNAVAILABLE, "the session with this client id did not end in time")
-            await self._refuse(refusal, packet)
-            return False
-        if answer.key.account.kind == "device":
-            self._status = broker.statuses.of(answer.key.account.name)
-            self._status.joined(self)
-        broker.counters.connected += 1
-        self._silence = answer.silence
-        self._heard = trio.current_time()
-        await self._writer.send(encode.connack(encode.ACCEPTED))
-        return True
+            return None
+        self._entry = entry = Entry(self._broker, self, answer)
+        present = await entry.join()
+        if isinstance(present, Refusal):
+            await self._refuse(present, packet)
+            return None
+        self._broker.counters.connected += 1
+        self._keep_alive.silence = answer.silence
+        self._keep_alive.hear(trio.current_time())
+        await self._writer.send(handshake.accept(self._writer.dialect, answer, self._profile, session_present=present))
+        return entry
 
     async def _refuse(self, refusal: Refusal, connect: Connect) -> None:
-        self._broker.counters.refused_connects += 1
-        username = (connect.username or "")[:CLIENT_ID_CHARACTERS]
-        facts = {"code": refusal.code, "username": username, "client_id": connect.client_id[:CLIENT_ID_CHARACTERS]}
-        self._broker.log.warning("CONNECT refused", reason=refusal.reason, address=self.address, **facts)
-        self._end(refusal.reason, cancel=False)
-        await self._writer.send(encode.connack(refusal.code))
+        self._ending.note(refusal.reason)
+        await self._writer.send(handshake.refuse(refusal, connect, self._broker, self.address))
 
-    def _take(self, packets: Sequence[Packet]) -> None:
-        """Everything of one read, in order; the PUBLISH packets that stand together are taken together."""
-        start = 0
-        for index, packet in enumerate(packets):
-            if isinstance(packet, Publish):
-                continue
-            if index > start:
-                self._publish(packets[start:index])  # type: ignore[arg-type]  # all between are Publish
-            start = index + 1
-            self._take_other(packet)
-        if start < len(packets):
-            self._publish(packets[start:] if start else packets)  # type: ignore[arg-type]  # likewise
-
-    def _publish(self, publishes: Sequence[Publish]) -> None:
-        if self._publisher is None:
-            assert self._login is not None  # noqa: S101 - nothing is published before the log-in
-            self._publisher = Publisher(self._broker, self._login.identity, self._status)
-        intake = self._publisher.take(publishes)
-        replies: list[Reply[int]] = []
-        for batch in intake.batches:
-            reply: Reply[int] = Reply(self._writer.answered)
-            try:
-                self._submit(batch, reply)
-            except CircuitOpenError as error:
-                self._refused(batch, error, acknowledged=bool(intake.packet_ids))
-                if not intake.packet_ids:
-                    continue
-                reply.fail(error)
-            replies.append(reply)
-        if replies or intake.packet_ids:
-            self._writer.inflight.add(intake.packet_ids, replies, intake.size, self._heard)
-            self._writer.answered()
-        if intake.violation is not None:
-            raise ProtocolViolationError(intake.violation)
-
-    def _submit(self, batch: PartitionBatch, reply: Reply[int]) -> None:
-        if self._writer.refused is not None:
-            # Stored now it could not be acknowledged, and would come a second time.
-            raise self._writer.refused.error
-        batch.partition.submit(Append(batch.records, batch.size, reply))
-        self._broker.counters.records += len(batch.records)
-
-    def _refused(self, batch: PartitionBatch, error: CircuitOpenError, *, acknowledged: bool) -> None:
-        """A topic's policy refuses reports. MQTT 3.1.1 cannot say so: their PUBACK is withheld, see `check`."""
-        self._broker.counters.refused_reports += len(batch.records)
-        if acknowledged and self._writer.refused is None:
-            self._writer.refused = Refused(trio.current_time(), error)
-
-    def _take_other(self, packet: Control) -> None:
-        match packet:
-            case Puback(packet_id):
-                if self._writer.receiver is not None:
-                    self._writer.receiver.acknowledge(packet_id)
-            case Pingreq():
-                self._writer.reply(encode.PINGRESP)
-            case Subscribe(packet_id, filters):
-                self._writer.reply(encode.suback(packet_id, self._receiving().subscribe(filters)))
-            case Unsubscribe(packet_id, filters):
-                self._receiving().unsubscribe(filters)
-                self._writer.reply(encode.unsuback(packet_id))
-            case Disconnect():
-                raise ClientLeftError("the client disconnected")
-            case Connect() | Pubrec() | Pubrel() | Pubcomp() | Malformed():
-                raise ProtocolViolationError(violation(packet))
-            case _:
-                assert_never(packet)
-
-    def _receiving(self) -> Receiver:
-        writer = self._writer
-        if writer.receiver is None:
-            assert self._login is not None  # noqa: S101 - nothing is subscribed to before the log-in
-            writer.receiver = Receiver(self._broker, self._login.identity, self._login.level, writer.wake)
-        return writer.receiver
-
-    async def _hold(self) -> None:
-        """Read nothing while too much is outstanding; the keep alive's clock stands still meanwhile."""
+    async def _hold(self, pause: float) -> None:
+        """Read nothing for so many seconds, or while too much is outstanding; the keep alive's clock stands still."""
+        if not pause and not self._writer.is_full():
+            return
         self._broker.counters.pauses += 1
-        self._holding = True
-        self._reassure_at = self._heard + self._silence / KEEP_ALIVE_FACTOR / 2
-        self._heard = math.inf
+        self._keep_alive.hold(trio.current_time())
         self._broker.sessions.held += 1
         try:
+            await trio.sleep(pause)
             await self._writer.wait_room()
         finally:
             self._broker.sessions.held -= 1
-        self._heard = trio.current_time()
-        self._reassure_at = math.inf
+        self._keep_alive.resume(trio.current_time())
 
     async def _write(self) -> None:
         try:
-            await self._writer.run()
-            self._end("shutdown")
+            try:
+                await self._writer.run()
+                self._end("shutdown", Reason.SERVER_SHUTTING_DOWN)
+            except PenstockError as error:
+                self._not_stored(error)
+            await self._writer.part()
         except trio.BrokenResourceError as broken:
             self._gone(f"connection lost: {broken}")
-        except PenstockError as error:
-            self._not_stored(error)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _gone(self, reason: str) -> None:
         """The client left; one that was held may have lost its patience."""
-        if self._holding or trio.current_time() - self._writer.inflight.oldest() >= _HELD_SECONDS:
+        now = trio.current_time()
+        if self._keep_alive.holding or now - self._writer.inflight.oldest() >= _HELD_SECONDS:
             self._broker.counters.held_disconnects += 1
         self._end(reason)
 
     def _not_stored(self, error: PenstockError) -> None:
         """Close unacknowledged: the client keeps its reports and sends them again."""
         self._broker.counters.failed_appends += 1
-        self.close(f"its reports could not be stored, and were not acknowledged: {error}")
+        code = Reason.QUOTA_EXCEEDED if isinstance(error, AppendRefusedError) else Reason.IMPLEMENTATION_SPECIFIC_ERROR
+        self.close(f"its reports could not be stored, and were not acknowledged: {error}", code)
 
-    def _end(self, reason: str, *, cancel: bool = True) -> None:
-        self._reason = self._reason or reason
-        if cancel and self._scope is not None:
+    def _close_with(self, code: Reason, reason: str) -> None:
+        self.close(reason, code)
+
+    def _end(self, reason: str, code: Reason | None = None) -> None:
+        self._ending.note(reason, code)
+        if self._scope is not None:
             self._scope.cancel()
 
-    async def _leave(self) -> None:
-        """Close the connection and take the session off every list."""
-        try:
-            await trio.aclose_forcefully(self._stream)
-        finally:
-            if self._writer.receiver is not None:
-                self._writer.receiver.close()
-            if self._status is not None:
-                self._status.left(self, self._reason or "shutdown")
-            if self._login is not None:
-                self._broker.sessions.leave(self, self._login.key)
-            self._broker.sessions.closed(self)
-            if self._ended is not None:
-                self._ended.set()
+    def _part(self, nursery: trio.Nursery) -> None:
+        """Give the last word to the client a moment to leave, where there is one."""
+        farewell = self._ending.farewell(self._writer.dialect) if self._has_begun() else b""
+        if farewell:
+            nursery.cancel_scope.deadline = trio.current_time() + _FAREWELL_SECONDS
+            self._writer.finish(farewell)
+        else:
+            nursery.cancel_scope.cancel()
+
+    def _leave(self) -> None:
+        """Take the session off every list; only once."""
+        if self._left:
+            return
+        self._left = True
+        if self._entry is not None:
+            self._entry.leave(self._ending)
+        if self._writer.feeding is not None:
+            self._writer.feeding.close()
+        if self._ended is not None:
+            self._ended.set()
+
+    def _has_begun(self) -> bool:
+        """Whether the client has heard that it is logged in."""
+        return self._entry is not None and self._entry.has_begun
 
     def _facts(self) -> dict[str, str]:
-        who = self._login.key if self._login is not None else None
-        return {
-            "client": who.account.name if who is not None else "",
-            "client_id": self.client_id,
-            "address": self.address,
-        }
+        client = self._entry.login.key.account.name if self._entry is not None else ""
+        return {"client": client, "client_id": self.client_id, "address": self.address}

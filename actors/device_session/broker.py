@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import MutableSet
+from dataclasses import dataclass, field
+from weakref import WeakSet
 
 from actors.device_session.counters import Counters
+from actors.device_session.failed_logins import FailedLogins
+from actors.device_session.incoming import Incoming
+from actors.device_session.journal import ForgetfulJournal, SessionJournal
+from actors.device_session.lifecycle import Lifecycle
+from actors.device_session.pace import Paces
+from actors.device_session.presence import Presence
+from actors.device_session.retained import Retained
 from actors.device_session.sessions import Sessions
+from actors.device_session.states import States
 from actors.device_session.statuses import Statuses
 from actors.device_session.subscriptions import Subscriptions
 from actors.device_session.targets import TopicLookup
@@ -19,7 +29,9 @@ class Broker:
     """The bundle that a session is given; the composition root makes one with `open_broker`.
 
     `directory` says who may log in and do what, `topics` where records go; both change while sessions live, and say so
-    by their `version`.
+    by their `version`. `states` are the sessions that outlive their connections, `journal` keeps what they promise, and
+    `open_messages` are those of them that have QoS 2 messages under way. Sessions tell `presence` when they begin and
+    end; `lifecycle` forwards it.
     """
 
     settings: MqttSettings
@@ -28,20 +40,37 @@ class Broker:
     subscriptions: Subscriptions
     sessions: Sessions
     statuses: Statuses
+    lifecycle: Lifecycle
+    presence: Presence
     counters: Counters
+    failed_logins: FailedLogins
+    paces: Paces
     log: LogLimiter
+    journal: SessionJournal = field(default_factory=ForgetfulJournal)
+    states: States = field(default_factory=States)
+    retained: Retained = field(default_factory=lambda: Retained(max_messages=0, max_bytes=0))
+    open_messages: MutableSet[Incoming] = field(default_factory=WeakSet)
 
 
-def open_broker(settings: MqttSettings, directory: Directory, topics: TopicLookup) -> Broker:
-    """A broker without sessions."""
-    counters = Counters()
+def open_broker(
+    settings: MqttSettings, directory: Directory, topics: TopicLookup, journal: SessionJournal | None = None
+) -> Broker:
+    """A broker without sessions; one without a journal forgets them all when it ends."""
+    counters, log, statuses = Counters(), LogLimiter(), Statuses()
+    lifecycle = Lifecycle(directory, topics, counters, log)
     return Broker(
         settings=settings,
         directory=directory,
         topics=topics,
         subscriptions=Subscriptions(),
         sessions=Sessions(counters),
-        statuses=Statuses(),
+        statuses=statuses,
+        lifecycle=lifecycle,
+        presence=Presence(statuses, lifecycle),
         counters=counters,
-        log=LogLimiter(),
+        failed_logins=FailedLogins(settings.failed_logins),
+        paces=Paces(settings),
+        log=log,
+        journal=journal or ForgetfulJournal(),
+        retained=Retained(settings.max_retained_messages, settings.max_retained_bytes),
     )

@@ -1,91 +1,103 @@
-"""What a session decides: who may connect and with what, and which subscriptions are granted."""
+"""What a session decides about CONNECT: who may connect, as whom, with what, and what CONNACK says."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Final, NamedTuple, assert_never
 
+from actors.device_session.keep_alive import KEEP_ALIVE_FACTOR
+from actors.device_session.profile import MAX_RECEIVE, ListenerProfile
 from actors.device_session.sessions import Account, ClientKey
 from actors.directory.directory import Directory
-from actors.directory.identities import AppIdentity, DeviceIdentity, DisabledDevice, Identity
-from actors.directory.rights import may_subscribe
-from actors.errors import PenstockError
-from actors.wire.mqtt import encode
-from actors.wire.mqtt.packets import (
-    MQTT_3_1,
-    SUPPORTED_LEVELS,
-    Connect,
-    Disconnect,
-    Malformed,
-    Pingreq,
-    Puback,
-    Pubcomp,
-    Pubrec,
-    Pubrel,
-    Subscribe,
-    Unsubscribe,
-)
+from actors.directory.identities import AnonymousIdentity, AppIdentity, DeviceIdentity, DisabledDevice, Identity
+from actors.wire.mqtt.packets import MQTT_3_1, MQTT_5, SUPPORTED_LEVELS, Connect
+from actors.wire.mqtt.properties import ConnackProperties
+from actors.wire.mqtt.reasons import Reason
 
 # MQTT 3.1.1 obliges a server to take 23 characters and lets it take more (3.1.3.1); a device's name has up to 128.
 CLIENT_ID_CHARACTERS: Final = 256
-# A server lets a client go that is silent for one and a half times its keep alive (MQTT-3.1.2-24).
-KEEP_ALIVE_FACTOR: Final = 1.5
-_MAX_QOS: Final = 1
-
-
-Violation = Connect | Pubrec | Pubrel | Pubcomp | Malformed
-"""What nobody who is logged in may send here."""
-
-Control = Puback | Pingreq | Subscribe | Unsubscribe | Disconnect | Violation
-"""Every packet but PUBLISH."""
-
-
-class ProtocolViolationError(PenstockError):
-    """The client sent what the protocol or this server does not allow; its connection is closed."""
-
-
-class ClientLeftError(PenstockError):
-    """The client ended the connection; says how."""
+_ANY_QOS: Final = 2
+# The longest that CONNECT can ask for, in seconds (MQTT 5, 3.1.2.10).
+MAX_KEEP_ALIVE: Final = 65_535
 
 
 class Admission(NamedTuple):
-    """Somebody who may log in; `silence` is how long it may be silent, in seconds."""
+    """Somebody who may log in.
+
+    `assigned`: the client id in `key` was made here. `silence` is how long the client may be silent, in seconds.
+    `server_keep_alive` is the keep alive that it is told to use in place of its own. `expiry` is how long its session
+    is kept without a connection, in seconds.
+    """
 
     identity: Identity
     key: ClientKey
-    level: int
+    connect: Connect
+    assigned: bool
     silence: float
+    server_keep_alive: int | None
+    expiry: int
 
 
 class Refusal(NamedTuple):
-    """A CONNACK code other than 0, and the reason for the operator."""
+    """What CONNACK says, and the reason for the operator."""
 
-    code: int
+    code: Reason
     reason: str
 
 
-def admit(connect: Connect, directory: Directory, max_silence: float) -> Admission | Refusal:
-    """Decide about a CONNECT; `max_silence` (seconds) is for clients that ask for no keep alive.
+Credentials = Identity | DisabledDevice | None
+"""Who has shown which credentials; None for unknown names and wrong secrets alike."""
 
-    A device's client id is free: it belongs to the account that uses it, so nobody can throw out another with it.
+
+def refuse_form(connect: Connect, profile: ListenerProfile) -> Refusal | None:
+    """What is refused whoever asks for it, before credentials are looked at."""
+    if connect.level not in SUPPORTED_LEVELS:
+        what = f"protocol level {connect.level}: this server speaks MQTT 3.1 (3), 3.1.1 (4) and 5.0 (5)"
+        return Refusal(Reason.UNSUPPORTED_PROTOCOL_VERSION, what)
+    if connect.authentication_method is not None:
+        what = "enhanced authentication is asked for, and none is offered: use a user name and a secret"
+        return Refusal(Reason.BAD_AUTHENTICATION_METHOD, what)
+    if not connect.client_id and (connect.level == MQTT_3_1 or (connect.level < MQTT_5 and not connect.clean_start)):
+        what = "an empty client id needs MQTT 3.1.1 and clean session 1 [MQTT-3.1.3-8], or MQTT 5"
+        return Refusal(Reason.CLIENT_IDENTIFIER_NOT_VALID, what)
+    if len(connect.client_id) > CLIENT_ID_CHARACTERS:
+        what = f"a client id of more than {CLIENT_ID_CHARACTERS} characters"
+        return Refusal(Reason.CLIENT_IDENTIFIER_NOT_VALID, what)
+    if connect.will is not None and connect.will.qos > profile.maximum_qos:
+        what = f"a will of QoS {connect.will.qos}; this listener takes {profile.maximum_qos} at most [MQTT5-3.2.2-12]"
+        return Refusal(Reason.QOS_NOT_SUPPORTED, what)
+    return None
+
+
+def authenticate(connect: Connect, profile: ListenerProfile, directory: Directory, names: Sequence[str]) -> Credentials:
+    """Whose credentials these are: a user name and a secret, a certificate, or on an anonymous listener none at all.
+
+    `names` are the devices, as `<product>/<device>`, for which the client's certificate speaks. One that brings a
+    password is judged by that alone.
     """
-    refusal = _refuse_form(connect)
-    if refusal is not None:
-        return refusal
-    if connect.username is None or connect.password is None:
-        return Refusal(encode.BAD_USERNAME_OR_PASSWORD, "no user name or no password")
-    identity = directory.authenticate(connect.username, connect.password)
-    match identity:
+    if connect.password is None and names:
+        # Where it names several devices, the user name tells which of them the client is.
+        return directory.certified(name for name in names if connect.username in (None, name))
+    if connect.username is None and profile.anonymous is not None:
+        return directory.passer_by(profile.anonymous, connect.client_id)
+    return directory.authenticate(connect.username or "", connect.password or b"")
+
+
+def admit(connect: Connect, shown: Credentials, profile: ListenerProfile) -> Admission | Refusal:
+    """Decide about a CONNECT that is well-formed, by the credentials it showed.
+
+    A client id is free: it belongs to the account that uses it, so nobody can throw out another with it.
+    """
+    match shown:
         case None:
-            return Refusal(encode.BAD_USERNAME_OR_PASSWORD, "unknown user name or wrong secret")
+            return Refusal(Reason.BAD_USER_NAME_OR_PASSWORD, "unknown user name or wrong secret")
         case DisabledDevice(product, device):
-            return Refusal(encode.NOT_AUTHORIZED, f"the device {product}/{device} is disabled (`enabled: false`)")
-        case DeviceIdentity() | AppIdentity():
-            key = ClientKey(account_of(identity), connect.client_id or f"auto-{secrets.token_hex(10)}")
-            silence = connect.keep_alive * KEEP_ALIVE_FACTOR or max_silence
-            return Admission(identity, key, connect.level, silence)
+            return Refusal(Reason.NOT_AUTHORIZED, f"the device {product}/{device} is disabled (`enabled: false`)")
+        case DeviceIdentity() | AppIdentity() | AnonymousIdentity():
+            return _admission(connect, shown, profile)
         case _:
-            assert_never(identity)
+            assert_never(shown)
 
 
 def account_of(identity: Identity) -> Account:
@@ -95,49 +107,47 @@ def account_of(identity: Identity) -> Account:
             return Account("device", f"{product}/{device}")
         case AppIdentity(app):
             return Account("app", app)
+        case AnonymousIdentity(product):
+            return Account("anonymous", product)
         case _:
             assert_never(identity)
 
 
-def grant(identity: Identity, topic_filter: str, wanted: int, directory: Directory) -> int | None:
-    """The QoS granted to a filter: at most 1. None where the client has no right to it."""
-    return min(wanted, _MAX_QOS) if may_subscribe(identity, topic_filter, directory) else None
+def connack_properties(admission: Admission, profile: ListenerProfile) -> ConnackProperties:
+    """What a client of MQTT 5 is told of this server and its session (3.2.2.3); what is as it expects is left out."""
+    return ConnackProperties(
+        session_expiry=admission.expiry if admission.expiry != admission.connect.session_expiry else None,
+        receive_maximum=profile.receive_maximum if profile.receive_maximum < MAX_RECEIVE else None,
+        maximum_qos=profile.maximum_qos if profile.maximum_qos < _ANY_QOS else None,
+        max_packet_bytes=profile.max_packet_bytes,
+        assigned_client_id=admission.key.client_id if admission.assigned else None,
+        topic_alias_maximum=profile.topic_alias_maximum or None,
+        server_keep_alive=admission.server_keep_alive,
+    )
 
 
-def refusal_code(level: int, wanted: int) -> int:
-    """What SUBACK says of a filter that is not granted.
-
-    MQTT 3.1 has no code for that: its client hears the QoS that it asked for, and is delivered nothing.
-    """
-    return min(wanted, _MAX_QOS) if level == MQTT_3_1 else encode.SUBSCRIPTION_FAILED
-
-
-def violation(packet: Violation) -> str:
-    """Why the connection is closed for this packet."""
-    match packet:
-        case Malformed(reason):
-            return reason
-        case Connect():
-            return "a second CONNECT [MQTT-3.1.0-2]"
-        case Pubrec() | Pubrel() | Pubcomp():
-            return "QoS 2 is not supported yet: nothing of it was under way"
-        case _:
-            assert_never(packet)
+def _admission(connect: Connect, identity: Identity, profile: ListenerProfile) -> Admission:
+    assigned = not connect.client_id
+    client_id = connect.client_id or f"auto-{secrets.token_hex(10)}"
+    if assigned and isinstance(identity, AnonymousIdentity):
+        identity = AnonymousIdentity(identity.product, client_id)
+    told = _server_keep_alive(connect, profile) if connect.level == MQTT_5 else None
+    keep_alive = connect.keep_alive if told is None else told
+    return Admission(
+        identity=identity,
+        key=ClientKey(account_of(identity), client_id),
+        connect=connect,
+        assigned=assigned,
+        silence=keep_alive * KEEP_ALIVE_FACTOR or profile.max_keep_alive,
+        server_keep_alive=told,
+        expiry=min(connect.session_expiry, profile.session_expiry_max),
+    )
 
 
-def _refuse_form(connect: Connect) -> Refusal | None:
-    """What is refused whoever asks for it."""
-    if connect.level not in SUPPORTED_LEVELS:
-        return Refusal(
-            encode.UNACCEPTABLE_PROTOCOL_VERSION,
-            f"protocol level {connect.level}: this server speaks MQTT 3.1 (3) and 3.1.1 (4)",
-        )
-    if not connect.client_id and (connect.level == MQTT_3_1 or not connect.clean_session):
-        return Refusal(encode.IDENTIFIER_REJECTED, "an empty client id needs MQTT 3.1.1 and clean session 1")
-    if len(connect.client_id) > CLIENT_ID_CHARACTERS:
-        return Refusal(encode.IDENTIFIER_REJECTED, f"a client id of more than {CLIENT_ID_CHARACTERS} characters")
-    if connect.will:
-        return Refusal(encode.SERVER_UNAVAILABLE, "a will is not supported yet: connect without one")
-    if not connect.clean_session:
-        return Refusal(encode.SERVER_UNAVAILABLE, "persistent sessions are not supported yet: set clean session to 1")
-    return None
+def _server_keep_alive(connect: Connect, profile: ListenerProfile) -> int | None:
+    """The keep alive that an MQTT 5 client is to use in place of its own [MQTT5-3.2.2-21]; None: its own is good."""
+    if profile.server_keep_alive is not None:
+        return profile.server_keep_alive if profile.server_keep_alive != connect.keep_alive else None
+    # 0 asks for none, which is more than any.
+    asked = connect.keep_alive or MAX_KEEP_ALIVE
+    return profile.max_keep_alive if asked > profile.max_keep_alive else None

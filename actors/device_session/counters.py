@@ -13,6 +13,9 @@ class Counters:
     refused_full: int = 0
     evicted: int = 0
     accept_failures: int = 0
+    accept_pauses: int = 0
+    refused_address: int = 0
+    refused_handshakes: int = 0
     connected: int = 0
     refused_connects: int = 0
     bytes_received: int = 0
@@ -26,7 +29,12 @@ class Counters:
     dropped_no_topic: int = 0
     delivered: int = 0
     dropped_deliveries_qos0: int = 0
-    dropped_deliveries_qos1: int = 0
+    dropped_deliveries_queue: int = 0
+    dropped_deliveries_expired: int = 0
+    dropped_deliveries_too_large: int = 0
+    dropped_deliveries_no_right: int = 0
+    slow_subscribers: int = 0
+    refused_retained: int = 0
     pauses: int = 0
     held_disconnects: int = 0
     takeovers: int = 0
@@ -35,4 +43,8 @@ class Counters:
     failed_appends: int = 0
     refused_reports: int = 0
     refused_disconnects: int = 0
+    wills: int = 0
+    expired_sessions: int = 0
+    lifecycle_events: int = 0
+    dropped_lifecycle_events: int = 0
     crashes: int = 0

@@ -1,30 +1,31 @@
-"""The reports of one session that are not yet stored, and with them the acknowledgements that wait."""
+"""The reports of one session that are not yet stored, and with them the answers that wait."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from actors.runtime.reply import Reply
 
 
 class _Read:
-    """What one read of the socket brought: packet ids in order, and the appends they wait for."""
+    """What one read of the socket brought: answers in order, and what they wait for."""
 
-    __slots__ = ("packet_ids", "replies", "since", "size")
+    __slots__ = ("answers", "replies", "since", "size")
 
-    def __init__(self, packet_ids: Sequence[int], replies: Sequence[Reply[int]], size: int, since: float) -> None:
-        self.packet_ids = packet_ids
+    def __init__(self, answers: Sequence[int], replies: Sequence[Reply[Any]], size: int, since: float) -> None:
+        self.answers = answers
         self.replies = replies
         self.size = size
         self.since = since
 
 
 class Inflight:
-    """Reads in the order in which they came; a read's PUBACKs leave when it and all before it are stored.
+    """Reads in the order in which they came; a read's answers leave when it and all before it are stored.
 
-    Acknowledgements keep the order of the PUBLISH packets (MQTT-4.6.0-2), whichever partition answers first.
-    `size` is in bytes: that of the records not yet stored, and of the reports not yet acknowledged.
+    Answers are words of `answers` and keep the order of the packets they answer [MQTT-4.6.0-2, MQTT-4.6.0-3], whichever
+    partition answers first. `size` is in bytes: that of records not yet stored, and of reports not yet answered.
     """
 
     __slots__ = ("_reads", "size")
@@ -38,9 +39,9 @@ class Inflight:
         """How many reads are outstanding."""
         return len(self._reads)
 
-    def add(self, packet_ids: Sequence[int], replies: Sequence[Reply[int]], size: int, now: float) -> None:
-        """Note one read: the ids to acknowledge, once all of `replies` are there."""
-        self._reads.append(_Read(packet_ids, replies, size, now))
+    def add(self, answers: Sequence[int], replies: Sequence[Reply[Any]], size: int, now: float) -> None:
+        """Note one read: what to answer, once all of `replies` are there."""
+        self._reads.append(_Read(answers, replies, size, now))
         self.size += size
 
     def is_ready(self) -> bool:
@@ -52,12 +53,12 @@ class Inflight:
         return self._reads[0].since if self._reads else math.inf
 
     def take(self) -> list[int]:
-        """The packet ids that may be acknowledged now, in order.
+        """What may be answered now, in order.
 
         Raises:
-            PenstockError: the oldest read's append failed; nothing from it on may ever be acknowledged.
+            PenstockError: what the oldest read waits for failed; nothing from it on may ever be acknowledged.
         """
-        packet_ids: list[int] = []
+        answers: list[int] = []
         taken = 0
         for read in self._reads:
             failure = _failure(read)
@@ -68,11 +69,11 @@ class Inflight:
                 break
             if not _is_answered(read):
                 break
-            packet_ids += read.packet_ids
+            answers += read.answers
             self.size -= read.size
             taken += 1
         del self._reads[:taken]
-        return packet_ids
+        return answers
 
 
 def _is_answered(read: _Read) -> bool:

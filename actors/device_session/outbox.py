@@ -1,104 +1,110 @@
-"""What waits to be delivered to one subscriber: bounded, and never waited for."""
+"""What waits in memory to be delivered to one subscriber: bounded, and never waited for."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Final
 
-# Until the subscriber has acknowledged some, no more than so many QoS 1 deliveries are under way (as mosquitto's
-# max_inflight_messages bounds them).
-WINDOW: Final = 100
-# One write to the socket brings about so much, so that what stands in the outbox keeps being counted there.
-SEND_BYTES: Final = 64 * 1024
-# What a delivery weighs beside its topic and payload.
-OVERHEAD: Final = 64
-_MAX_PACKET_ID: Final = 65_535
+from actors.device_session.message import Delivery
 
-
-class Delivery(NamedTuple):
-    """One message on its way to subscribers: shared by all of them, so that it is encoded once for QoS 0."""
-
-    topic: str
-    payload: bytes
-    packet: bytes
-    """The whole PUBLISH packet at QoS 0."""
-
-    @property
-    def size(self) -> int:
-        """Its weight in an outbox in bytes."""
-        return len(self.packet) + OVERHEAD
+# One that is fed by many gets a read of each before they are held; past so many times its bound it is let go.
+_HARD: Final = 8
 
 
 class Outbox:
-    """Deliveries of one subscriber, at most `capacity` bytes of them; a heavier one is taken when nothing waits.
+    """Deliveries of QoS 0 for one subscriber, at most `capacity` bytes of them; a heavier one is taken alone.
 
-    Overflow: a QoS 0 delivery pushes out the oldest ones of QoS 0 (`drop_oldest`: a reader of live values wants the
-    newest); one of QoS 1 pushes out QoS 0 as well, and is itself dropped when only QoS 1 stands there
-    (`drop_newest`: what was queued first stays in order). Within a QoS the order stays (MQTT-4.6.0-5).
+    Overflow pushes out the oldest: a reader of live values wants the newest. The order stays (MQTT-4.6.0-5).
     """
 
-    __slots__ = ("_at_least_once", "_at_most_once", "_capacity", "_next_id", "_size", "_unacknowledged")
+    __slots__ = ("_capacity", "_queue", "size")
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._size = 0
-        self._at_most_once: deque[Delivery] = deque()
-        self._at_least_once: deque[Delivery] = deque()
-        self._unacknowledged: set[int] = set()
-        self._next_id = 1
-
-    @property
-    def size(self) -> int:
+        self._queue: deque[Delivery] = deque()
+        self.size = 0
         """Bytes that wait."""
-        return self._size
 
-    def offer(self, delivery: Delivery, qos: int) -> tuple[int, int]:
-        """Take a delivery without waiting; returns how many of QoS 0 and of QoS 1 were dropped for it (or instead)."""
-        dropped = self._make_room(delivery.size)
-        if self._size and self._size + delivery.size > self._capacity:
-            return (dropped, 1) if qos else (dropped + 1, 0)
-        (self._at_least_once if qos else self._at_most_once).append(delivery)
-        self._size += delivery.size
-        return dropped, 0
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._queue)
 
-    def is_ready(self) -> bool:
-        """Whether something may be sent now."""
-        return bool(self._at_most_once) or (bool(self._at_least_once) and len(self._unacknowledged) < WINDOW)
-
-    def take(self) -> tuple[list[bytes], list[tuple[Delivery, int]]]:
-        """What may be sent now, about SEND_BYTES: ready packets of QoS 0, and deliveries of QoS 1 with packet ids."""
-        size = 0
-        packets: list[bytes] = []
-        while self._at_most_once and size < SEND_BYTES:
-            delivery = self._at_most_once.popleft()
-            packets.append(delivery.packet)
-            size += delivery.size
-        numbered: list[tuple[Delivery, int]] = []
-        while self._at_least_once and len(self._unacknowledged) < WINDOW and size < SEND_BYTES:
-            delivery = self._at_least_once.popleft()
-            numbered.append((delivery, self._number()))
-            size += delivery.size
-        self._size -= size
-        return packets, numbered
-
-    def acknowledge(self, packet_id: int) -> bool:
-        """The subscriber has it; False where no delivery of that id is under way (a stray PUBACK does no harm)."""
-        if packet_id not in self._unacknowledged:
-            return False
-        self._unacknowledged.remove(packet_id)
-        return True
-
-    def _make_room(self, size: int) -> int:
+    def offer(self, deliveries: Iterable[Delivery]) -> int:
+        """Take deliveries without waiting; returns how many (the oldest) were dropped for it."""
+        queue = self._queue
+        for delivery in deliveries:
+            queue.append(delivery)
+            self.size += delivery.size
         dropped = 0
-        while self._at_most_once and self._size + size > self._capacity:
-            self._size -= self._at_most_once.popleft().size
+        while self.size > self._capacity and len(queue) > 1:
+            self.size -= queue.popleft().size
             dropped += 1
         return dropped
 
-    def _number(self) -> int:
-        while self._next_id in self._unacknowledged:
-            self._next_id = self._next_id % _MAX_PACKET_ID + 1
-        packet_id = self._next_id
-        self._unacknowledged.add(packet_id)
-        self._next_id = packet_id % _MAX_PACKET_ID + 1
-        return packet_id
+    def pop(self) -> Delivery:
+        """The oldest."""
+        delivery = self._queue.popleft()
+        self.size -= delivery.size
+        return delivery
+
+    def discard(self, unwanted: Callable[[Delivery], bool]) -> int:
+        """Drop those that are not to be sent any more; returns how many."""
+        before = len(self._queue)
+        self._queue = deque(delivery for delivery in self._queue if not unwanted(delivery))
+        self.size = sum(delivery.size for delivery in self._queue)
+        return before - len(self._queue)
+
+
+class MemoryQueue:
+    """Deliveries of QoS 1 and 2 for a session that ends with its connection; in their order (MQTT-4.6.0-6).
+
+    Nothing is dropped: past `capacity` bytes the queue is crowded and whoever feeds it is to be held, until half of
+    it has drained. Past several times that it has overflowed: the connection is to be ended.
+    """
+
+    __slots__ = ("_capacity", "_queue", "is_crowded", "size")
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._queue: deque[Delivery] = deque()
+        self.size = 0
+        """Bytes that wait."""
+        self.is_crowded = False
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._queue)
+
+    @property
+    def has_overflowed(self) -> bool:
+        """Whether more waits than may ever wait; one delivery may be as large as it likes."""
+        return self.size > _HARD * self._capacity and len(self._queue) > 1
+
+    def offer(self, deliveries: Iterable[Delivery]) -> None:
+        """Take deliveries without waiting."""
+        for delivery in deliveries:
+            self._queue.append(delivery)
+            self.size += delivery.size
+        if self.size > self._capacity:
+            self.is_crowded = True
+
+    def head(self) -> Delivery | None:
+        """The oldest, if there is one."""
+        return self._queue[0] if self._queue else None
+
+    def pop(self) -> Delivery:
+        """Take the oldest out."""
+        delivery = self._queue.popleft()
+        self.size -= delivery.size
+        if self.size <= self._capacity // 2:
+            self.is_crowded = False
+        return delivery
+
+    def discard(self, unwanted: Callable[[Delivery], bool]) -> int:
+        """Drop those that are not to be sent any more; returns how many."""
+        before = len(self._queue)
+        self._queue = deque(delivery for delivery in self._queue if not unwanted(delivery))
+        self.size = sum(delivery.size for delivery in self._queue)
+        self.is_crowded = self.size > self._capacity
+        return before - len(self._queue)

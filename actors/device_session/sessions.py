@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, Protocol
@@ -9,6 +10,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 import trio
 
 from actors.device_session.counters import Counters
+from actors.wire.mqtt.reasons import Reason
 
 # A device with a bad line leaves dead connections behind, and a tester connects beside it; more than so many
 # connections of one device are not needed by anybody but somebody who exhausts the listener with one stolen secret.
@@ -20,9 +22,9 @@ _SWEEP_SLICE: Final = 500
 
 
 class Account(NamedTuple):
-    """Who logged in: an app by its name, or a device as `<product>/<device>`."""
+    """Who logged in: an app by its name, a device as `<product>/<device>`, or passing devices by their product."""
 
-    kind: Literal["app", "device"]
+    kind: Literal["app", "device", "anonymous"]
     name: str
 
 
@@ -33,11 +35,29 @@ class ClientKey(NamedTuple):
     client_id: str
 
 
+class Standing(NamedTuple):
+    """What of a session's reports is not acknowledged yet: bytes, and for how many seconds the oldest has waited.
+
+    `held`: its socket is not read meanwhile. `refused`: a policy refuses them.
+    """
+
+    client: str
+    client_id: str
+    address: str
+    inflight: int
+    waited: float
+    held: bool
+    refused: bool
+
+
 class Member(Protocol):
     """What the registry needs of a session."""
 
-    def close(self, reason: str) -> None:
-        """End at once."""
+    def standing(self) -> Standing | None:
+        """What of its reports is not acknowledged yet; None where all are."""
+
+    def close(self, reason: str, code: Reason = Reason.ADMINISTRATIVE_ACTION) -> None:
+        """End at once; a client of MQTT 5 is told the code."""
 
     def drain(self) -> None:
         """Take nothing new, acknowledge what gets stored, then end."""
@@ -111,7 +131,7 @@ class Sessions:
         before = self._heirs.get(key, other)
         if before is not None:
             self._counters.takeovers += 1
-            before.close("taken over by a new connection with the same client id")
+            before.close("taken over by a new connection with the same client id", Reason.SESSION_TAKEN_OVER)
         if other is not None and not await self._inherit(session, key, other):
             return False
         self._heirs.pop(key, None)
@@ -155,6 +175,15 @@ class Sessions:
         """End every session of `<product>/<device>`; False where there was none."""
         return self._close_account(Account("device", device), reason)
 
+    async def end_client(self, key: ClientKey, reason: str) -> bool:
+        """End the connection of one client, and wait for its end; False where it had none."""
+        session = self._clients.get(key)
+        if session is None:
+            return False
+        session.close(reason)
+        await session.wait_ended()
+        return True
+
     def close_app(self, app: str, reason: str) -> bool:
         """End every session of an app; False where there was none."""
         return self._close_account(Account("app", app), reason)
@@ -181,7 +210,7 @@ class Sessions:
                 await self._wait_empty()
                 return
             for session in tuple(self._connections):
-                session.close("shutdown: its reports were not stored in time")
+                session.close("shutdown: its reports were not stored in time", Reason.SERVER_SHUTTING_DOWN)
             await self._wait_empty()
         finally:
             self._draining = False
@@ -195,10 +224,17 @@ class Sessions:
         """How many there are now."""
         return SessionsStatistics(len(self._connections), len(self._clients), len(self._accounts), self.held)
 
+    def busiest(self, count: int) -> list[Standing]:
+        """Those that are held or refused, and those whose reports have waited for longest."""
+        found = (session.standing() for session in self._connections)
+        standing = (one for one in found if one is not None)
+        return heapq.nlargest(count, standing, key=lambda one: (one.held or one.refused, one.waited, one.inflight))
+
     def _bound(self, account: Account) -> None:
         sessions = self._accounts[account]
         if account.kind == "device" and len(sessions) > SESSIONS_PER_DEVICE:
-            sessions[0].close(f"the device has more than {SESSIONS_PER_DEVICE} connections, and this was the oldest")
+            what = f"the device has more than {SESSIONS_PER_DEVICE} connections, and this was the oldest"
+            sessions[0].close(what, Reason.QUOTA_EXCEEDED)
 
     def _close_account(self, account: Account, reason: str) -> bool:
         sessions = self._accounts.get(account, ())

@@ -94,21 +94,26 @@ class DeviceStatus:
         if view.rejected_reports:
             self._rejected_reports = deque(view.rejected_reports, maxlen=REJECTED_KEPT)
 
-    def joined(self, session: LivingSession) -> None:
-        """A session began; only the first of several changes the device from offline to online."""
-        if not self._sessions:
+    def joined(self, session: LivingSession) -> bool:
+        """A session began; says whether the device was offline before, which only the first of several changes."""
+        came = not self._sessions
+        if came:
             self.changes += 1
             self.since = milliseconds()
             self.reason = f"connected from {session.address}"
         self._sessions = (*self._sessions, session)
+        return came
 
-    def left(self, session: LivingSession, reason: str) -> None:
-        """A session ended; the last one to end says since when and why the device is offline."""
-        self._sessions = tuple(other for other in self._sessions if other is not session)
-        if not self._sessions:
+    def left(self, session: LivingSession, reason: str) -> bool:
+        """A session ended; the last one to end says since when and why the device is offline, which it then is."""
+        before = self._sessions
+        self._sessions = tuple(other for other in before if other is not session)
+        went = bool(before) and not self._sessions
+        if went:
             self.changes += 1
             self.since = milliseconds()
             self.reason = reason
+        return went
 
     def reject(self, topic: str, reason: str) -> None:
         """Note a report that is not as its product's thing model says; the oldest note goes for the newest."""

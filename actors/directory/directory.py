@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from hmac import compare_digest
-from typing import Literal, TypeVar, assert_never
+from typing import Final, Literal, TypeVar, assert_never
 
+from actors.directory.acl import Acl, Granted
 from actors.directory.entries import AppEntry, DeviceEntry
-from actors.directory.identities import AppIdentity, DeviceIdentity, DisabledDevice, Identity
+from actors.directory.identities import AnonymousIdentity, AppIdentity, DeviceIdentity, DisabledDevice, Identity
+from actors.directory.rights import NO_RIGHTS, Rights
 from actors.directory.thing_model import Checker, compile_checker
 from config.resources import Product, Rule, RuleSource
 
@@ -18,6 +21,8 @@ Kind = Literal["app", "product", "device", "rule"]
 
 # Stands in for the digest of somebody unknown, so that asking for them costs the same.
 _NOBODY = bytes(32)
+# Rights that are kept compiled; past this they are compiled anew.
+_RIGHTS_KEPT: Final = 4_096
 
 
 class Directory:
@@ -35,11 +40,16 @@ class Directory:
         self._apps_by_key: dict[str, dict[str, AppEntry]] = {}
         self._apps_by_code: dict[bytes, dict[str, AppEntry]] = {}
         self._products: dict[str, Product] = {}
+        self._products_by_app: dict[str, dict[str, Product]] = {}
         self._checkers: dict[str, Checker | None] = {}
+        self._acls: dict[str, Acl] = {}
+        self._rights: dict[Identity, Rights] = {}
+        self._rights_version = 0
         self._devices: dict[tuple[str, str], DeviceEntry] = {}
         self._rules: dict[str, Rule] = {}
         # By product, and by the device that a source names or None where it takes all of them.
         self._rules_by_source: dict[tuple[str, str | None], dict[str, Rule]] = {}
+        self._lifecycle_rules: set[str] = set()
 
     def put_app(self, app: AppEntry) -> None:
         """Add an app, or replace the one of that name."""
@@ -56,8 +66,10 @@ class Directory:
         """Add a product, or replace the one of that name."""
         if self._products.get(product.name) == product:
             return
+        self._forget_product(product.name)
         self._products[product.name] = product
-        self._checkers.pop(product.name, None)
+        for app in _users(product):
+            self._products_by_app.setdefault(app, {})[product.name] = product
         self.version += 1
 
     def put_device(self, device: DeviceEntry) -> None:
@@ -75,6 +87,8 @@ class Directory:
         self._rules[rule.name] = rule
         for place in _places(rule):
             self._rules_by_source.setdefault(place, {})[rule.name] = rule
+        if any(source.lifecycle for source in sources(rule)):
+            self._lifecycle_rules.add(rule.name)
         self.version += 1
 
     def remove(self, kind: Kind, name: str) -> None:
@@ -83,8 +97,7 @@ class Directory:
             case "app":
                 found: object = self._forget_app(name)
             case "product":
-                found = self._products.pop(name, None)
-                self._checkers.pop(name, None)
+                found = self._forget_product(name)
             case "device":
                 product, _, device = name.partition("/")
                 found = self._devices.pop((product, device), None)
@@ -119,7 +132,34 @@ class Directory:
         of_one = self._rules_by_source.get((product, device), {})
         return [rule for _, rule in sorted({**of_all, **of_one}.items())]
 
-    def authenticate(self, username: str, password: bytes) -> Identity | DisabledDevice | None:
+    @property
+    def has_lifecycle_rules(self) -> bool:
+        """Whether any rule asks for the events of connections; where none does, nobody needs to make them."""
+        return bool(self._lifecycle_rules)
+
+    def rights(self, identity: Identity) -> Rights:
+        """What a client may do, compiled; those of one that is gone or switched off are none.
+
+        What is held of it is good until `version` changes.
+        """
+        if self._rights_version != self.version or len(self._rights) >= _RIGHTS_KEPT:
+            self._rights.clear()
+            self._rights_version = self.version
+        found = self._rights.get(identity)
+        if found is None:
+            found = self._rights[identity] = self._compile(identity)
+        return found
+
+    def passer_by(self, product: str, client_id: str) -> AnonymousIdentity | None:
+        """A client without a user name, as a passing device of a product.
+
+        None where there is no such product, or where the client id is the name of one of its devices: that name is
+        the device's, who shows a secret for it.
+        """
+        identity = AnonymousIdentity(product, client_id)
+        return identity if self.admits(identity) else None
+
+    def authenticate(self, username: str, password: bytes) -> DeviceIdentity | AppIdentity | DisabledDevice | None:
         """Find out who this is: a device by `<product>/<device>` and its secret, an app by its key and secret.
 
         None where the name is not known or the secret is wrong (CONNACK 4); both take the same time. A device that
@@ -131,6 +171,15 @@ class Directory:
             return _device_identity(self._devices.get((product, name)), presented)
         return _app_identity(self._apps_by_key.get(username, {}).values(), presented)
 
+    def certified(self, names: Iterable[str]) -> DeviceIdentity | DisabledDevice | None:
+        """The device that one of a trusted certificate's names is, as `<product>/<device>`; the first one counts."""
+        for name in names:
+            product, _, device = name.partition("/")
+            found = self._devices.get((product, device))
+            if found is not None:
+                return _identity(found)
+        return None
+
     def admits(self, identity: Identity) -> bool:
         """Whether one who logged in earlier still exists and is enabled."""
         match identity:
@@ -139,8 +188,16 @@ class Directory:
                 return device is not None and device.enabled
             case AppIdentity(app):
                 return app in self._apps
+            case AnonymousIdentity(product, client_id):
+                return product in self._products and (product, client_id) not in self._devices
             case _:
                 assert_never(identity)
+
+    def knows(self, identity: Identity) -> bool:
+        """Whether one who logged in earlier still exists, though it may be switched off for now."""
+        if isinstance(identity, DeviceIdentity):
+            return (identity.product, identity.device) in self._devices
+        return self.admits(identity)
 
     def app_by_code(self, code: str) -> AppEntry | None:
         """The app that one of its AppCodes names."""
@@ -153,6 +210,43 @@ class Directory:
         """The apps that have this key: one, but for a moment while one manifest replaces another."""
         return self._apps_by_key.get(key, {}).values()
 
+    def _compile(self, identity: Identity) -> Rights:
+        if not self.admits(identity):
+            return NO_RIGHTS
+        match identity:
+            case DeviceIdentity(product, device):
+                acl = self._acl(product)
+                return NO_RIGHTS if acl is None else self._within(product, acl.of_device(device))
+            case AnonymousIdentity(product, client_id):
+                acl = self._acl(product)
+                return NO_RIGHTS if acl is None else self._within(product, acl.of_passer_by(client_id))
+            case AppIdentity(app):
+                lists = [acl for name in self._products_by_app.get(app, ()) if (acl := self._acl(name)) is not None]
+                return Rights(tuple(acl.of_app() for acl in lists), partial(self._is_foreign, app))
+            case _:
+                assert_never(identity)
+
+    def _within(self, product: str, granted: Granted) -> Rights:
+        return Rights((granted,), partial(self._is_foreign, self._products[product].app))
+
+    def _is_foreign(self, app: str, name: str) -> bool:
+        """Whether there is a product of this name that the app does not use."""
+        return name in self._products and name not in self._products_by_app.get(app, ())
+
+    def _acl(self, product: str) -> Acl | None:
+        if product not in self._acls and product in self._products:
+            self._acls[product] = Acl(self._products[product])
+        return self._acls.get(product)
+
+    def _forget_product(self, name: str) -> Product | None:
+        product = self._products.pop(name, None)
+        if product is not None:
+            self._checkers.pop(name, None)
+            self._acls.pop(name, None)
+            for app in _users(product):
+                _discard(self._products_by_app, app, name)
+        return product
+
     def _forget_app(self, name: str) -> AppEntry | None:
         app = self._apps.pop(name, None)
         if app is not None:
@@ -163,6 +257,7 @@ class Directory:
 
     def _forget_rule(self, name: str) -> Rule | None:
         rule = self._rules.pop(name, None)
+        self._lifecycle_rules.discard(name)
         if rule is not None:
             for place in _places(rule):
                 _discard(self._rules_by_source, place, name)
@@ -172,6 +267,11 @@ class Directory:
 def sources(rule: Rule) -> tuple[RuleSource, ...]:
     """The sources of a rule, which may be written as one or as several."""
     return rule.sources if isinstance(rule.sources, tuple) else (rule.sources,)
+
+
+def _users(product: Product) -> set[str]:
+    """The apps that may use a product: its own, and those that it is shared with."""
+    return {product.app, *product.shared_with}
 
 
 def _places(rule: Rule) -> set[tuple[str, str | None]]:
@@ -185,8 +285,10 @@ def _places(rule: Rule) -> set[tuple[str, str | None]]:
 
 def _device_identity(device: DeviceEntry | None, presented: bytes) -> DeviceIdentity | DisabledDevice | None:
     matched = compare_digest(device.secret if device is not None else _NOBODY, presented)
-    if device is None or not matched:
-        return None
+    return _identity(device) if device is not None and matched else None
+
+
+def _identity(device: DeviceEntry) -> DeviceIdentity | DisabledDevice:
     if not device.enabled:
         return DisabledDevice(device.product, device.name)
     return DeviceIdentity(product=device.product, device=device.name, app=device.app)

@@ -29,7 +29,19 @@ class AppIdentity:
         return self.app
 
 
-Identity = DeviceIdentity | AppIdentity
+@dataclass(frozen=True, slots=True)
+class AnonymousIdentity:
+    """A passing device of a product: it showed no secret, and goes by its client id."""
+
+    product: str
+    client_id: str
+
+    def __str__(self) -> str:
+        """As people write it."""
+        return f"{self.product}/{self.client_id} (anonymous)"
+
+
+Identity = DeviceIdentity | AppIdentity | AnonymousIdentity
 
 
 @dataclass(frozen=True, slots=True)

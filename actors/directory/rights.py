@@ -1,16 +1,23 @@
 """Who may publish and subscribe where.
 
-A device publishes to `<product>/out/<device>` and subscribes to `<product>/in/<device>`, nothing else. An app stands
-on the other side: it publishes to `<product>/in/<device>` and subscribes below `<product>/out` of its own products and
-of those that are shared with it.
+What devices and apps may do is what the lists of their products say (`acl.py`). On top of that, what begins with the
+name of a product belongs to that product: no list of another app's product reaches it, whatever wildcards it has.
+
+A filter is granted where one entry covers everything that it can match. An entry before that one which refuses only
+part of it does not refuse the filter: `may_receive` tells what of it is delivered, message by message.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, assert_never
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from actors.directory.directory import Directory
-from actors.directory.identities import AppIdentity, DeviceIdentity, Identity
+from actors.directory.acl import Granted, decide
+from actors.directory.identities import Identity
+from actors.wire.mqtt.topics import shared
+
+if TYPE_CHECKING:
+    from actors.directory.directory import Directory
 
 Direction = Literal["in", "out"]
 
@@ -44,43 +51,67 @@ def parse_topic(topic: str) -> DeviceTopic | None:
     return None
 
 
+class Rights:
+    """What one client may do, compiled; good until the directory's version changes.
+
+    `granted` is what each list says that speaks of the client: one of them is enough. `is_foreign` tells whether a
+    topic's first level is the name of a product that the client's app does not use.
+    """
+
+    __slots__ = ("_granted", "_is_foreign")
+
+    def __init__(self, granted: tuple[Granted, ...], is_foreign: Callable[[str], bool]) -> None:
+        self._granted = granted
+        self._is_foreign = is_foreign
+
+    def may_publish(self, topic: str) -> bool:
+        """Whether the client may publish to a topic."""
+        if "+" in topic or "#" in topic:
+            return False
+        levels = topic.split("/")
+        return any(decide(granted.publish, levels) for granted in self._granted) and not self._is_foreign(levels[0])
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        """Whether the client may subscribe to a filter; a shared subscription is judged by the filter in it."""
+        group = shared(topic_filter)
+        return self._may_read(topic_filter if group is None else group.filter)
+
+    def may_receive(self, topic: str) -> bool:
+        """Whether a message of this topic may be delivered to the client, whatever filter it matched."""
+        return self._may_read(topic)
+
+    def may_refuse_part_of(self, topic_filter: str) -> bool:
+        """Whether `may_receive` has to be asked for each topic that a filter matches, one that may be subscribed to."""
+        group = shared(topic_filter)
+        levels = (topic_filter if group is None else group.filter).split("/")
+        if levels[0] in ("+", "#"):
+            return True
+        wild = "+" in levels or levels[-1] == "#"
+        return wild and any(not ruling.allow for granted in self._granted for ruling in granted.subscribe)
+
+    def _may_read(self, topic_filter: str) -> bool:
+        levels = topic_filter.split("/")
+        return any(decide(granted.subscribe, levels) for granted in self._granted) and not self._is_foreign(levels[0])
+
+
+NO_RIGHTS: Final = Rights((), lambda _: True)
+"""Those of whoever is gone, or switched off."""
+
+
 def may_publish(identity: Identity, topic: str, directory: Directory) -> bool:
     """Whether a client may publish to a topic, as things stand now."""
-    place = parse_topic(topic)
-    if place is None or not directory.admits(identity):
-        return False
-    match identity:
-        case DeviceIdentity(product, device):
-            return place == (product, "out", device)
-        case AppIdentity(app):
-            return place.direction == "in" and uses_product(app, place.product, directory)
-        case _:
-            assert_never(identity)
+    return directory.rights(identity).may_publish(topic)
 
 
 def may_subscribe(identity: Identity, topic_filter: str, directory: Directory) -> bool:
-    """Whether a client may subscribe to a filter, as things stand now.
+    """Whether a client may subscribe to a filter, as things stand now."""
+    return directory.rights(identity).may_subscribe(topic_filter)
 
-    Product and direction are never wildcards: such a filter would take more than the client may see.
+
+def may_receive(identity: Identity, topic: str, directory: Directory) -> bool:
+    """Whether a message of this topic may be delivered to a client, as things stand now.
+
+    To be asked for each message that a wildcard matched, and again of what was retained or had to wait. It costs a few
+    microseconds; whoever keeps the answer asks again when `directory.version` has changed.
     """
-    if not directory.admits(identity):
-        return False
-    match identity:
-        case DeviceIdentity(product, device):
-            return topic_filter == f"{product}/in/{device}"
-        case AppIdentity(app):
-            product, _, rest = topic_filter.partition("/")
-            direction, _, device = rest.partition("/")
-            return direction == "out" and _is_device_level(device) and uses_product(app, product, directory)
-        case _:
-            assert_never(identity)
-
-
-def uses_product(app: str, product: str, directory: Directory) -> bool:
-    """Whether a product belongs to an app or is shared with it."""
-    found = directory.product(product)
-    return found is not None and (found.app == app or app in found.shared_with)
-
-
-def _is_device_level(level: str) -> bool:
-    return level in ("+", "#") or (level != "" and not any(sign in level for sign in "+#/"))
+    return directory.rights(identity).may_receive(topic)

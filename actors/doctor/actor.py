@@ -13,7 +13,7 @@ from actors.consumer_group.messages import GroupStatistics
 from actors.doctor.diagnosis import diagnose
 from actors.doctor.healing import Action, Advice, Healer, Limits
 from actors.doctor.history import History
-from actors.doctor.messages import Diagnosis, Snapshot, TaskSnapshot
+from actors.doctor.messages import Diagnosis, PolicySnapshot, Snapshot, TaskSnapshot
 from actors.errors import PenstockError
 from actors.ports import AuditEntry, AuditTrail
 
@@ -52,6 +52,7 @@ class Doctor:
         tasks: Tasks,
         audit: AuditTrail,
         *,
+        policies: Callable[[str], PolicySnapshot | None] = lambda _topic: None,
         limits: Limits | None = None,
         interval: float = SAMPLE_SECONDS,
         clock: Callable[[], float] = time.time,
@@ -59,6 +60,7 @@ class Doctor:
         self._groups = groups
         self._tasks = tasks
         self._audit = audit
+        self._policies = policies
         self._limits = limits or Limits()
         self._interval = interval
         self._clock = clock
@@ -101,7 +103,7 @@ class Doctor:
                 return
             task = tasks.get(group.group) if group.kind == "task" else None
             history = self._histories.setdefault(group.group, History())
-            history.add(Snapshot(trio.current_time(), group, task))
+            history.add(Snapshot(trio.current_time(), group, task, self._policies(group.topic)))
             diagnosis = diagnose(history, self._diagnoses.get(group.group))
             self._tell(diagnosis)
             self._diagnoses[group.group] = diagnosis

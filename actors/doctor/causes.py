@@ -170,7 +170,7 @@ def overload(ward: Ward, readers: int) -> Cause | None:
         )
         return Cause("too_few_partitions", evidence, figures, tuple(remedies.capacity_remedies(ward)))
     who = "1 reader" if load.readers == 1 else f"{load.readers} readers"
-    evidence = f"{who} cannot take what comes. {_rates(load)} {_time(load)}".rstrip()
+    evidence = f"{who} cannot take what comes. {_rates(load)} {_time(load)}{_sink(ward)}".rstrip()
     return Cause("slow_consumers", evidence, figures, tuple(remedies.capacity_remedies(ward)))
 
 
@@ -194,8 +194,8 @@ def _figures(ward: Ward) -> dict[str, float]:
 
 def _rates(load: Load) -> str:
     capacity = load.capacity(load.readers)
-    can = f", {capacity:.0f} are possible" if capacity is not None else ""
-    return f"{load.produce:.0f} records per second come, {load.consume:.0f} are done{can}."
+    can = f"; {capacity:.0f} are possible" if capacity is not None else ""
+    return f"Lately {load.produce:.0f} records per second came, and {load.consume:.0f} were done{can}."
 
 
 def _time(load: Load) -> str:
@@ -206,6 +206,15 @@ def _time(load: Load) -> str:
     longest = sorted(load.steps.items(), key=lambda item: -item[1])
     parts = ", ".join(f"{step} {seconds / total:.0%}" for step, seconds in longest if seconds / total >= _SHOWN_SHARE)
     return f"Their time goes into: {parts}."
+
+
+def _sink(ward: Ward) -> str:
+    """Where nearly all of it is the database's time: what it needs for a row, so that people know where to look."""
+    load, task = ward.load, ward.task
+    if task is None or load.record_seconds is None or load.share_of("write") < remedies.SINK_SHARE:
+        return ""
+    milliseconds = load.record_seconds * load.share_of("write") * 1000
+    return f" It is connection {task.connection} that is slow: {milliseconds:.3g} ms a row."
 
 
 def _numbers(partitions: Sequence[int]) -> str:

@@ -55,6 +55,7 @@ def diagnose(history: History, before: Diagnosis | None = None) -> Diagnosis:
         members=len(group.members),
         partitions=len(group.partitions),
         causes=found,
+        policy=snapshot.policy,
     )
 
 

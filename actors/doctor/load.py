@@ -42,6 +42,11 @@ class Load:
         together = effective(self.readers if readers is None else readers, self.partitions)
         return self.record_seconds * rate > _BUSY * together
 
+    def share_of(self, step: str) -> float:
+        """The part of the readers' time that goes into a step, from 0 to 1."""
+        total = sum(self.steps.values())
+        return self.steps.get(step, 0.0) / total if total else 0.0
+
     def capacity(self, readers: int, partitions: int | None = None) -> float | None:
         """Records per second that so many readers take, spread evenly over the partitions."""
         together = effective(readers, partitions or self.partitions)

@@ -59,12 +59,36 @@ class TaskSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicySnapshot:
+    """The backlog policy of a group's topic, and what it does at one moment (see `topic_partition.gate.Gate`).
+
+    `limit` is as it is written, `since` in seconds since the epoch; the counts of records are since the daemon started.
+    """
+
+    action: str
+    limit: str
+    state: str
+    since: float
+    reason: str = ""
+    divert_to: str | None = None
+    refused: int = 0
+    diverted: int = 0
+    dropped: int = 0
+
+    @property
+    def acts(self) -> bool:
+        """Whether the limit was passed, and low water not reached since."""
+        return bool(self.reason)
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A group at one moment, in seconds of a clock that never goes back, with its task where it has one."""
 
     at: float
     group: GroupStatistics
     task: TaskSnapshot | None = None
+    policy: PolicySnapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +124,8 @@ class Diagnosis:
     """A group's state: how far it lags, and why, the main cause first; no causes where it does not lag.
 
     Lag in messages, bytes and seconds (the age of the oldest record that waits), rates per second; `waiting_seconds`
-    is for how long at least the oldest record has been seen waiting. None is what is not known (yet).
+    is for how long at least the oldest record has been seen waiting. None is what is not known (yet). `policy` is the
+    topic's, where it has one.
     """
 
     group: str
@@ -118,3 +143,4 @@ class Diagnosis:
     members: int
     partitions: int
     causes: tuple[Cause, ...] = ()
+    policy: PolicySnapshot | None = None

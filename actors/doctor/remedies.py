@@ -17,6 +17,9 @@ _MOST_PARTITIONS = 50
 # A transaction of rows beyond the limit is larger by this much more than what would just do.
 _HEADROOM = 1.25
 _LARGEST_BATCH = 100_000
+_NESTED = frozenset({"backlog"})
+# From this share of the time on it is the sink that decides how much gets done.
+SINK_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ def more_runners(ward: Ward, task: TaskSnapshot) -> Iterator[Remedy]:
     soon = (runners for runners, seconds in drains.items() if seconds is not None and seconds <= _SOON_SECONDS)
     runners = next(soon, partitions)
     text = f"Let {runners} runners work side by side instead of {task.runners} (partitions: {partitions})."
+    if ward.load.share_of("write") >= SINK_SHARE:
+        text += f" The expected time holds if connection {task.connection} takes as much more at the same time."
     command = _apply("task", task.name, "runners", str(runners))
     yield Remedy("more_runners", text, drains[runners], harmless=True, commands=(command,), value=runners)
 
@@ -106,18 +111,20 @@ def more_partitions(ward: Ward) -> Iterator[Remedy]:
 
 
 def hold_producers(ward: Ward) -> Iterator[Remedy]:
-    """Throttle, reject, divert: consumers get time, and producers notice."""
-    load, topic = ward.load, ward.group.topic
+    """Throttle, reject, divert: consumers get time, and producers notice; but not what the topic does already."""
+    load, topic, present = ward.load, ward.group.topic, ward.snapshot.policy
     drain = ward.lag / load.consume if load.consume > 0 else None
-    limit = max(1, ward.group.lag // 2)
+    limit = present.limit if present is not None else f"{{messages: {max(1, ward.group.lag // 2)}}}"
     texts: tuple[tuple[RemedyKind, str], ...] = (
         ("throttle", f"Let producers of {topic} wait while a group lags too far: devices and callers slow down."),
         ("reject", f"Refuse producers of {topic} while a group lags too far: they have to try again by themselves."),
         ("divert", f"Send what producers bring for {topic} to another topic meanwhile, and bring it home afterwards."),
     )
     for kind, text in texts:
+        if present is not None and present.action == kind:
+            continue
         target = ", divert_to: OTHER-TOPIC" if kind == "divert" else ""
-        policy = f"{{limit: {{messages: {limit}}}, action: {kind}{target}}}"
+        policy = f"{{limit: {limit}, action: {kind}{target}}}"
         commands = (_apply("topic", topic, "backlog", policy),)
         yield Remedy(kind, text, drain, harmless=False, commands=commands)
 
@@ -187,4 +194,6 @@ def find_restarts(ward: Ward) -> Remedy:
 
 
 def _apply(kind: str, name: str, field: str, value: str) -> str:
-    return f"(penstock get {kind} {name} -o yaml | grep -v '^{field}:'; echo '{field}: {value}') | penstock apply -f -"
+    # A field may be written over several lines: those that are indented below it go with it.
+    without = f"sed '/^{field}:/,/^[^ ]/{{/^{field}:/d;/^ /d}}'" if field in _NESTED else f"grep -v '^{field}:'"
+    return f"(penstock get {kind} {name} -o yaml | {without}; echo '{field}: {value}') | penstock apply -f -"

@@ -42,6 +42,10 @@ class Disk:
         status = os.statvfs(folder)
         return status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize
 
+    def device(self, folder: Path) -> int:
+        """A number of the file system that holds a folder, which no other has."""
+        return folder.stat().st_dev
+
 
 class OpenFile:
     """An open descriptor that closes when nobody holds it any more.

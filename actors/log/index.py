@@ -7,6 +7,7 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from pathlib import Path
 
 from actors.log.disk import Disk, OpenFile, write_all
@@ -52,6 +53,12 @@ class OffsetIndex:
         found = bisect_right(range(count), relative, key=lambda entry: numbers[2 * entry])
         below = (numbers[2 * found - 2], numbers[2 * found - 1]) if found else None
         return below, ((numbers[2 * found], numbers[2 * found + 1]) if found < count else None)
+
+    def below_offset(self, relative: int) -> Iterator[Entry]:
+        """The entries (relative offset, position) below an offset, in order."""
+        numbers = self._numbers
+        count = bisect_left(range(len(numbers) // 2), relative, key=lambda entry: numbers[2 * entry])
+        return zip(numbers[0 : 2 * count : 2], numbers[1 : 2 * count : 2], strict=True)
 
     @staticmethod
     def around_in_file(disk: Disk, path: Path, relative: int) -> tuple[Entry | None, Entry | None]:
@@ -150,6 +157,11 @@ class TimeIndex:
         """The last entry (timestamp, relative offset) at or below an offset, or None."""
         found = bisect_right(self._relatives, relative)
         return (self._timestamps[found - 1], self._relatives[found - 1]) if found else None
+
+    def below_offset(self, relative: int) -> Iterator[Entry]:
+        """The entries (timestamp, relative offset) below an offset, in order."""
+        count = bisect_left(self._relatives, relative)
+        return zip(self._timestamps[:count], self._relatives[:count], strict=True)
 
     def below(self, timestamp: int) -> Entry | None:
         """The last entry with a smaller timestamp, or None."""

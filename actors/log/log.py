@@ -18,7 +18,7 @@ from actors.log.recovery import recover
 from actors.log.recovery_point import RecoveryPoint
 from actors.log.retention import Keep, expired, surplus, wholly_expired
 from actors.log.segment import ActiveSegment, Segment, written
-from actors.log.space import SpaceReserve, probe
+from actors.log.space import SpaceReserves, probe
 
 log = structlog.get_logger()
 
@@ -28,7 +28,10 @@ RETRY_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class LogLimits:
-    """Sizes in bytes. Free space under the reserve, whichever of the two is larger, is not appended to."""
+    """Sizes in bytes. Free space under the reserve, whichever of the two is larger, is not appended to.
+
+    A log that shares the reserve of its file system with others goes by theirs.
+    """
 
     index_interval: int = 4096
     reserve_bytes: int = 64 * 1024 * 1024
@@ -53,7 +56,13 @@ class Log:
     """
 
     def __init__(
-        self, folder: Path, limits: LogLimits, disk: Disk | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        folder: Path,
+        limits: LogLimits,
+        disk: Disk | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        reserves: SpaceReserves | None = None,
     ) -> None:
         self.folder = folder
         self.sync_times = SyncTimes()
@@ -62,6 +71,8 @@ class Log:
         self._clock = clock
         try:
             recovered = recover(folder, self._disk, limits.index_interval)
+            reserves = reserves or SpaceReserves(limits.reserve_bytes, limits.reserve_percent, self._disk, clock)
+            self._reserve = reserves.of(folder)
         except OSError as error:
             raise StorageError(f"{folder}: the log cannot be opened: {error.strerror or error}") from error
         self._closed: tuple[Segment, ...] = recovered.segments
@@ -73,13 +84,6 @@ class Log:
         self._fault = ""
         self._retry_at = 0.0
         self._roll_due = False
-        self._reserve = SpaceReserve(
-            folder,
-            reserve_bytes=limits.reserve_bytes,
-            reserve_percent=limits.reserve_percent,
-            disk=self._disk,
-            clock=clock,
-        )
         self.view = self._look()
 
     @property
@@ -112,12 +116,13 @@ class Log:
             StorageError: the sync failed: nothing of it was kept.
         """
         data = written(batches)
-        self._admit(len(data))
+        self._check_fault()
         active = self._active
-        try:
-            write_all(self._disk, active.file.descriptor, data, active.size)
-        except OSError as error:
-            raise self._write_failed(error) from error
+        with self._reserve.room(self.folder, len(data)):
+            try:
+                write_all(self._disk, active.file.descriptor, data, active.size)
+            except OSError as error:
+                raise self._write_failed(error) from error
         if sync:
             self._sync_file()
         active.began = active.began or now
@@ -140,7 +145,7 @@ class Log:
         """
         if self._roll_due:
             # The kernel may have dropped what it could not write: another fsync would only look like success.
-            self._admit(0)
+            self._check_fault()
         if self.unsynced:
             self._sync_file()
             self._note_synced()
@@ -152,7 +157,7 @@ class Log:
             StorageError: the present one could not be synced, or no file could be made.
         """
         if self._fault:
-            self._admit(0)
+            self._check_fault()
         if self._active.size:
             self.sync()
             try:
@@ -252,13 +257,12 @@ class Log:
 
     # What is done when the disk refuses.
 
-    def _admit(self, size: int) -> None:
-        """Refuse what would be written in vain, or into the reserve."""
+    def _check_fault(self) -> None:
+        """Refuse what would be written in vain."""
         if self._fault:
             if self._clock() < self._retry_at:
                 raise AppendRefusedError(self._fault)
             self._repair()
-        self._reserve.admit(size)
 
     def _write_failed(self, error: OSError) -> AppendRefusedError:
         self._refuse(f"{self._active.path}: writing failed: {error.strerror}; appends are refused until it works again")

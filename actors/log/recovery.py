@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -140,17 +139,45 @@ class _Recovery:
         A crash may have left less of one than of the other, and from a time index that lacks its end nobody could tell
         what is newest up to there: it goes no further than its last entry.
         """
-        if segment.index.load(scanner.size) and segment.time_index.load():
+        if self._load_indexes(segment, scanner):
             newest = segment.time_index.floor(self._point - segment.base_offset - 1)
             entry = segment.index.floor(newest[1]) if newest is not None else None
-            known = segment.time_index.floor(entry[0]) if entry is not None else None
-            if entry is not None and known is not None and self._is_newest(segment, known, self._point):
-                with suppress(BadBatchError):
-                    placed = scanner.header(entry[1])
-                    if placed.header.next_offset - 1 - segment.base_offset == entry[0]:
-                        segment.begin_at(placed)
-                        return
+            if entry is not None and segment.time_index.floor(entry[0]) is not None:
+                segment.begin_at(scanner.header(entry[1]))
+                return
         segment.revert(Mark(0, segment.base_offset))
+
+    def _load_indexes(self, segment: ActiveSegment, scanner: SegmentScanner) -> bool:
+        """Read both indexes; where one is missing, or wrong below the recovery point, both are to be made anew."""
+        index, times = segment.index, segment.time_index
+        if index.load(scanner.size) and times.load() and self._are_right(segment, scanner):
+            return True
+        segment.index, segment.time_index = OffsetIndex(index.path), TimeIndex(times.path)
+        if index.path.exists() or times.path.exists():
+            log.warning("Rebuilding the indexes of a segment", file=str(segment.path))
+            index.path.unlink(missing_ok=True)
+            times.path.unlink(missing_ok=True)
+        return False
+
+    def _are_right(self, segment: ActiveSegment, scanner: SegmentScanner) -> bool:
+        """Whether each entry below the recovery point says what its batch says.
+
+        It takes the header of one batch in every few kilobytes: little beside what a wrong entry costs each look-up.
+        """
+        known = self._point - segment.base_offset
+        times = {relative: timestamp for timestamp, relative in segment.time_index.below_offset(known)}
+        try:
+            for relative, position in segment.index.below_offset(known):
+                header = scanner.header(position).header
+                timestamp = times.pop(relative, header.max_timestamp)
+                if (header.next_offset - 1 - segment.base_offset, header.max_timestamp) != (relative, timestamp):
+                    return False
+        except BadBatchError:
+            return False
+        # Those that are left are of batches without an entry in the other index.
+        return all(
+            self._is_newest(segment, (timestamp, relative), self._point) for relative, timestamp in times.items()
+        )
 
     def _next(self, segment: ActiveSegment, scanner: SegmentScanner) -> Placed | None:
         """The next whole batch, if need be past damage; None where only a tail is left."""

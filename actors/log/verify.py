@@ -1,12 +1,13 @@
 """Checking a partition's files: every CRC, every index entry, and that its offsets follow one another.
 
-Nothing is changed, and nothing is believed of what the files say of one another.
+Checking changes nothing, and believes nothing of what the files say of one another. What is wrong with an index can be
+repaired: it says nothing that the batches do not say.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -18,7 +19,7 @@ from actors.log.index_file import Entry
 from actors.log.names import OFFSET_INDEX, TIME_INDEX, segment_offsets, segment_path
 from actors.log.reader import LogView
 from actors.log.recovery_point import RecoveryPoint
-from actors.log.segment import Segment
+from actors.log.segment import Segment, rebuild_indexes
 from actors.log.segment_reader import SegmentReader
 
 MAX_FLAWS = 100
@@ -46,8 +47,9 @@ class Flaw:
 class Verified:
     """What was checked, and what is wrong.
 
-    `flaws` counts all of them, `described` has the first. `torn_bytes` lie behind the last whole batch: a crash leaves
-    them, no producer was ever answered for them, and the next start cuts them off.
+    `flaws` counts all of them, `described` has the first; `wrong_indexes` are the base offsets of the segments of which
+    an index is wrong. `torn_bytes` lie behind the last whole batch: a crash leaves them, no producer was ever answered
+    for them, and the next start cuts them off.
     """
 
     start_offset: int = 0
@@ -59,6 +61,7 @@ class Verified:
     torn_bytes: int = 0
     flaws: int = 0
     described: list[Flaw] = field(default_factory=list)
+    wrong_indexes: list[int] = field(default_factory=list)
 
     def add(self, flaw: Flaw) -> None:
         """Note a flaw."""
@@ -83,6 +86,20 @@ def verify_folder(folder: Path, disk: Disk, pause: Pause = lambda: None) -> Veri
     except OSError as error:
         raise StorageError(f"{folder} cannot be read: {error.strerror}") from error
     return _Verification(disk, segments, pause).run(synced, None)
+
+
+def repair_indexes(folder: Path, disk: Disk, index_interval: int, wrong: Iterable[int]) -> None:
+    """Make the indexes of segments anew, of a folder that nobody has open; `wrong` are their base offsets.
+
+    Raises:
+        StorageError: as the disk says.
+    """
+    for base_offset in wrong:
+        path = segment_path(folder, base_offset)
+        try:
+            rebuild_indexes(Segment(folder, base_offset, path.stat().st_size, None), disk, index_interval)
+        except OSError as error:
+            raise StorageError(f"{path}: its indexes cannot be made anew: {error.strerror}") from error
 
 
 def verify_view(view: LogView, disk: Disk, pause: Pause = lambda: None) -> Verified:
@@ -257,7 +274,10 @@ class _Indexes:
 
     def _flaw(self, suffix: str, position: int, relative: int, reason: str) -> None:
         path = segment_path(self._segment.folder, self._segment.base_offset, suffix)
-        self._verified.add(Flaw(str(path), position, self._segment.base_offset + relative, reason))
+        base_offset, wrong = self._segment.base_offset, self._verified.wrong_indexes
+        self._verified.add(Flaw(str(path), position, base_offset + relative, reason))
+        if base_offset not in wrong[-1:]:
+            wrong.append(base_offset)
 
 
 def _rest(first: _Placed | None, others: Iterator[_Placed]) -> Iterator[_Placed]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import trio
@@ -21,7 +21,10 @@ def one(_message: object) -> int:
 
 @dataclass(frozen=True, slots=True)
 class MailboxStatistics:
-    """What a mailbox has seen; weights are in the mailbox's own unit (bytes or items), times in seconds."""
+    """What a mailbox has seen; weights are in the mailbox's own unit (bytes or items), times in seconds.
+
+    Where messages are sorted, `waited_by` has the seconds by sort, and `kept_by` how many stand in line or are on hold.
+    """
 
     depth: int
     capacity: int
@@ -30,6 +33,8 @@ class MailboxStatistics:
     in_line: int
     waited: float
     taken: int
+    waited_by: Mapping[str, float] = field(default_factory=dict)
+    kept_by: Mapping[str, int] = field(default_factory=dict)
 
 
 class _Place(Generic[M]):
@@ -50,13 +55,16 @@ class Mailbox(Generic[M]):
 
     A message heavier than the whole capacity is taken when the mailbox is empty. Senders are served in the order in
     which they came. `seal` ends intake but lets the owner finish what lies here; `close` ends everything. While some
-    messages are on `hold`, the others pass them by.
+    messages are on `hold`, the others pass them by. With `sort` it is told of each sort of message how it waits.
     """
 
-    def __init__(self, name: str, capacity: int, weigh: Callable[[M], int] = one) -> None:
+    def __init__(
+        self, name: str, capacity: int, weigh: Callable[[M], int] = one, *, sort: Callable[[M], str] | None = None
+    ) -> None:
         self.name = name
         self._capacity = capacity
         self._weigh = weigh
+        self._sort = sort
         self._queue: deque[M] = deque()
         self._line: deque[_Place[M]] = deque()
         self._held: Callable[[M], bool] | None = None
@@ -65,6 +73,7 @@ class Mailbox(Generic[M]):
         self._depth = 0
         self._high_water = 0
         self._waited = 0.0
+        self._waited_by: dict[str, float] = {}
         self._taken = 0
         self._sealed = False
 
@@ -208,6 +217,7 @@ class Mailbox(Generic[M]):
         """What the mailbox has seen so far; the wait of whoever stands in line now is counted up to now."""
         now = trio.current_time() if self._line else 0.0
         standing = sum(now - place.since for place in self._line)
+        waited_by, kept_by = self._by_sort(now)
         return MailboxStatistics(
             depth=self._depth,
             capacity=self._capacity,
@@ -216,7 +226,21 @@ class Mailbox(Generic[M]):
             in_line=len(self._line),
             waited=self._waited + standing,
             taken=self._taken,
+            waited_by=waited_by,
+            kept_by=kept_by,
         )
+
+    def _by_sort(self, now: float) -> tuple[dict[str, float], dict[str, int]]:
+        if self._sort is None:
+            return {}, {}
+        waited_by = dict(self._waited_by)
+        for place in self._line:
+            sort = self._sort(place.message)
+            waited_by[sort] = waited_by.get(sort, 0.0) + now - place.since
+        kept = [place.message for place in self._line]
+        if self._held is not None:
+            kept += self._queue
+        return waited_by, dict(Counter(map(self._sort, kept)))
 
     def _fits(self, weight: int) -> bool:
         return self._depth + weight <= self._capacity or not self._queue
@@ -245,10 +269,16 @@ class Mailbox(Generic[M]):
         now = trio.current_time()
         while self._line and self._fits(self._line[0].weight):
             place = self._line.popleft()
-            self._waited += now - place.since
+            self._count_wait(place.message, now - place.since)
             self._accept(place.message, place.weight)
             if place.admitted is not None:
                 place.admitted.set()
+
+    def _count_wait(self, message: M, seconds: float) -> None:
+        self._waited += seconds
+        if self._sort is not None:
+            sort = self._sort(message)
+            self._waited_by[sort] = self._waited_by.get(sort, 0.0) + seconds
 
     async def _wait_message(self) -> None:
         if self._has_message():

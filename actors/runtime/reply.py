@@ -47,6 +47,20 @@ class Reply(Generic[T]):
         self._fill(None, error)
         return True
 
+    def also(self, notify: Callable[[], None]) -> None:
+        """Call `notify` as well when the answer is there: now, if it is. For one who asks what another one asked."""
+        if self.done:
+            notify()
+            return
+        before = self._notify
+
+        def both() -> None:
+            if before is not None:
+                before()
+            notify()
+
+        self._notify = both
+
     @property
     def error(self) -> BaseException | None:
         """The error of a failed answer; None while there is no answer or a good one."""

@@ -57,7 +57,9 @@ class DeadLetters:
         topic = self._topics.get(name)
         if topic is None:
             raise HeldError(f"a record cannot be mapped or written, and there is no topic {name} to put it; create it")
-        append = Append(letters, sum(len(one.key or b"") + len(one.value or b"") for one in letters))
+        append = Append(
+            letters, sum(len(one.key or b"") + len(one.value or b"") for one in letters), sender="dead_letters"
+        )
         topic.partitions[partition % len(topic.partitions)].submit(append)
         await append.reply.wait()
 

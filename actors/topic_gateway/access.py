@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from actors.http_calls.errors import APP_NOT_AUTHORIZED, CallRefusedError
 from actors.topic_gateway.errors import unknown
-from actors.topic_partition.mask import masker
+from actors.topic_partition.mask import mask_for, masker
 from config.resources import Topic
 from config.resources.topics import Right
 
@@ -29,13 +29,9 @@ def permitted(name: str, app: str, right: Right, topics: TopicLookup) -> Topic:
 
 
 def shown_to(app: str, topic: Topic) -> Callable[[bytes], bytes]:
-    """What makes a record's value fit for the eyes of an app: other apps do not see fields that are masked at reading.
-
-    Fields that are masked at writing are not in the log at all.
-    """
-    if topic.mask is None or topic.mask.at != "read" or app == topic.app:
-        return _as_it_is
-    return masker(topic.mask.fields)
+    """What makes a record's value fit for the eyes of an app."""
+    mask = mask_for(app, topic.app, topic.mask)
+    return _as_it_is if mask is None else masker(mask.fields)
 
 
 def _as_it_is(value: bytes) -> bytes:

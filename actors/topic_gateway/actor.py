@@ -20,7 +20,7 @@ from actors.runtime.actor import Actor, fail_replies
 from actors.runtime.mailbox import Mailbox
 from actors.topic_gateway.deliveries import Deliveries, DeliveryCounters, DeliveryLimits
 from actors.topic_gateway.messages import HttpGroupMessage, Settle, Take
-from actors.topic_gateway.reading import Reading
+from actors.topic_gateway.reading import MakeDeadLetters, Reading
 from actors.topic_partition.topic import Topics
 
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ class HttpGroupStatistics:
 class HttpGroupActor(Actor[HttpGroupMessage]):
     """The one member of a group of HTTP consumers; all partitions are its own.
 
-    The owner takes messages; its helper reads ahead. What consumers were handed is known in memory only: after a
+    The owner takes messages; its helper reads ahead. What consumers have in hand is known in memory only: after a
     restart every handler is late, and what was not confirmed is delivered again.
     """
 
@@ -57,6 +57,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
         topics: Topics,
         limits: DeliveryLimits,
         *,
+        make_dead_letters: MakeDeadLetters,
         clock: Callable[[], float] = time.time,
     ) -> None:
         name = f"consumers of {group.name}"
@@ -67,7 +68,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
         self._clock = clock
         self._membership = Membership(group, MEMBER, self._poke)
         self._joined = False
-        self._reading = Reading(topics, group.topic, group.name)
+        self._reading = Reading(topics, group.topic, group.name, make_dead_letters)
         self._counters = DeliveryCounters()
         self._deliveries = self._fresh()
         self._waiting: deque[Take] = deque()
@@ -124,7 +125,6 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
                         settles.append(message)
                     case _:
                         assert_never(message)
-            self._deliveries.expire(self._now())
             await self._settle(settles)
             self._in_hand = ()
             self._hand_out()
@@ -132,10 +132,12 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
 
     async def _receive(self) -> list[HttpGroupMessage]:
         """What lies in the mailbox; nothing where something else is to be done first."""
-        if self._poked:
+        # First what is there: else what is due by now would cut off the receiving of what came before it.
+        await trio.lowlevel.checkpoint()
+        messages = self.mailbox.get_all_nowait()
+        if messages or self._poked:
             self._poked = False
-            await trio.lowlevel.checkpoint()
-            return self.mailbox.get_all_nowait()
+            return messages
         with trio.CancelScope(deadline=self._due()) as self._sleep:
             return await self.mailbox.get_all()
         return []
@@ -155,6 +157,11 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
         self._poked = True
         if self._sleep is not None:
             self._sleep.cancel()
+
+    def _wake_in_time(self) -> None:
+        """What was handed out while the owner sleeps may expire before it wanted to wake up."""
+        if self._sleep is not None:
+            self._sleep.deadline = self._due()
 
     @property
     def _consumers_here(self) -> bool:
@@ -189,10 +196,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
     def _take_up(self, assignment: Assignment) -> None:
         for partition in sorted(assignment.partitions.difference(self._deliveries.partitions)):
             position = assignment.positions.get(partition)
-            if position is None:
-                self._deliveries.begin(partition, self._start(partition))
-            else:
-                self._deliveries.begin(partition, position.offset, position.ranges)
+            self._deliveries.begin(partition, position or Confirmed(self._start(partition)))
         self._wake_reader()
 
     def _start(self, partition: int) -> int:
@@ -215,7 +219,9 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
 
     async def _settle(self, settles: Sequence[Settle]) -> None:
         """Take all verdicts that wait, store them in one go, and only then answer."""
-        told = [(settle.reply, self._deliveries.settle(settle.verdicts, self._now())) for settle in settles]
+        told = [(settle.reply, self._deliveries.settle(settle.verdicts, settle.at)) for settle in settles]
+        # Not before: what was said in time may have waited here for the store.
+        self._deliveries.expire(self._now())
         self._store_at = float("inf")
         error = await self._store() if self._deliveries.has_changed else None
         for reply, counts in told:
@@ -228,9 +234,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
         deliveries = self._deliveries
         changed = deliveries.take_changed()
         try:
-            await self._membership.confirm(
-                {partition: Confirmed(ranges.floor, tuple(ranges)) for partition, ranges in changed.items()}
-            )
+            await self._membership.confirm(changed)
         except MemberFencedError as error:
             self._start_anew(str(error))
             # The group may think that it still has a member which reads.
@@ -272,6 +276,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
                 if deliveries is self._deliveries and await self._reading.read(deliveries, partition):
                     moved = True
                     self._hand_out()
+                    self._wake_in_time()
                     if deliveries.has_changed and self._store_at == float("inf"):
                         self._store_soon()
             if not moved:

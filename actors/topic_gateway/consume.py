@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
 import msgspec
@@ -14,7 +15,8 @@ from actors.http_calls.errors import CallRefusedError
 from actors.runtime.mailbox import Mailbox
 from actors.topic_gateway.access import shown_to
 from actors.topic_gateway.deliveries import Handed, Verdict
-from actors.topic_gateway.errors import CONFLICT, UNAVAILABLE, bad, retry_after_header, unknown
+from actors.topic_gateway.encodings import content_encoding
+from actors.topic_gateway.errors import CONFLICT, UNAVAILABLE, UNSUPPORTED_ENCODING, bad, retry_after_header, unknown
 from actors.topic_gateway.handlers import BadHandlerError, Handlers
 from actors.topic_gateway.messages import HttpGroupMessage, Settle, Take
 from actors.topic_gateway.requests import ToGroup, ToldVerdict, confirm, consume
@@ -56,8 +58,9 @@ class _Withdrawn(PenstockError):  # noqa: N818 - a state of the world: nobody wa
 class ConsumeCalls:
     """Answers consumers; `key` is what handlers are made with."""
 
-    def __init__(self, groups: ConsumerGroups, key: bytes) -> None:
+    def __init__(self, groups: ConsumerGroups, key: bytes, clock: Callable[[], float] = time.time) -> None:
         self._groups = groups
+        self._clock = clock
         self._key = key
         self._patience: set[trio.CancelScope] = set()
         self._draining = False
@@ -98,10 +101,12 @@ class ConsumeCalls:
 
     async def confirm(self, request: Request, at: ToGroup) -> Response:
         """`POST .../group/{group}/messages`: what became of messages, stored before the answer."""
+        if content_encoding(request.header("content-encoding")) != "identity":
+            raise CallRefusedError(UNSUPPORTED_ENCODING, "what became of messages is taken uncompressed")
         told = confirm(await request.read())
         if not self._known(at):
             raise unknown(f"there is no group {at.group} of HTTP consumers")
-        settle = Settle(self._verdicts(told, at))
+        settle = Settle(self._verdicts(told, at), int(self._clock() * 1000))
         try:
             await (await self._open(at)).put(settle)
             success, fail = await settle.reply.wait()

@@ -2,7 +2,8 @@
 
 A record of a producer that numbers them carries the header `penstock-producer`: `<app>/<producer>/<sequence>`. What the
 window remembers is a function of the log alone: the numbers of all records among the last `size` offsets of each
-partition. So it can be dropped at any time and read back from the tail of the log, also after a restart.
+partition, of the topic itself and of the one that it diverts to. So it can be dropped at any time and read back from
+the tails of the logs, also after a restart.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from actors.records import Header, StoredRecord
+from actors.records import Header, StoredRecord, TopicPartition
 
 PRODUCER_HEADER = "penstock-producer"
 
@@ -28,9 +29,9 @@ class Numbered(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a record is stored."""
+    """Where a record is stored, which may be in another topic than it was meant for."""
 
-    partition: int
+    partition: TopicPartition
     offset: int
 
 
@@ -52,7 +53,7 @@ class Window:
         self._size = size
         self._places: dict[str, dict[int, Place]] = {}
         # In order of offsets, so that what leaves the window is found at the front.
-        self._order: dict[int, deque[tuple[int, str, int]]] = {}
+        self._order: dict[TopicPartition, deque[tuple[int, str, int]]] = {}
         self._under_way: dict[str, set[int]] = {}
 
     def __len__(self) -> int:
@@ -85,7 +86,7 @@ class Window:
         """The numbers of a producer that somebody is storing now."""
         return self._under_way.get(producer, frozenset())
 
-    def stored(self, producer: str, sequences: Sequence[int], partition: int, offset: int) -> None:
+    def stored(self, producer: str, sequences: Sequence[int], partition: TopicPartition, offset: int) -> None:
         """Records with these numbers are stored next to one another, the first of them at `offset`."""
         for position, sequence in enumerate(sequences, offset):
             self._remember(producer, sequence, Place(partition, position))
@@ -96,8 +97,8 @@ class Window:
         """These were not stored, and may be sent again."""
         self._settle(producer, sequences)
 
-    def read_back(self, partition: int, records: Iterable[StoredRecord]) -> None:
-        """Records of the tail of a partition's log, in order."""
+    def read_back(self, partition: TopicPartition, records: Iterable[StoredRecord]) -> None:
+        """Records of the topic out of the tail of a partition's log, in order."""
         for record in records:
             for name, value in record.headers:
                 if name == PRODUCER_HEADER:
@@ -105,7 +106,7 @@ class Window:
                     if numbered is not None:
                         self._remember(*numbered, Place(partition, record.offset))
 
-    def advance(self, partition: int, next_offset: int) -> None:
+    def advance(self, partition: TopicPartition, next_offset: int) -> None:
         """The log of a partition has come so far: what lies `size` offsets before it is forgotten."""
         order = self._order.get(partition)
         while order and order[0][0] < next_offset - self._size:

@@ -7,6 +7,9 @@ Each offset of a partition is in one of these states, and goes back only by a fa
                 '-------'    not confirmed in time, or told to have failed; past the last delivery: dead -> confirmed
 
 The record of a message that is out is kept while there is room for it; else it is read once more to be delivered again.
+
+How often a message came back is kept with what is confirmed, so that its way to `dead` goes on after a restart. A
+delivery that a restart cut off does not count: it says nothing of the message.
 """
 
 from __future__ import annotations
@@ -14,10 +17,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, nlargest
 from typing import NamedTuple
 
-from actors.records import StoredRecord
+from actors.records import Confirmed, StoredRecord
 from actors.topic_gateway.handlers import Handler
 from actors.topic_gateway.ranges import OffsetRanges
 
@@ -25,6 +28,8 @@ from actors.topic_gateway.ranges import OffsetRanges
 _STALE_EXPIRIES = 1024
 # What a record costs in memory beside its value, in bytes, so that empty ones count too.
 _RECORD_BYTES = 256
+# Of so many messages of a partition it is stored how often they came back: those that did most often.
+MAX_KEPT_FAILURES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +67,12 @@ class _Out(NamedTuple):
 class _Partition:
     """The deliveries of one partition."""
 
-    __slots__ = ("again", "attempts", "confirmed", "cursor", "dead", "out", "ready", "ready_again")
+    __slots__ = ("again", "confirmed", "cursor", "dead", "failed", "out", "ready", "ready_again")
 
-    def __init__(self, confirmed: OffsetRanges) -> None:
+    def __init__(self, confirmed: OffsetRanges, failed: Iterable[tuple[int, int]]) -> None:
         self.confirmed = confirmed
+        # How often each message came back.
+        self.failed = {offset: count for offset, count in failed if offset not in confirmed}
         self.cursor = confirmed.floor
         self.ready: deque[StoredRecord] = deque()
         self.ready_again: deque[StoredRecord] = deque()
@@ -73,7 +80,6 @@ class _Partition:
         # To be read once more: to be delivered again, or to be put aside.
         self.again: set[int] = set()
         self.dead: set[int] = set()
-        self.attempts: dict[int, int] = {}
 
     @property
     def unconfirmed(self) -> int:
@@ -81,7 +87,7 @@ class _Partition:
 
     def settle(self, offset: int) -> None:
         """Nothing more is to be done about an offset."""
-        self.attempts.pop(offset, None)
+        self.failed.pop(offset, None)
         self.confirmed.add(offset)
 
     def skip_to(self, offset: int) -> int:
@@ -90,10 +96,20 @@ class _Partition:
         lost = max(0, offset - self.confirmed.floor - known)
         self.again = {key for key in self.again if key >= offset}
         self.dead = {key for key in self.dead if key >= offset}
-        self.attempts = {key: number for key, number in self.attempts.items() if key >= offset}
+        self.failed = {key: count for key, count in self.failed.items() if key >= offset}
         self.confirmed.raise_floor(offset)
         self.cursor = max(self.cursor, offset)
         return lost
+
+    def position(self) -> Confirmed:
+        """What is to be stored."""
+        failed = self.failed.items()
+        if len(failed) > MAX_KEPT_FAILURES:
+            return self._position(nlargest(MAX_KEPT_FAILURES, failed, key=lambda one: (one[1], -one[0])))
+        return self._position(failed)
+
+    def _position(self, failed: Iterable[tuple[int, int]]) -> Confirmed:
+        return Confirmed(self.confirmed.floor, tuple(self.confirmed), tuple(sorted(failed)))
 
 
 class Deliveries:
@@ -110,9 +126,10 @@ class Deliveries:
         self._again_bytes = 0
         self._out_bytes = 0
 
-    def begin(self, partition: int, floor: int, confirmed: Iterable[tuple[int, int]] = ()) -> None:
-        """Deliver a partition from here on: below `floor` and in these ranges everything is confirmed."""
-        self._partitions[partition] = _Partition(OffsetRanges(floor, confirmed))
+    def begin(self, partition: int, position: Confirmed) -> None:
+        """Deliver a partition from where it was."""
+        offset, ranges, failed = position
+        self._partitions[partition] = _Partition(OffsetRanges(offset, ranges), failed)
         self._turn.append(partition)
 
     @property
@@ -132,7 +149,7 @@ class Deliveries:
 
     @property
     def has_changed(self) -> bool:
-        """Whether anything is confirmed that was not taken to be stored yet."""
+        """Whether anything was confirmed, or came back, that was not taken to be stored yet."""
         return bool(self._changed)
 
     @property
@@ -160,7 +177,7 @@ class Deliveries:
             dead = [record for record in records if record.offset in one.dead]
             self._read_again(partition, offset, records, next_offset)
         if offset <= one.cursor < next_offset and self._ready_bytes < self._limits.fetch_ahead_bytes:
-            self._read_on(partition, records, next_offset)
+            dead += self._read_on(partition, records, next_offset)
         return dead
 
     def skip_to(self, partition: int, offset: int) -> int:
@@ -190,11 +207,10 @@ class Deliveries:
             self.counters.lost += 1
             self._changed.add(partition)
 
-    def _read_on(self, partition: int, records: Sequence[StoredRecord], next_offset: int) -> None:
+    def _read_on(self, partition: int, records: Sequence[StoredRecord], next_offset: int) -> list[StoredRecord]:
+        """Take in what was never read; returns those that were delivered as often as they may before a restart."""
         one = self._partitions[partition]
         new = [record for record in records if record.offset >= one.cursor and record.offset not in one.confirmed]
-        one.ready.extend(new)
-        self._ready_bytes += sum(map(_weight, new))
         if len(new) < next_offset - one.cursor:
             # Offsets without a record, which a failed sync leaves, are nobody's to confirm.
             expected = one.cursor
@@ -204,6 +220,13 @@ class Deliveries:
             one.confirmed.add(expected, next_offset)
             self._changed.add(partition)
         one.cursor = next_offset
+        dead = [record for record in new if self._is_spent(one, record.offset)] if one.failed else []
+        if dead:
+            one.dead.update([record.offset for record in dead])
+            new = [record for record in new if record.offset not in one.dead]
+        one.ready.extend(new)
+        self._ready_bytes += sum(map(_weight, new))
+        return dead
 
     # --- handing out --------------------------------------------------------------------------------------------------
 
@@ -236,7 +259,7 @@ class Deliveries:
     def _hand(self, partition: int, record: StoredRecord, expires: int) -> Handed:
         one = self._partitions[partition]
         offset, weight = record.offset, _weight(record)
-        number = one.attempts[offset] = one.attempts.get(offset, 0) + 1
+        number = one.failed.get(offset, 0) + 1
         kept = self._out_bytes + weight <= self._limits.fetch_ahead_bytes
         if kept:
             self._out_bytes += weight
@@ -278,7 +301,7 @@ class Deliveries:
                 self.counters.confirmed += 1
             else:
                 self.counters.failed += 1
-                self._fail(one, handler.offset, record)
+                self._fail(handler.partition, handler.offset, record)
             return succeeded
         if succeeded and handler.offset in one.confirmed:
             return True
@@ -291,8 +314,8 @@ class Deliveries:
         while self._expiries and self._expiries[0][0] <= now:
             entry = heappop(self._expiries)
             if self._is_out(entry):
-                one, offset = self._partitions[entry[1]], entry[2]
-                self._fail(one, offset, self._take_back(one, offset))
+                _, partition, offset, _ = entry
+                self._fail(partition, offset, self._take_back(self._partitions[partition], offset))
                 count += 1
         self.counters.expired += count
         return count
@@ -315,9 +338,9 @@ class Deliveries:
                 self.counters.dead += 1
                 self._changed.add(partition)
 
-    def take_changed(self) -> Mapping[int, OffsetRanges]:
-        """What is confirmed in the partitions where that has changed since the last call."""
-        changed = {partition: self._partitions[partition].confirmed for partition in self._changed}
+    def take_changed(self) -> Mapping[int, Confirmed]:
+        """How far the partitions have come where that has changed since the last call."""
+        changed = {partition: self._partitions[partition].position() for partition in self._changed}
         self._changed.clear()
         return changed
 
@@ -330,14 +353,20 @@ class Deliveries:
         out = self._partitions[partition].out.get(offset)
         return out is not None and (out.number, out.expires) == (number, expires)
 
-    def _fail(self, one: _Partition, offset: int, record: StoredRecord | None) -> None:
-        if one.attempts.get(offset, 0) >= self._limits.max_deliveries:
+    def _fail(self, partition: int, offset: int, record: StoredRecord | None) -> None:
+        one = self._partitions[partition]
+        one.failed[offset] = one.failed.get(offset, 0) + 1
+        self._changed.add(partition)
+        if self._is_spent(one, offset):
             one.dead.add(offset)
         elif record is not None:
             one.ready_again.append(record)
             self._again_bytes += _weight(record)
         else:
             one.again.add(offset)
+
+    def _is_spent(self, one: _Partition, offset: int) -> bool:
+        return one.failed.get(offset, 0) >= self._limits.max_deliveries
 
 
 @dataclass(slots=True)

@@ -13,8 +13,10 @@ from actors.topic_gateway.errors import TOO_LARGE, UNSUPPORTED_ENCODING, bad
 
 Encoding = Literal["identity", "gzip", "zstd"]
 
-# What decompressing brings at a time.
+# What decompressing takes and brings at a time.
 _PIECE_BYTES = 64 * 1024
+# A body of nothing but empty members, of 20 bytes each, would keep a thread busy for a long time over no content.
+_MAX_MEMBERS = 10_000
 # This library bounds what goes in instead: four bytes may become a block of 128 KiB, so this may become 16 MiB.
 _ZSTD_PIECE_BYTES = 512
 # A decoder need not take larger windows (RFC 8878 3.1.1.1.2).
@@ -97,23 +99,28 @@ def _too_large(limit: int) -> CallRefusedError:
 
 def _gunzipped(body: bytes) -> Iterator[bytes]:
     """Member after member (RFC 1952 2.2)."""
-    rest = body
-    while rest:
+    at, rest, members = 0, b"", 0
+    while rest or at < len(body):
+        members = _counted(members)
         decoder = zlib.decompressobj(wbits=_GZIP)
         while not decoder.eof:
-            piece = decoder.decompress(rest, _PIECE_BYTES)
+            if not rest:
+                # A piece at a time: what lies behind a member's end is copied for each member.
+                rest = body[at : at + _PIECE_BYTES]
+                at += len(rest)
+                if not rest:
+                    raise zlib.error("it ends before its end")
+            yield decoder.decompress(rest, _PIECE_BYTES)
             rest = decoder.unconsumed_tail
-            if not piece and not rest and not decoder.eof:
-                raise zlib.error("it ends before its end")
-            yield piece
         rest = decoder.unused_data
 
 
 def _unzstd(body: bytes) -> Iterator[bytes]:
     """Frame after frame (RFC 8878 3.1)."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES)
-    at = 0
+    at = frames = 0
     while at < len(body):
+        frames = _counted(frames)
         decoder = decompressor.decompressobj()
         while not decoder.eof:
             if at >= len(body):
@@ -121,3 +128,9 @@ def _unzstd(body: bytes) -> Iterator[bytes]:
             yield decoder.decompress(body[at : at + _ZSTD_PIECE_BYTES])
             at += _ZSTD_PIECE_BYTES
         at = min(at, len(body)) - len(decoder.unused_data)
+
+
+def _counted(members: int) -> int:
+    if members == _MAX_MEMBERS:
+        raise bad(f"the body is compressed in more than {_MAX_MEMBERS} pieces")
+    return members + 1

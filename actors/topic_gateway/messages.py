@@ -24,9 +24,13 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """This became of messages: answers how many count as success and as failed, once that is stored and synced."""
+    """This became of messages: answers how many count as success and as failed, once that is stored and synced.
+
+    `at` is when it was said, in milliseconds since the epoch: what waits here meanwhile is not late by that.
+    """
 
     verdicts: Sequence[Verdict]
+    at: int
     reply: Reply[tuple[int, int]] = field(default_factory=Reply)
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from actors.records import ID_HEADER, TAGS_HEADER, StoredRecord
 from actors.topic_gateway.errors import bad
-from actors.topic_gateway.requests import Line
+from actors.topic_gateway.requests import BAD_JSON, Line, explain
 
 # So much is decoded before others get a turn: about a millisecond's worth.
 SLICE_BYTES = 256 * 1024
@@ -59,8 +59,8 @@ def decode(part: bytes, first: int) -> list[Line]:
         if not part.isascii():
             part.decode("utf-8")  # the decoder leaves strings that are kept as they are unread
         return _LINES.decode_lines(part)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise bad(_explain(part, first, str(error))) from error
+    except BAD_JSON as error:
+        raise bad(_explain(part, first, explain(error))) from error
 
 
 def encode(partition: int, records: list[StoredRecord], shown: Replace | None = None) -> bytes:
@@ -69,11 +69,11 @@ def encode(partition: int, records: list[StoredRecord], shown: Replace | None = 
 
 
 def is_json(value: bytes) -> bool:
-    """Whether a value is one JSON text in UTF-8 (RFC 8259 8.1)."""
+    """Whether a value is one JSON text in UTF-8 (RFC 8259 8.1), of a depth that can be read."""
     try:
         _ANY.decode(value)
         return value.isascii() or bool(value.decode("utf-8"))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except BAD_JSON:
         return False
 
 
@@ -125,6 +125,6 @@ def _explain(part: bytes, first: int, reason: str) -> str:
             try:
                 line.decode("utf-8")
                 _LINES.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                return f"record {number}: {error}"
+            except BAD_JSON as error:
+                return f"record {number}: {explain(error)}"
     return reason

@@ -11,7 +11,7 @@ import trio
 
 from actors.errors import ActorGone, PenstockError, RecordTooLargeError
 from actors.http_calls.errors import CallRefusedError
-from actors.records import Header, Record
+from actors.records import Header, Record, TopicPartition
 from actors.runtime.reply import Reply
 from actors.topic_gateway.dedup import Numbered, Place
 from actors.topic_gateway.errors import (
@@ -60,6 +60,24 @@ class Numbering:
     first: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """Where the records of one call go: the topic that they are meant for, the one that takes them, and until when."""
+
+    home: TopicReference
+    topic: TopicReference
+    deadline: float
+
+    @property
+    def diverted(self) -> bool:
+        return self.topic is not self.home
+
+    @property
+    def max_message_bytes(self) -> int:
+        """What is diverted is to come home again, so both must take it."""
+        return min(self.home.max_message_bytes, self.topic.max_message_bytes)
+
+
 class _WithdrawnError(PenstockError):
     """The sender waited as long as it may."""
 
@@ -82,67 +100,63 @@ class Producing:
         Raises:
             CallRefusedError: none of them was stored, for one reason.
         """
-        deadline = trio.current_time() + self._max_wait
-        topic = await self._routed(name, deadline)
-        indexes, outcomes = _sift(records, topic.max_message_bytes)
+        course = await self._course(name, trio.current_time() + self._max_wait)
+        indexes, outcomes = _sift(records, course.max_message_bytes)
         if outcomes and (whole or not indexes):
             raise outcomes[0].reason
-        if topic.name != name:
+        if course.diverted:
             origin: Header = (ORIGIN_HEADER, name.encode())
             records = [record._replace(headers=(*record.headers, origin)) for record in records]
-            self._count_diverted(name, len(indexes))
         if numbering is None:
-            return [*outcomes, *await self._append(topic, records, indexes, deadline, None)]
-        return [*outcomes, *await self._append_new(topic, records, indexes, numbering, deadline)]
+            found = await self._append(course, records, indexes, None)
+        else:
+            found = await self._append_new(course, records, indexes, numbering)
+        if course.diverted:
+            course.home.gate.diverted += _count_new(found)
+        return [*outcomes, *found]
 
-    async def _routed(self, name: str, deadline: float) -> TopicReference:
+    async def _course(self, name: str, deadline: float) -> _Course:
         """The topic that takes the records now; a throttled one is waited for."""
-        named = self._topics.get(name)
-        if named is None:
+        home = self._topics.get(name)
+        if home is None:
             raise unknown(f"there is no topic {name}")
-        if named.gate.state is GateState.THROTTLED:
+        if home.gate.state is GateState.THROTTLED:
             with trio.move_on_at(deadline) as patience:
-                await named.gate.wait_open()
+                await home.gate.wait_open()
             if patience.cancelled_caught:
-                raise throttled(named.gate.retry_after)
-        return self._topics.route(name) or named
-
-    def _count_diverted(self, name: str, count: int) -> None:
-        named = self._topics.get(name)
-        if named is not None:
-            named.gate.diverted += count
+                raise throttled(home.gate.retry_after)
+        return _Course(home, self._topics.route(name) or home, deadline)
 
     # --- numbered records ---------------------------------------------------------------------------------------------
 
     async def _append_new(
-        self,
-        topic: TopicReference,
-        records: Sequence[Record],
-        indexes: Sequence[int],
-        numbering: Numbering,
-        deadline: float,
+        self, course: _Course, records: Sequence[Record], indexes: Sequence[int], numbering: Numbering
     ) -> list[Outcome]:
         """Append the records that are not stored yet; those that another call is storing are waited for."""
         producer, first = numbering.producer, numbering.first
         outcomes: list[Outcome] = []
         pending: Sequence[int] = [first + index for index in indexes]
         while pending:
-            kept = await self._open(topic)
+            kept = await self._open(course)
             known = kept.window.admit(producer, pending)
             outcomes += _duplicates(known.stored, first)
             if known.new:
                 marked = {at - first: _marked(records[at - first], producer, at) for at in known.new}
-                outcomes += await self._append(topic, marked, tuple(marked), deadline, (kept, numbering))
+                outcomes += await self._append(course, marked, tuple(marked), (kept, numbering))
             pending = known.under_way
-            if pending and not await _settled(kept, producer, pending, deadline):
+            if pending and not await _settled(kept, producer, pending, course.deadline):
                 busy = CallRefusedError(UNAVAILABLE, "another call is storing these records", retry_after_header(1))
                 outcomes.append(NotStored([sequence - first for sequence in pending], busy))
                 break
         return outcomes
 
-    async def _open(self, topic: TopicReference) -> TopicWindow:
+    async def _open(self, course: _Course) -> TopicWindow:
+        """The window over every topic that the records may have been stored in before."""
+        home = course.home
+        elsewhere = dict.fromkeys((home.divert_to, course.topic.name))
+        others = [self._topics.get(name) for name in elsewhere if name is not None and name != home.name]
         try:
-            return await self._windows.open(topic)
+            return await self._windows.open([home, *(other for other in others if other is not None)])
         except PenstockError as error:
             raise of_append(error) from error
 
@@ -150,20 +164,20 @@ class Producing:
 
     async def _append(
         self,
-        topic: TopicReference,
+        course: _Course,
         records: Mapping[int, Record] | Sequence[Record],
         indexes: Sequence[int],
-        deadline: float,
         claim: tuple[TopicWindow, Numbering] | None,
     ) -> list[Outcome]:
         """Append to each partition what belongs there, all at once, and wait for all answers."""
+        topic = course.topic
         parts = [
-            _Part(partition, there, [records[index] for index in there], claim)
+            _Part(TopicPartition(topic.name, partition), there, [records[index] for index in there], claim)
             for partition, there in _by_partition(topic, records, indexes)
         ]
         for part in parts:
             part.submit(topic)
-        with trio.move_on_at(deadline) as patience:
+        with trio.move_on_at(course.deadline) as patience:
             for part in parts:
                 await part.wait()
         if patience.cancelled_caught:
@@ -177,16 +191,16 @@ class Producing:
 class _Part:
     """The records of one request for one partition, and their append."""
 
-    __slots__ = ("_claim", "_indexes", "_records", "partition", "reply")
+    __slots__ = ("_at", "_claim", "_indexes", "_records", "reply")
 
     def __init__(
         self,
-        partition: int,
+        at: TopicPartition,
         indexes: Sequence[int],
         records: Sequence[Record],
         claim: tuple[TopicWindow, Numbering] | None,
     ) -> None:
-        self.partition = partition
+        self._at = at
         self._indexes = indexes
         self._records = records
         self._claim = claim
@@ -196,7 +210,7 @@ class _Part:
     def submit(self, topic: TopicReference) -> None:
         size = sum([size_of(record) for record in self._records])
         try:
-            topic.partitions[self.partition].submit(Append(self._records, size, self.reply))
+            topic.partitions[self._at.partition].submit(Append(self._records, size, self.reply, "http"))
         except PenstockError as error:
             self.reply.fail(error)
 
@@ -208,7 +222,7 @@ class _Part:
     def outcome(self, topic: TopicReference) -> Outcome:
         error = self.reply.error
         if error is None:
-            return Stored(self._indexes, self.partition, self.reply.value())
+            return Stored(self._indexes, self._at.partition, self.reply.value())
         return NotStored(self._indexes, _refusal(error, topic))
 
     def _tell_window(self) -> None:
@@ -217,7 +231,7 @@ class _Part:
         sequences = [numbering.first + index for index in self._indexes]
         error = self.reply.error
         if error is None:
-            kept.window.stored(numbering.producer, sequences, self.partition, self.reply.value())
+            kept.window.stored(numbering.producer, sequences, self._at, self.reply.value())
         else:
             kept.window.failed(numbering.producer, sequences)
         # A partition that ended may have stored it just before.
@@ -275,8 +289,13 @@ def size_of(record: Record) -> int:
 
 def _duplicates(stored: dict[int, Place], first: int) -> list[Outcome]:
     return [
-        Stored([sequence - first], place.partition, place.offset, duplicate=True) for sequence, place in stored.items()
+        Stored([sequence - first], place.partition.partition, place.offset, duplicate=True)
+        for sequence, place in stored.items()
     ]
+
+
+def _count_new(outcomes: Iterable[Outcome]) -> int:
+    return sum(len(one.indexes) for one in outcomes if isinstance(one, Stored) and not one.duplicate)
 
 
 def _marked(record: Record, producer: str, sequence: int) -> Record:

@@ -13,12 +13,16 @@ from actors.records import Header, Record, StoredRecord, TopicPartition
 from actors.topic_gateway.deliveries import Deliveries
 from actors.topic_partition.messages import Append
 from actors.topic_partition.reference import PartitionReference
-from actors.topic_partition.topic import Topics
+from actors.topic_partition.topic import TopicReference, Topics
 
 log = structlog.get_logger()
 
 _FETCH_BYTES = 256 * 1024
 _HOLD_SECONDS = 1.0
+
+
+MakeDeadLetters = Callable[[], Awaitable[None]]
+"""Makes a group's dead-letter topic, where there is none; PenstockError where it cannot be."""
 
 
 def dead_letter_topic(group: str) -> str:
@@ -30,13 +34,15 @@ class Reading:
     """Moves records of a topic into the deliveries of one group, and the dead ones into its dead-letter topic.
 
     What cannot be read or put aside is tried again; `holding` says why, by partition: nothing is skipped meanwhile.
+    `make_dead_letters` makes the dead-letter topic, which is not there before it is needed.
     """
 
-    def __init__(self, topics: Topics, topic: str, group: str) -> None:
+    def __init__(self, topics: Topics, topic: str, group: str, make_dead_letters: MakeDeadLetters) -> None:
         self.holding: dict[int, str] = {}
         self._topics = topics
         self._topic = topic
         self._group = group
+        self._make_dead_letters = make_dead_letters
         self._retry_at: dict[int, float] = {}
 
     async def read(self, deliveries: Deliveries, partition: int) -> bool:
@@ -129,13 +135,19 @@ class Reading:
         )
 
     async def _append(self, partition: int, letter: Record) -> None:
+        topic = await self._dead_letters()
+        append = Append([letter], len(letter.key or b"") + len(letter.value or b""), sender="dead_letters")
+        topic.partitions[partition % len(topic.partitions)].submit(append)
+        await append.reply.wait()
+
+    async def _dead_letters(self) -> TopicReference:
         name = dead_letter_topic(self._group)
+        if self._topics.get(name) is None:
+            await self._make_dead_letters()
         topic = self._topics.get(name)
         if topic is None:
             raise PenstockError(f"a message was delivered as often as it may, and there is no topic {name}; apply it")
-        append = Append([letter], len(letter.key or b"") + len(letter.value or b""))
-        topic.partitions[partition % len(topic.partitions)].submit(append)
-        await append.reply.wait()
+        return topic
 
     def _letter(self, partition: int, record: StoredRecord) -> Record:
         headers: tuple[Header, ...] = (

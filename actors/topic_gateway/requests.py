@@ -223,6 +223,9 @@ def confirm(body: bytes) -> list[ToldVerdict]:
     return _decoded(body, _CONFIRM).messages
 
 
+BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises over JSON that is none, is not what it should be, or is nested deeper than can be read."""
+
 _PRODUCE = msgspec.json.Decoder(Produce)
 _CONFIRM = msgspec.json.Decoder(Confirm)
 
@@ -233,12 +236,17 @@ def _decoded(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         body.decode("utf-8")  # the decoder leaves strings that are kept as they are unread
         return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise bad(str(error)) from error
+    except BAD_JSON as error:
+        raise bad(explain(error)) from error
+
+
+def explain(error: BaseException) -> str:
+    """What to tell the sender of JSON that cannot be read: `error` is one of BAD_JSON."""
+    return "it is nested too deep" if isinstance(error, RecursionError) else str(error)
 
 
 def _named(what: str, encoded: str, pattern: re.Pattern[str]) -> str:
-    name = unquote_to_bytes(encoded).decode("latin-1")
+    name = unquote_to_bytes(encoded).decode("utf-8", "replace")
     if not pattern.fullmatch(name):
         raise bad(f"{name!r} is no name of a {what}")
     return name

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import trio
 
 from actors.errors import ActorGone, DamagedLogError, OffsetOutOfRangeError
+from actors.records import StoredRecord
 from actors.topic_gateway.dedup import Window
+from actors.topic_partition.gate import ORIGIN_HEADER
 from actors.topic_partition.reference import PartitionReference
 from actors.topic_partition.topic import TopicReference
 
@@ -17,10 +20,13 @@ _FETCH_BYTES = 256 * 1024
 
 
 class TopicWindow:
-    """The window of one topic, and the way to wait for what others are storing."""
+    """The window of one topic, and the way to wait for what others are storing.
 
-    def __init__(self, topic: TopicReference, size: int) -> None:
-        self.topic = topic
+    `logs` are all topics that its records lie in: itself first, then where its backlog policy diverts them to.
+    """
+
+    def __init__(self, logs: Sequence[TopicReference], size: int) -> None:
+        self.logs = logs
         self.window = Window(size)
         self.users = 0
         self.stale = True
@@ -44,37 +50,40 @@ class ProducerWindows:
         self._records = records
         self._windows: OrderedDict[str, TopicWindow] = OrderedDict()
 
-    async def open(self, topic: TopicReference) -> TopicWindow:
-        """The window of a topic, as the log has it.
+    async def open(self, logs: Sequence[TopicReference]) -> TopicWindow:
+        """The window of a topic, as the logs have it: its own, and those of topics that its records are diverted to.
 
         Raises:
             ActorGone: a partition cannot be read now.
             StorageError: the disk does not give it.
         """
+        topic = logs[0]
         size = max(1, self._records // len(topic.partitions))
-        kept = self._windows.get(topic.name)
-        if kept is None or kept.topic is not topic:
-            kept = self._windows[topic.name] = TopicWindow(topic, size)
+        kept = self._windows.setdefault(topic.name, TopicWindow(logs, size))
+        if kept.logs != logs:
+            # Kept all the same: what others are storing is to be known.
+            kept.logs, kept.stale = logs, True
         self._windows.move_to_end(topic.name)
         kept.users += 1
         try:
             async with kept.reading:
                 while kept.stale:
-                    await self._read(kept, topic, size)
+                    await self._read(kept, size)
         finally:
             kept.users -= 1
         self._forget()
         return kept
 
-    async def _read(self, kept: TopicWindow, topic: TopicReference, size: int) -> None:
+    async def _read(self, kept: TopicWindow, size: int) -> None:
         while not kept.window.idle:
             await kept.wait_settled()
         # What becomes unsure from here on makes it stale anew.
         kept.stale = False
         window = Window(size)
         try:
-            for number in range(len(topic.partitions)):
-                await _read_tail(window, number, topic.partitions[number], size)
+            for log in kept.logs:
+                for partition in log.partitions:
+                    await _read_tail(window, kept.logs[0].name, partition, size)
         except BaseException:
             kept.stale = True
             raise
@@ -87,7 +96,7 @@ class ProducerWindows:
             del self._windows[name]
 
 
-async def _read_tail(window: Window, number: int, partition: PartitionReference, size: int) -> None:
+async def _read_tail(window: Window, topic: str, partition: PartitionReference, size: int) -> None:
     end = partition.high_watermark
     offset = max(partition.start_offset, end - size)
     while offset < end:
@@ -102,6 +111,15 @@ async def _read_tail(window: Window, number: int, partition: PartitionReference,
         except DamagedLogError as error:
             offset = max(error.resume, offset + 1)
             continue
-        window.read_back(number, records)
+        at = partition.partition
+        window.read_back(at, [record for record in records if _meant_for(record, at.topic) == topic])
         offset = fetched.next_offset
     await trio.lowlevel.checkpoint()
+
+
+def _meant_for(record: StoredRecord, topic: str) -> str:
+    """The topic that a record of a topic was meant for."""
+    for name, value in record.headers:
+        if name == ORIGIN_HEADER:
+            return value.decode("utf-8", "replace")
+    return topic

@@ -18,13 +18,24 @@ from actors.log.batch import Batch
 from actors.log.disk import Disk
 from actors.log.log import Log, LogLimits
 from actors.log.retention import Keep
+from actors.log.space import SpaceReserves
 from actors.records import TopicPartition
 from actors.runtime.actor import Actor, fail_replies
 from actors.runtime.mailbox import Mailbox
 from actors.runtime.reply import Reply
 from actors.topic_partition import core
 from actors.topic_partition.gate import GateState
-from actors.topic_partition.messages import Append, Configure, PartitionMessage, Retain, Roll, Trim, Trimmed, weigh
+from actors.topic_partition.messages import (
+    Append,
+    Configure,
+    PartitionMessage,
+    Retain,
+    Roll,
+    Trim,
+    Trimmed,
+    sender_of,
+    weigh,
+)
 from actors.topic_partition.reference import PartitionReference
 from actors.topic_partition.topic import TopicReference
 from config.resources import Topic
@@ -41,7 +52,7 @@ class _Asked(Protocol[T]):
 
 
 class PartitionActor(Actor[PartitionMessage]):
-    """Owner of one partition's log; `folder` is the partition's own.
+    """Owner of one partition's log; `folder` is the partition's own, `reserves` are shared with the other partitions.
 
     Before it calls `started` it opens the log and puts its reference into `topic.partitions[number]`. One commit is in
     flight at a time: what comes meanwhile waits in the mailbox and is the next one.
@@ -57,9 +68,10 @@ class PartitionActor(Actor[PartitionMessage]):
         settings: LogSettings,
         disk: Disk | None = None,
         clock: Callable[[], float] = time.time,
+        reserves: SpaceReserves | None = None,
     ) -> None:
         partition = TopicPartition(topic.name, number)
-        super().__init__(str(partition), Mailbox(str(partition), settings.mailbox_bytes, weigh))
+        super().__init__(str(partition), Mailbox(str(partition), settings.mailbox_bytes, weigh, sort=sender_of))
         self.partition = partition
         self._topic = topic
         self._folder = folder
@@ -67,6 +79,7 @@ class PartitionActor(Actor[PartitionMessage]):
         self._settings = settings
         self._disk = disk or Disk()
         self._clock = clock
+        self._reserves = reserves
         self._reference = PartitionReference(partition, self.mailbox, self._disk, gate=topic.gate)
         # One thread a partition: a slow disk holds nobody else's.
         self._limiter = trio.CapacityLimiter(1)
@@ -232,7 +245,7 @@ class PartitionActor(Actor[PartitionMessage]):
     def _open(self) -> Log:
         settings = self._settings
         limits = LogLimits(settings.index_interval_bytes, settings.reserve_bytes, settings.reserve_percent)
-        return Log(self._folder, limits, self._disk)
+        return Log(self._folder, limits, self._disk, reserves=self._reserves)
 
     def _retain(self, log: Log) -> int:
         retention = self._config.retention

@@ -31,7 +31,8 @@ class Gate:
     Rejecting: appends are refused, save for an allowance of records while the circuit is half open. Diverted: producers
     find the topic `divert_to` in this one's place (`Topics.route`); what is appended here all the same is taken.
 
-    `since` is in seconds since the epoch, `retry_after` in seconds from now. The counts of records are since the start.
+    `since` is in seconds since the epoch, `retry_after` in seconds from now. The counts of records are since the start,
+    but for `refused_by`: who was refused how many since it is in this state.
     """
 
     def __init__(self, topic: str, clock: Callable[[], float] = time.time) -> None:
@@ -43,6 +44,7 @@ class Gate:
         self.divert_to: str | None = None
         self.allowance = 0
         self.refused = 0
+        self.refused_by: dict[str, int] = {}
         self.diverted = 0
         self.dropped = 0
         self._clock = clock
@@ -73,6 +75,7 @@ class Gate:
         changed = state is not self.state
         if changed:
             self.since = self._clock()
+            self.refused_by = {}
         self.state, self.reason, self.retry_after = state, reason, retry_after
         self.divert_to, self.allowance = divert_to, allowance
         if self.lets_pass:
@@ -81,7 +84,12 @@ class Gate:
             for notify in tuple(self._watchers.values()):
                 notify()
 
-    def admit(self, records: int) -> None:
+    @property
+    def waiting(self) -> int:
+        """How many stand in `wait_open`: calls of producers over HTTP."""
+        return len(self._passable)
+
+    def admit(self, records: int, sender: str = "") -> None:
         """Let records pass, or count and refuse them; only a rejecting gate refuses.
 
         Raises:
@@ -94,6 +102,7 @@ class Gate:
             self.allowance -= records
             return
         self.refused += records
+        self.refused_by[sender] = self.refused_by.get(sender, 0) + records
         raise CircuitOpenError(f"topic {self.topic} takes no records now: {self.reason}", retry_after=self.retry_after)
 
     def protect(self, consumed: Mapping[int, int]) -> None:

@@ -28,6 +28,17 @@ _SPACE = b" \t\r\n"
 _WHOLE = b'"***"'
 
 
+def mask_for(app: str | None, owner: str, mask: Mask | None) -> Mask | None:
+    """What of a topic an app must not see; None where it may see all. `app` is None for queries and tails.
+
+    What is masked at reading its owner sees. What is masked at the store nobody does: there may be records from before
+    it was.
+    """
+    if mask is None or (mask.at == "read" and app == owner):
+        return None
+    return mask
+
+
 def mask_value(mask: Mask, value: bytes) -> bytes:
     """A record's value with the fields of the mask replaced by `***`.
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from actors.log.retention import Keep
 from actors.records import Record
 from actors.runtime.reply import Reply
 from config.resources import Topic
+
+Sender = Literal["mqtt", "http", "dead_letters", "homecoming", "replay"]
+"""Who appends: devices and apps over MQTT, producers over HTTP, or a part of the daemon itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +21,13 @@ class Append:
 
     `size` is the sum of their keys and values in bytes and is the message's weight in the mailbox. The answer is the
     offset of the first one, and comes after the commit (`sync: true`: after fdatasync). What its sender withdraws
-    before the commit has begun is not stored.
+    before the commit has begun is not stored. `sender` is for whoever looks where it is held up.
     """
 
     records: Sequence[Record]
     size: int
     reply: Reply[int] = field(default_factory=Reply)
+    sender: Sender = "mqtt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +79,8 @@ PartitionMessage = Append | Roll | Retain | Trim | Configure
 def weigh(message: PartitionMessage) -> int:
     """The weight of a message in bytes; those without records weigh a token byte."""
     return message.size if isinstance(message, Append) else 1
+
+
+def sender_of(message: PartitionMessage) -> str:
+    """Who appends; empty for what is no append."""
+    return message.sender if isinstance(message, Append) else ""

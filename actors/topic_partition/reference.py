@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -33,7 +33,10 @@ _READERS = 4
 
 @dataclass(frozen=True, slots=True)
 class PartitionStatistics:
-    """A partition for display: sizes in bytes, times in seconds; `fault` says why it refuses appends, or nothing."""
+    """A partition for display: sizes in bytes, times in seconds; `fault` says why it refuses appends, or nothing.
+
+    `senders` has the records that each of them brought since the partition's actor started, stored or not.
+    """
 
     alive: bool
     start_offset: int
@@ -48,15 +51,17 @@ class PartitionStatistics:
     sync_last: float
     fault: str
     mailbox: MailboxStatistics
+    senders: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class PartitionCounters:
-    """What an actor counts: records appended, commits, and records that were not taken."""
+    """What is counted of a partition: records appended, commits, records that were not taken, and who brought them."""
 
     appended: int = 0
     commits: int = 0
     refused: int = 0
+    senders: dict[str, int] = field(default_factory=dict)
 
 
 class PartitionReference:
@@ -114,7 +119,7 @@ class PartitionReference:
             CircuitOpenError: an append, which the topic's backlog policy refuses now.
         """
         if isinstance(message, Append):
-            self.gate.admit(len(message.records))
+            self._admit(message)
         self._mailbox.submit(message)
 
     async def put(self, message: PartitionMessage) -> None:
@@ -125,8 +130,13 @@ class PartitionReference:
             CircuitOpenError: an append, which the topic's backlog policy refuses now.
         """
         if isinstance(message, Append):
-            self.gate.admit(len(message.records))
+            self._admit(message)
         await self._mailbox.put(message)
+
+    def _admit(self, append: Append) -> None:
+        self.gate.admit(len(append.records), append.sender)
+        senders = self.counters.senders
+        senders[append.sender] = senders.get(append.sender, 0) + len(append.records)
 
     async def wait_appended(self, offset: int) -> None:
         """Return once there is something at `offset`: the high watermark is above it.
@@ -225,6 +235,7 @@ class PartitionReference:
             sync_last=self._sync_times.last,
             fault=self._fault,
             mailbox=self._mailbox.statistics(),
+            senders=dict(self.counters.senders),
         )
 
     def publish(self, log: Log) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from actors.records import TopicPartition
 from actors.runtime.mailbox import Mailbox
 from actors.topic_partition.gate import Gate, GateState
+from actors.topic_partition.mask import mask_for
 from actors.topic_partition.messages import PartitionMessage, weigh
 from actors.topic_partition.partitioner import partition_for_key
 from actors.topic_partition.reference import PartitionReference
@@ -14,7 +15,7 @@ from config.resources import Mask
 
 
 class TopicReference:
-    """A topic; `partitions` is indexed by number, `app` owns it.
+    """A topic; `partitions` is indexed by number, `app` owns it, `divert_to` is where its backlog policy leads records.
 
     An entry is replaced in place when a partition's actor is started anew: look it up per batch. Before its actor has
     opened for the first time, an entry answers everything with ActorGone.
@@ -25,6 +26,7 @@ class TopicReference:
         self.max_message_bytes = max_message_bytes
         self.app = ""
         self.mask: Mask | None = None
+        self.divert_to: str | None = None
         self.gate = Gate(name)
         self.partitions: list[PartitionReference] = []
         self._in_use = partitions
@@ -41,11 +43,8 @@ class TopicReference:
         self._in_use = len(self.partitions)
 
     def mask_for(self, app: str | None) -> Mask | None:
-        """What an app that reads must not see; None where it may see all. `app` is None for queries and tails.
-
-        A mask that is applied at the store counts too: there may be records from before it was.
-        """
-        return None if app == self.app else self.mask
+        """What an app that reads must not see (see `actors.topic_partition.mask.mask_for`)."""
+        return mask_for(app, self.app, self.mask)
 
     def partition_for(self, key: bytes | None) -> int:
         """The partition of a key, as Kafka's default partitioner finds it; records without a key go round."""

@@ -122,7 +122,7 @@ class Replay:
         refused: list[StoredRecord] = []
         for to, group in _grouped(records, number, target).items():
             copies = [copy(record) for record in group]
-            append = Append(copies, sum(len(one.key or b"") + len(one.value or b"") for one in copies))
+            append = Append(copies, sum(len(one.key or b"") + len(one.value or b"") for one in copies), sender="replay")
             try:
                 await target.partitions[to].put(append)
             except PenstockError as error:

@@ -7,7 +7,7 @@ from config.resources.backends import Backend, BackendInput, DataBackend, MockBa
 from config.resources.base import AppResource, Resource, Secret, SecretReference
 from config.resources.certificates import Certificate
 from config.resources.connections import Connection
-from config.resources.devices import Device, Product, Property, Service
+from config.resources.devices import AclEntry, Device, Product, Property, Service
 from config.resources.grants import RouteGrant
 from config.resources.route_parts import (
     Auth,
@@ -37,6 +37,7 @@ __all__ = [
     "RELEASE",
     "AccessKey",
     "AccessList",
+    "AclEntry",
     "AnyResource",
     "ApiGroup",
     "App",

@@ -9,6 +9,7 @@ import msgspec
 from config.resources.base import AppResource, DeviceName, Name, Secret
 
 PropertyType = Literal["string", "integer", "number", "boolean"]
+AclAction = Literal["publish", "subscribe", "all"]
 
 
 class Property(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -33,6 +34,18 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     properties: tuple[Property, ...] = ()
 
 
+class AclEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One right that is given or refused: exactly one of `allow` and `deny`, and a topic filter.
+
+    In the filter `${productId}` stands for the product's name and `${deviceId}` for the device's (of a client without
+    a user name: its client id).
+    """
+
+    allow: AclAction | None = None
+    deny: AclAction | None = None
+    topic: str
+
+
 class Product(
     AppResource,
     tag_field="kind",
@@ -42,7 +55,11 @@ class Product(
     kw_only=True,
     omit_defaults=True,
 ):
-    """A model of device, with its thing model."""
+    """A model of device, with its thing model and its rights.
+
+    `acl` says where devices may publish and subscribe: the first entry whose filter covers a topic decides. What none
+    decides is as by default: devices publish to `<product>/out/<device>` and subscribe to `<product>/in/<device>`.
+    """
 
     protocol: Literal["mqtt"] = "mqtt"
     type: Literal["normal", "gateway"] = "normal"
@@ -52,6 +69,7 @@ class Product(
     device_type: str = "Default Type"
     model_version: str = ""
     services: tuple[Service, ...] = ()
+    acl: tuple[AclEntry, ...] = ()
 
 
 class Device(

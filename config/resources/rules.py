@@ -10,9 +10,15 @@ from config.resources.base import AppResource, DeviceName, Name, TopicName
 
 
 class RuleSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """Whose reports: all devices of a product, or those named, published to MQTT topics that `topic` matches."""
+    """Whose reports: all devices of a product, or those named, published to MQTT topics that `topic` matches.
+
+    Without `topic`: their own topics, `<product>/out/<device>`. With `lifecycle` it is not reports that are taken but
+    what becomes of the devices' connections, as JSON: `{"event": "online" | "offline" | "will", "device": ...,
+    "product": ..., "client_id": ..., "reason": ..., "time": <milliseconds since the epoch>}`.
+    """
 
     product: Name
+    lifecycle: bool = False
     devices: Literal["all"] | tuple[DeviceName, ...] = "all"
     topic: Annotated[str, msgspec.Meta(min_length=1)] | None = None
 
@@ -26,7 +32,7 @@ class RuleTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 class Rule(
     AppResource, tag_field="kind", tag="rule", frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
 ):
-    """Reports of the sources become records of the targets.
+    """Reports of the sources, or events of their connections, become records of the targets.
 
     With `include_device` a record's value is `{"device": {...}, "data": <payload>}`. `base64` encodes the payload (then
     `data` is a string). `key` is `device` (the device's name), `none`, or the path of a JSON field.

@@ -35,9 +35,12 @@ def backlog(
     elif output is Output.YAML:
         show_yaml(found)
     else:
+        import shutil
+
         from daemon.cli.backlog_page import page
 
-        print("\n".join(page(found, detailed=name is not None)))
+        width = shutil.get_terminal_size(fallback=(100, 24)).columns
+        print("\n".join(page(found, detailed=name is not None, width=width)))
 
 
 def audit(

@@ -121,6 +121,10 @@ class Client:
         """GET below /api/v1."""
         return self._ask("GET", path, params=parameters)
 
+    def get_text(self, path: str) -> str:
+        """GET something below /api/v1 that is not JSON."""
+        return self._answered("GET", path, params={}).text
+
     def delete(self, path: str, **parameters: Any) -> Any:
         """DELETE below /api/v1."""
         return self._ask("DELETE", path, params=parameters)
@@ -148,18 +152,21 @@ class Client:
         """The daemon cannot be reached, or is there no more."""
         return self._unreachable(error)
 
-    def items(self, kind: str) -> Iterator[dict[str, Any]]:
-        """Every resource of a kind, page after page."""
+    def items(self, kind: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """Every resource of a kind, page after page; `parameters` that are None are left out."""
         page = seen = 0
         while True:
             page += 1
-            answer = self.get(f"{kind}s", page=page, size=_PAGE)
+            answer = self.get(f"{kind}s", page=page, size=_PAGE, **parameters)
             yield from answer["items"]
             seen += len(answer["items"])
             if not answer["items"] or seen >= answer["total"]:
                 return
 
     def _ask(self, method: str, path: str, *, params: Mapping[str, Any], **more: Any) -> Any:
+        return self._decoded(self._answered(method, path, params=params, **more))
+
+    def _answered(self, method: str, path: str, *, params: Mapping[str, Any], **more: Any) -> httpx.Response:
         set_ones = {
             name: _parameter(value) for name, value in params.items() if value is not None and value is not False
         }
@@ -172,7 +179,7 @@ class Client:
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
         if answer.is_success:
-            return self._decoded(answer)
+            return answer
         raise self._refusal(answer)
 
     def _unreachable(self, error: BaseException) -> CommandError:

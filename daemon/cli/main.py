@@ -13,6 +13,7 @@ from daemon.cli import (
     backend,
     backlog,
     backup,
+    ca,
     check,
     connection,
     delete,
@@ -23,6 +24,7 @@ from daemon.cli import (
     openapi,
     route,
     run,
+    session,
     status,
     tail,
     task,
@@ -85,10 +87,12 @@ app.add_typer(task.app, name="task")
 app.add_typer(topic.app, name="topic")
 app.add_typer(group.app, name="group")
 app.add_typer(device.app, name="device")
+app.add_typer(session.app, name="session")
 app.add_typer(connection.app, name="connection")
 app.add_typer(route.app, name="route")
 app.add_typer(backend.app, name="backend")
 app.add_typer(openapi.app, name="openapi")
+app.add_typer(ca.app, name="ca")
 
 
 def main() -> None:

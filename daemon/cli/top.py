@@ -46,7 +46,8 @@ def _print(answer: dict[str, Any]) -> None:
     from daemon.cli.top_page import page
 
     # A pipe has no width; nothing is to be cut for it.
-    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(page(answer))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console.print(page(answer, width=console.width))
 
 
 def _live(client: Client, interval: float) -> None:
@@ -61,5 +62,5 @@ def _live(client: Client, interval: float) -> None:
     console = Console(highlight=False)
     with suppress(KeyboardInterrupt), Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            live.update(page(client.get("top"), height=console.height), refresh=True)
+            live.update(page(client.get("top"), width=console.width, height=console.height), refresh=True)
             time.sleep(interval)

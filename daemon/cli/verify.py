@@ -30,17 +30,25 @@ _COLUMNS = [
 def verify(
     context: typer.Context,
     topic: Annotated[str | None, typer.Argument(metavar="TOPIC", help="A topic. [default: all]")] = None,
+    *,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make wrong indexes anew; for a data folder that no daemon uses.")
+    ] = False,
     output: OutputOption = Output.TABLE,
     data: DataOption = None,
     url: UrlOption = None,
 ) -> None:
     """Check every CRC, index entry and offset of topics on disk, offline or through the daemon that uses them.
 
-    Ends with 1 where anything is damaged: each flaw is told with its file, position and offset.
+    Ends with 1 where anything is damaged: each flaw is told with its file, position and offset. With --repair indexes
+    that are wrong are made anew, and what is left is told; a damaged batch nothing can bring back.
     """
     from daemon.cli.show import show_json, show_rows, show_yaml
 
-    found = _verified(data_folder(context, data), control_url(context, url), topic)
+    folder, address = data_folder(context, data), control_url(context, url)
+    if repair:
+        _repair(folder, address, topic)
+    found = _verified(folder, address, topic)
     match output:
         case Output.JSON:
             show_json(found)
@@ -52,6 +60,23 @@ def verify(
                 _tell(one)
     if any(one["flaws"] for one in found):
         raise typer.Exit(ExitCode.REFUSED)
+
+
+def _repair(data: Path, url: str | None, topic: str | None) -> None:
+    from actors.errors import PenstockError
+    from daemon.offline import verify_offline
+
+    if url is not None:
+        raise CommandError("--repair works on the files themselves: stop the daemon, and name its folder with --data")
+    try:
+        repaired = verify_offline(data, topic, repair=True)
+    except PenstockError as error:
+        raise CommandError(f"--repair needs the data folder for itself: {error}") from error
+    for one in repaired:
+        for each in one["partitions"]:
+            if each["wrong_indexes"]:
+                count = len(each["wrong_indexes"])
+                print(f"{one['topic']}-{each['partition']}: indexes of {count} segments made anew", file=sys.stderr)
 
 
 def _verified(data: Path, url: str | None, topic: str | None) -> Sequence[Mapping[str, Any]]:

@@ -62,6 +62,8 @@ def _device(written: Mapping[str, Any], status: dict[str, Any]) -> dict[str, Any
         "app": written.get("app"),
         "enabled": written.get("enabled", True),
         "MQTT address": mqtt.get("address"),
+        "MQTT over TLS": mqtt.get("tls"),
+        "MQTT over WebSocket": mqtt.get("websocket"),
         "client id": mqtt.get("client_id"),
         "user name": mqtt.get("username"),
         "publishes to": mqtt.get("publish"),

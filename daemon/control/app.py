@@ -14,7 +14,7 @@ from quart.typing import ResponseTypes
 from quart.wrappers import Request
 from quart_trio import QuartTrio
 
-from daemon.control import problems
+from daemon.control import authority, problems
 from daemon.control.actions import actions_blueprint
 from daemon.control.context import Control
 from daemon.control.instance import health_blueprint, instance_blueprint
@@ -22,7 +22,8 @@ from daemon.control.resources import resources_blueprint
 
 PREFIX = "/api/v1"
 MAX_REQUESTS = 64
-_OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+_HEALTH = frozenset({"/healthz", "/readyz"})
+_OPEN_PATHS = _HEALTH | {authority.PATH}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -83,7 +84,7 @@ class _Admission:
         app.teardown_request(self._leave)
 
     async def _enter(self) -> Response | None:
-        if request.path in _OPEN_PATHS:
+        if request.path in _HEALTH:
             return None
         if self._present >= self._most:
             message = f"{self._most} requests are being worked on already; try again"
@@ -98,7 +99,7 @@ class _Admission:
 
 
 class _Token:
-    """Everything but health asks for the token, `Authorization: Bearer <token>` (RFC 6750 2.1)."""
+    """Everything that is not public asks for the token, `Authorization: Bearer <token>` (RFC 6750 2.1)."""
 
     def __init__(self, token: str) -> None:
         self._expected = token.encode()

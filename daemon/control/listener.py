@@ -46,7 +46,7 @@ class ControlListener:
             ConfigurationError: the address cannot be bound.
         """
         listen = msgspec.structs.replace(self._listen, port=self._port)
-        listeners = await sockets.bind(listen, "control")
+        listeners = await sockets.bind(listen, "control.listen")
         try:
             self._port = listeners[0].getsockname()[1]
             started()

@@ -19,6 +19,7 @@ import httpx
 import msgspec
 
 from actors.errors import ConfigurationError, PenstockError
+from config.ports import port_variables
 from daemon.folder import LOCK, DaemonNote, claimed
 
 APP = ("city-parking-key", "city-parking-secret")
@@ -82,8 +83,7 @@ def running_daemon(folder: Path) -> Iterator[DaemonNote]:
 
 def _ports() -> dict[str, str]:
     """The usual ports where they are free, else any free one."""
-    ports = {"MQTT": 1883, "GATEWAY": 8080, "CONTROL": 8090}
-    return {f"PENSTOCK_{name}__LISTEN__PORT": str(port if _is_free(port) else 0) for name, port in ports.items()}
+    return {variable: str(port if _is_free(port) else 0) for variable, port in port_variables().items()}
 
 
 def _is_free(port: int) -> bool:

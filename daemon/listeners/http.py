@@ -25,7 +25,7 @@ from daemon.listeners.http_service import (
 )
 from daemon.listeners.http_stream import SocketStream
 from daemon.listeners.http_writer import STREAM_ERRORS
-from daemon.listeners.tls import TlsStream
+from daemon.listeners.tls import ServerTls, TlsStream
 
 log = structlog.get_logger()
 
@@ -38,8 +38,8 @@ class HttpListener:
     """Listens, and serves every connection with one handler; a child of a supervisor.
 
     `handler` answers requests; `refuse` makes the answer to what is not a request. `name` is the section of the
-    settings that an operator is sent to when the address cannot be had. `tls` makes what it serves TLS with, in a
-    thread, at the start. `draining` is called when the drain begins. `address` is host:port once it runs.
+    settings that an operator is sent to when the address cannot be had. `tls` is what it serves TLS with. `draining`
+    is called when the drain begins. `address` is host:port once it runs.
     """
 
     def __init__(
@@ -50,13 +50,12 @@ class HttpListener:
         *,
         refuse: Refusal = plain_refusal,
         name: str = "gateway",
-        tls: Callable[[], ssl.SSLContext] | None = None,
+        tls: ServerTls | None = None,
         draining: Callable[[], None] = lambda: None,
     ) -> None:
         self.address = ""
         self._tls = tls
         self._draining = draining
-        self._context: ssl.SSLContext | None = None
         self._shaking = 0
         self._listener = listener
         self._name = name
@@ -73,8 +72,8 @@ class HttpListener:
             ConfigurationError: the address cannot be had, or TLS not be served.
         """
         if self._tls is not None:
-            self._context = await trio.to_thread.run_sync(self._tls)
-        listeners = await sockets.bind(self._listener, self._name)
+            await self._tls.begin()
+        listeners = await sockets.bind(self._listener, f"{self._name}.listen")
         self.address = sockets.name_of(listeners[0].getsockname())
         self._service.now = trio.current_time()
         async with trio.open_nursery() as background:
@@ -132,10 +131,10 @@ class HttpListener:
 
     async def _serve_socket(self, connected: socket.socket, peer: str) -> None:
         try:
-            if self._context is None:
+            if self._tls is None:
                 stream: HttpStream = SocketStream(connected)
             else:
-                stream = await self._shake_hands(connected, self._context)
+                stream = await self._shake_hands(connected, self._tls.context)
         except STREAM_ERRORS:
             connected.close()  # the client has gone since, or speaks no TLS
             return

@@ -16,7 +16,9 @@ import trio
 from actors.errors import ConfigurationError
 from config.settings import Listener
 
-_BACKLOG: Final = 1024
+_BACKLOG: Final = 4096
+# Connections that are taken in one go, before other tasks get their turn.
+_AT_ONCE: Final = 32
 # The process is out of file descriptors or memory, which passes; new connections wait in the backlog.
 _SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _SHORTAGE_SECONDS: Final = 0.1
@@ -26,7 +28,7 @@ _BROKEN: Final = frozenset({errno.EBADF, errno.ENOTSOCK, errno.EINVAL, errno.EFA
 
 
 async def bind(listen: Listener, section: str) -> list[socket.socket]:
-    """Sockets that listen at every address of a host; `section` names the settings in errors.
+    """Sockets that listen at every address of a host; `section` (`mqtt.listen`) names the settings in errors.
 
     Raises:
         ConfigurationError: they cannot; says why and which setting to change.
@@ -43,19 +45,40 @@ async def accept(listening: socket.socket, shortage: Callable[[str], None]) -> t
 
     While the process is out of resources, `shortage` is called with the reason, ten times a second at most.
     """
-    while True:
+    ((connection, peer),) = await accept_all(listening, shortage, 1)
+    return connection, peer
+
+
+async def accept_all(
+    listening: socket.socket, shortage: Callable[[str], None], most: int
+) -> list[tuple[socket.socket, Any]]:
+    """The next connections, as many as there are up to `most` or 32, each as `accept` has it; at least one."""
+    taken: list[tuple[socket.socket, Any]] = []
+    while not taken:
+        await trio.lowlevel.wait_readable(listening)
+        reason = _take(listening, taken, most)
+        if reason and not taken:
+            shortage(reason)
+            await trio.sleep(_SHORTAGE_SECONDS)
+    return taken
+
+
+def _take(listening: socket.socket, taken: list[tuple[socket.socket, Any]], most: int) -> str:
+    """Accept until there are no more; returns what the process is out of, where that is why."""
+    while len(taken) < min(most, _AT_ONCE):
         try:
-            await trio.lowlevel.wait_readable(listening)
             connection, peer = listening.accept()
+        except BlockingIOError:
+            break
         except OSError as error:
             if error.errno in _BROKEN:
                 raise
             if error.errno in _SHORTAGES:
-                shortage(error.strerror or str(error))
-                await trio.sleep(_SHORTAGE_SECONDS)
+                return error.strerror or str(error)
             continue
         connection.settimeout(0)
-        return connection, peer
+        taken.append((connection, peer))
+    return ""
 
 
 def close(listeners: Sequence[socket.socket]) -> None:
@@ -83,14 +106,14 @@ def _plain(listening: trio.socket.SocketType) -> socket.socket:
 
 
 def _explain(section: str, listen: Listener, error: OSError) -> str:
-    where = f"{section}.listen: cannot listen on {listen.host}:{listen.port}"
+    where = f"{section}: cannot listen on {listen.host}:{listen.port}"
     if error.errno == errno.EADDRINUSE:
         return (
             f"{where}: the port is in use; stop what listens there (`ss -ltnp` shows it), "
-            f"or set {section}.listen.port to another one (0 picks a free one)"
+            f"or set {section}.port to another one (0 picks a free one)"
         )
     if error.errno == errno.EACCES:
-        return f"{where}: this user may not use the port; set {section}.listen.port to 1024 or above"
+        return f"{where}: this user may not use the port; set {section}.port to 1024 or above"
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-        return f"{where}: this machine has no such address; set {section}.listen.host"
-    return f"{where}: {error.strerror or error}; set {section}.listen.host and {section}.listen.port"
+        return f"{where}: this machine has no such address; set {section}.host"
+    return f"{where}: {error.strerror or error}; set {section}.host and {section}.port"

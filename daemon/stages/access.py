@@ -8,12 +8,16 @@ from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from actors.device_session.broker import Broker
+from actors.device_session.rights_lost import recheck_waiting
 from actors.device_session.statuses import DeviceView
+from actors.directory.identities import DeviceIdentity
 from actors.gateway_route.flow.quotas import Quotas
 from config.resources import AnyResource, App, Connection, Device, GatewayResource, Product, Rule, Task, Topic, User
 from config.resources.identity import Identity
 from daemon.catalog.credentials import Credentials
+from daemon.device_journal import restore
 from daemon.engine import Change
+from daemon.store.model import DeviceStatus
 
 
 class Access:
@@ -32,6 +36,18 @@ class Access:
         for resource in resources:
             self._put(resource)
 
+    def remember(self, known: Iterable[DeviceStatus]) -> None:
+        """Go on with what was known of the devices when the daemon ended; to be called once everybody is known.
+
+        Whoever was connected when it ended without a drain went offline then, and who asks for that is told.
+        """
+        for name in restore(self._broker.statuses, known):
+            product, _, device = name.partition("/")
+            entry = self._directory.device(product, device)
+            if entry is not None:
+                identity = DeviceIdentity(product, device, entry.app)
+                self._broker.lifecycle.offline(identity, None, self._broker.statuses.view(name).reason)
+
     async def follow(self, change: Change) -> None:
         """Put or remove; whoever is gone, disabled or has another secret is disconnected."""
         if change.after is None:
@@ -43,6 +59,7 @@ class Access:
     def settle(self) -> None:
         """After changes: sessions give up what they have no right to any more."""
         self._broker.sessions.recheck()
+        recheck_waiting(self._broker)
 
     def status(self, identity: Identity) -> Mapping[str, Any]:
         """A device's life, and what an app has used of its quota; the other kinds do not run."""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from actors.doctor.actor import Doctor
-from actors.doctor.messages import Diagnosis, TaskSnapshot
+from actors.doctor.messages import Diagnosis, PolicySnapshot, TaskSnapshot
 from actors.errors import PenstockError
 from actors.ports import AuditEntry
 from actors.task_runner.progress import TaskStatus
 from actors.task_runner.task import TaskSupervisor
-from config.resources import Task
+from actors.topic_partition.topic import Topics
+from config.resources import Task, Topic
+from config.resources.identity import Identity
 from daemon.audit import AuditLog
+from daemon.catalog.catalog import Catalog
 from daemon.stages.groups import GroupStage
 from daemon.stages.tasks import TaskStage
 
@@ -19,15 +24,26 @@ from daemon.stages.tasks import TaskStage
 class DoctorStage:
     """Makes the doctor, and shows what it found; it has no resources of its own."""
 
-    def __init__(self, groups: GroupStage, tasks: TaskStage, audit: AuditLog, batch_rows: int) -> None:
+    def __init__(
+        self,
+        groups: GroupStage,
+        tasks: TaskStage,
+        audit: AuditLog,
+        batch_rows: int,
+        *,
+        topics: Topics,
+        catalog: Catalog,
+    ) -> None:
         self._groups = groups
+        self._topics = topics
+        self._catalog = catalog
         self._patients = Patients(tasks, batch_rows)
         self._audit = audit
         self._doctor: Doctor | None = None
 
     def doctor(self) -> Doctor:
         """A fresh doctor."""
-        self._doctor = Doctor(self._groups.statistics, self._patients, self._audit)
+        self._doctor = Doctor(self._groups.statistics, self._patients, self._audit, policies=self._policy)
         return self._doctor
 
     def diagnoses(self) -> Sequence[Diagnosis]:
@@ -52,6 +68,24 @@ class DoctorStage:
     async def audit(self, limit: int) -> Sequence[AuditEntry]:
         """The last entries of the audit log, the newest first."""
         return await self._audit.entries(limit)
+
+    def _policy(self, topic: str) -> PolicySnapshot | None:
+        stored, reference = self._catalog.get(Identity("topic", topic)), self._topics.get(topic)
+        written = stored.resource.backlog if stored is not None and isinstance(stored.resource, Topic) else None
+        if written is None or reference is None:
+            return None
+        gate, limit = reference.gate, msgspec.to_builtins(written.limit)
+        return PolicySnapshot(
+            action=written.action,
+            limit="{" + ", ".join(f"{name}: {value}" for name, value in limit.items()) + "}",
+            state=gate.state.value,
+            since=gate.since,
+            reason=gate.reason,
+            divert_to=written.divert_to,
+            refused=gate.refused,
+            diverted=gate.diverted,
+            dropped=gate.dropped,
+        )
 
 
 class Patients:

@@ -82,21 +82,21 @@ class HttpGroupStage:
         supervisor = self._supervisor
         if supervisor is None:
             raise ActorGone("consumers")
-        letters = self._dead_letters(group, topic)
+        self._dead_letters(group, topic)
         reference = await self._groups.open_http(group, topic)
-        await self._make(letters)
         # A group of that name that was deleted and made anew knows nothing of what the earlier one handed out.
         await supervisor.remove(group)
         self._references[group] = reference
+        make = partial(self._make_dead_letters, group, topic)
 
         def start() -> HttpGroupActor:
-            actor = self._actors[group] = HttpGroupActor(reference, self._topics, self._limits)
+            actor = self._actors[group] = HttpGroupActor(reference, self._topics, self._limits, make_dead_letters=make)
             return actor
 
         await supervisor.add(ChildSpec(group, start, shutdown=_DRAIN_SECONDS, resource=True))
 
     def _dead_letters(self, group: str, topic: str) -> Topic:
-        """The dead-letter topic of a group, as a task has one.
+        """The dead-letter topic of a group, there with its first message, which hides what the group's topic hides.
 
         Raises:
             GroupConflictError: another app has a topic of that name.
@@ -110,11 +110,12 @@ class HttpGroupStage:
                 f"the dead-letter topic {name} of group {group} is already there and belongs to app {there.app}; "
                 "take another name"
             )
-        return there or Topic(name=name, app=read.app, tags=(DEAD_LETTER_TAG,))
+        return there or Topic(name=name, app=read.app, tags=(DEAD_LETTER_TAG,), mask=read.mask)
 
-    async def _make(self, topic: Topic) -> None:
-        if self._topic(topic.name) is None and self.make_topic is not None:
-            await self.make_topic(topic)
+    async def _make_dead_letters(self, group: str, topic: str) -> None:
+        letters = self._dead_letters(group, topic)
+        if self.make_topic is not None:
+            await self.make_topic(letters)
 
     def _topic(self, name: str) -> Topic | None:
         return _written(self._catalog, name)

@@ -13,6 +13,7 @@ import trio
 from actors.errors import ActorGone, PenstockError, StorageError
 from actors.log.backup import copy_partition
 from actors.log.folders import delete_records, partitions_in
+from actors.log.space import SpaceReserves
 from actors.records import TopicPartition
 from actors.runtime.child import ChildSpec
 from actors.runtime.supervisor import Supervisor
@@ -41,6 +42,7 @@ class TopicStage:
         self._catalog = catalog
         self._settings = settings
         self._folder = data / FOLDER
+        self._reserves = SpaceReserves(settings.reserve_bytes, settings.reserve_percent)
         self._supervisor: Supervisor | None = None
 
     def supervisor(self) -> Supervisor:
@@ -112,8 +114,7 @@ class TopicStage:
                 await supervisor.add(spec)
             return
         present = len(reference.partitions)
-        reference.max_message_bytes = topic.max_message_bytes
-        reference.app, reference.mask = topic.app, topic.mask
+        _configure(reference, topic)
         for partition in reference.partitions:
             with suppress(ActorGone):  # its next life begins with the topic as it is now
                 partition.submit(Configure(topic))
@@ -134,7 +135,7 @@ class TopicStage:
     def _adopt(self, name: str) -> list[ChildSpec]:
         topic = self._config(name)
         reference = TopicReference(topic.name, topic.partitions, topic.max_message_bytes)
-        reference.app, reference.mask = topic.app, topic.mask
+        _configure(reference, topic)
         self._topics.add(reference)
         return [self._spec(reference, number) for number in range(topic.partitions)]
 
@@ -143,7 +144,10 @@ class TopicStage:
 
         def start() -> PartitionActor:
             config = self._config(reference.name)
-            return PartitionActor(reference, number, folder=self._folder / name, config=config, settings=self._settings)
+            folder = self._folder / name
+            return PartitionActor(
+                reference, number, folder=folder, config=config, settings=self._settings, reserves=self._reserves
+            )
 
         return ChildSpec(name, start, shutdown=_DRAIN_SECONDS, resource=True)
 
@@ -158,6 +162,12 @@ class TopicStage:
         children = [self._supervisor.status(name) for name in names] if self._supervisor is not None else []
         failures = [child.reason for child in children if child is not None and child.reason]
         return failures + [one.fault for one in partitions if one.fault]
+
+
+def _configure(reference: TopicReference, topic: Topic) -> None:
+    reference.max_message_bytes = topic.max_message_bytes
+    reference.app, reference.mask = topic.app, topic.mask
+    reference.divert_to = topic.backlog.divert_to if topic.backlog is not None else None
 
 
 def _delete_records(folder: Path, topic: str) -> bool:

@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from actors.errors import StorageError
 from actors.records import Confirmed, TopicPartition
 
-_RANGES = msgspec.json.Decoder(tuple[tuple[int, int], ...])
+_PAIRS = msgspec.json.Decoder(tuple[tuple[int, int], ...])
 
 
 def load_confirmed(connection: sqlite3.Connection, group: str) -> dict[TopicPartition, Confirmed]:
     """The positions of a group.
 
     Raises:
-        StorageError: the ranges of one are not what was written.
+        StorageError: one is not what was written.
     """
     rows = connection.execute(
-        "SELECT topic, partition, next_offset, confirmed FROM offsets WHERE consumer_group = ?", (group,)
+        "SELECT topic, partition, next_offset, confirmed, failed FROM offsets WHERE consumer_group = ?", (group,)
     )
     return {
-        TopicPartition(topic, partition): Confirmed(offset, _ranges(group, ranges))
-        for topic, partition, offset, ranges in rows
+        TopicPartition(topic, partition): Confirmed(offset, _pairs(group, ranges), _pairs(group, failed))
+        for topic, partition, offset, ranges, failed in rows
     }
 
 
 def save_confirmed(connection: sqlite3.Connection, group: str, positions: Mapping[TopicPartition, Confirmed]) -> None:
     """Put positions in the place of those that were."""
     rows = [
-        (group, *place, position.offset, msgspec.json.encode(position.ranges).decode())
+        (group, *place, position.offset, _text(position.ranges), _text(position.failed))
         for place, position in positions.items()
     ]
     connection.executemany(
-        "INSERT OR REPLACE INTO offsets (consumer_group, topic, partition, next_offset, confirmed) "
-        "VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO offsets (consumer_group, topic, partition, next_offset, confirmed, failed) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
         rows,
     )
 
@@ -57,8 +57,12 @@ def delete_group(connection: sqlite3.Connection, group: str) -> None:
     connection.execute("DELETE FROM http_groups WHERE name = ?", (group,))
 
 
-def _ranges(group: str, text: str) -> tuple[tuple[int, int], ...]:
+def _text(pairs: Sequence[tuple[int, int]]) -> str:
+    return msgspec.json.encode(pairs).decode()
+
+
+def _pairs(group: str, text: str) -> tuple[tuple[int, int], ...]:
     try:
-        return _RANGES.decode(text)
+        return _PAIRS.decode(text)
     except msgspec.DecodeError as error:
         raise StorageError(f"the stored positions of group {group} cannot be read: {error}") from error

@@ -19,11 +19,11 @@ class Migration(NamedTuple):
     sql: str
 
 
-def shipped() -> list[Migration]:
-    """The migrations that come with this program (`migrations/NNNN_name.sql`), in order."""
+def shipped(folder: str = "migrations") -> list[Migration]:
+    """The migrations of one database that come with this program (`<folder>/NNNN_name.sql`), in order."""
     return sorted(
         Migration(int(match[1]), match[2], entry.read_text(encoding="utf-8"))
-        for entry in resources.files("daemon.store").joinpath("migrations").iterdir()
+        for entry in resources.files("daemon.store").joinpath(folder).iterdir()
         if (match := re.fullmatch(r"(\d{4})_(\w+)\.sql", entry.name))
     )
 

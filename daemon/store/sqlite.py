@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +30,7 @@ from daemon.store.backlog import (
     save_homecoming,
     save_phase,
 )
+from daemon.store.files import copy_database, create_private, in_transaction, storage_errors
 from daemon.store.groups import add_http_group, delete_group, load_confirmed, load_http_groups, save_confirmed
 from daemon.store.migrate import Migration, migrate, shipped
 from daemon.store.model import DeviceStatus, Instance, Meta, Rejection, StoredResource, StoredSecret
@@ -177,8 +176,8 @@ class SqliteStore:
     async def backup_into(self, folder: Path) -> Path:
         """Write a consistent copy into a folder while running; returns the file."""
         target = folder / FILE_NAME
-        with _storage_errors(target):
-            await trio.to_thread.run_sync(_backup, self.path, target, limiter=self._backup_turn)
+        with storage_errors(target):
+            await trio.to_thread.run_sync(copy_database, self.path, target, limiter=self._backup_turn)
         return target
 
     async def close(self) -> None:
@@ -187,25 +186,16 @@ class SqliteStore:
             await self._run(lambda db: db.close())
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with _storage_errors(self.path):
+        with storage_errors(self.path):
             return await trio.to_thread.run_sync(work, self._connection, limiter=self._turn)
 
     async def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
-        await self._run(partial(_in_transaction, work=work))
-
-
-@contextmanager
-def _storage_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise StorageError(f"{path}: {error}") from error
+        await self._run(partial(in_transaction, work=work))
 
 
 def _connect(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:
-    with _storage_errors(path):
-        # Created by us, so that nobody else may read it even for a moment.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    with storage_errors(path):
+        create_private(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
         try:
             _prepare(connection, path, migrations)
@@ -222,17 +212,6 @@ def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mi
     connection.execute("PRAGMA foreign_keys = ON")
     migrate(connection, migrations, where=str(path), now=now)
     connection.execute("INSERT OR IGNORE INTO instance VALUES (1, ?, ?, NULL)", (str(uuid.uuid4()), now))
-
-
-def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], object]) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        work(connection)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _instance(connection: sqlite3.Connection) -> Instance:
@@ -336,28 +315,3 @@ def _save_device_status(connection: sqlite3.Connection, statuses: Sequence[Devic
             for one in statuses
         ],
     )
-
-
-def _backup(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Exclusive: a backup never overwrites one that is there.
-    os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    reader = sqlite3.connect(source, isolation_level=None, timeout=10.0)
-    try:
-        writer = sqlite3.connect(target, isolation_level=None)
-        try:
-            reader.backup(writer)
-        finally:
-            writer.close()
-    finally:
-        reader.close()
-    _sync(target)
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,8 +17,18 @@ HELD = 0.5
 # A group that needs longer than this for what waits does not keep up; less is what lies between two fetches.
 _BEHIND_SECONDS = 1.0
 
-DEVICES, PRODUCERS, DISK = "device sockets", "producers", "disk"
-CALLERS, CONSUMERS = "callers", "http consumers"
+DEVICES, SESSIONS, PRODUCERS, DISK, CALLERS = "device sockets", "mqtt sessions", "producers", "disk", "callers"
+# The store of MQTT sessions, by its name in the tree.
+SESSION_STORE = "sessions"
+SENDERS = {
+    "mqtt": SESSIONS,
+    "http": "http producers",
+    "dead_letters": "dead letters",
+    "homecoming": "homecomings",
+    "replay": "replays",
+}
+# Gates that keep producers out.
+_CLOSED = frozenset({"throttled", "rejecting"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +49,8 @@ class Hop:
 def hops(before: Sample, after: Sample) -> tuple[Hop, ...]:
     """Every hop from the devices' sockets to the databases, in the order of the flow."""
     span = max(after.at - before.at, 1e-9)
-    found = [*_intake(after), *_partitions(before, after, span), *_groups(before, after)]
+    found = [*_intake(after), *_partitions(before, after, span), *_sessions(before, after, span)]
+    found += _groups(before, after)
     found += [*_tasks(before, after, span), *_routes(before, after, span)]
     return _blamed(found)
 
@@ -55,7 +66,7 @@ def _intake(after: Sample) -> Iterator[Hop]:
     if after.connections:
         reason = f"{after.held} of {after.connections} connections are not read" if after.held else ""
         # One socket that is not read is somebody held back, however many others are idle.
-        yield Hop(DEVICES, PRODUCERS, 1.0 if after.held else 0.0, reason)
+        yield Hop(DEVICES, SESSIONS, 1.0 if after.held else 0.0, reason)
 
 
 def _partitions(before: Sample, after: Sample, span: float) -> Iterator[Hop]:
@@ -63,23 +74,53 @@ def _partitions(before: Sample, after: Sample, span: float) -> Iterator[Hop]:
     for one in after.partitions:
         was = earlier.get((one.topic, one.number), one)
         name = f"partition {one.topic}-{one.number}"
-        standing = max(0.0, one.waited - was.waited) / span
-        yield _append(name, one, standing)
+        standing = {sender: _rise(one.waited, was.waited, sender) / span for sender in one.waited}
+        known = [sender for sender in SENDERS if one.brought.get(sender) or one.standing.get(sender)]
+        for sender in known:
+            yield _append(Hop(SENDERS[sender], name), one, sender, standing.get(sender, 0.0))
+        if not known:
+            yield _append(Hop(PRODUCERS, name), one, "", 0.0)
         syncing = _share(one.sync - was.sync, span)
         # A disk that syncs all the time holds somebody back only where somebody stands in line for it.
-        held = 1.0 if one.fault else min(syncing, standing)
+        held = 1.0 if one.fault else min(syncing, sum(standing.values()))
         yield Hop(name, DISK, held, one.fault or (f"syncs {syncing:.0%} of the time" if held >= HELD else ""))
 
 
-def _append(name: str, one: PartitionSample, standing: float) -> Hop:
+def _append(hop: Hop, one: PartitionSample, sender: str, standing: float) -> Hop:
     if not one.alive:
-        return Hop(PRODUCERS, name, 1.0, "the partition does not run")
+        return replace(hop, held=1.0, reason="the partition does not run")
     if one.fault:
-        return Hop(PRODUCERS, name, 1.0, "appends are refused")
-    if one.gate in {"throttled", "rejecting"}:
-        return Hop(PRODUCERS, name, 1.0, f"{one.gate}: {one.gate_reason}")
+        return replace(hop, held=1.0, reason="appends are refused")
+    held_by_gate = one.standing.get(sender) if one.gate == "throttled" else one.refused.get(sender)
+    if one.gate in _CLOSED and held_by_gate:
+        return replace(hop, held=1.0, reason=f"{one.gate}: {one.gate_reason}")
     held = min(standing, 1.0)
-    return Hop(PRODUCERS, name, held, f"{standing:.1f} senders stand in line" if held >= HELD else "")
+    # Nobody is held back by a divert, but records are not where people look for them.
+    aside = f"diverted: {one.gate_reason}" if one.gate == "diverted" else ""
+    return replace(hop, held=held, reason=f"{standing:.1f} senders stand in line" if held >= HELD else aside)
+
+
+def _rise(now: Mapping[str, float], before: Mapping[str, float], sender: str) -> float:
+    return max(0.0, now[sender] - before.get(sender, 0.0))
+
+
+def _sessions(before: Sample, after: Sample, span: float) -> Iterator[Hop]:
+    """What persistent sessions promise, on its way to the disk."""
+    one, was = after.session_store, before.session_store or after.session_store
+    if one is None or was is None:
+        return
+    standing = max(0.0, one.waited - was.waited) / span
+    committing = _share(one.committing - was.committing, span)
+    refused = one.fault or ("" if one.alive else "the session store does not run")
+    held = 1.0 if refused else min(standing, 1.0)
+    reason = "writes are refused" if one.fault else refused
+    yield Hop(
+        SESSIONS, SESSION_STORE, held, reason or (f"{standing:.1f} senders stand in line" if held >= HELD else "")
+    )
+    on_disk = 1.0 if one.fault else min(committing, standing)
+    yield Hop(
+        SESSION_STORE, DISK, on_disk, one.fault or (f"syncs {committing:.0%} of the time" if on_disk >= HELD else "")
+    )
 
 
 def _groups(before: Sample, after: Sample) -> Iterator[Hop]:
@@ -89,7 +130,7 @@ def _groups(before: Sample, after: Sample) -> Iterator[Hop]:
         for partition in after.partitions:
             if partition.topic != one.topic:
                 continue
-            passes_on = partition.gate in {"throttled", "rejecting"} and slowest.get(one.topic) == one.name
+            passes_on = partition.gate in _CLOSED and slowest.get(one.topic) == one.name
             held, reason = (1.0, partition.gate_reason) if passes_on else (0.0, "")
             yield Hop(f"partition {one.topic}-{partition.number}", f"group {one.name}", held, reason)
         if one.kind == "http":
@@ -106,10 +147,18 @@ def _slowest(groups: tuple[GroupSample, ...]) -> Mapping[str, str]:
 
 
 def _consumed(one: GroupSample, before: Sample) -> Hop:
-    name = f"group {one.name}"
+    """From a group to its consumers over HTTP, who ask for messages and confirm them."""
+    hop = Hop(f"group {one.name}", f"consumers of {one.name}")
+    consumers = one.consumers
+    if consumers is not None and consumers.holding:
+        return replace(hop, held=1.0, reason=consumers.holding)
     if not _is_behind(one, before):
-        return Hop(name, CONSUMERS)
-    return Hop(name, CONSUMERS, 1.0, f"{one.lag} messages wait, {_pace(one)}")
+        return hop
+    waits = f"{one.lag} messages wait"
+    if consumers is None or not (consumers.asking or consumers.in_hand):
+        return replace(hop, held=1.0, reason=f"{waits}, and nobody asks for them")
+    reason = f"{waits}, {_pace(one)}; {consumers.in_hand} are in hand and not confirmed"
+    return replace(hop, held=1.0, reason=reason)
 
 
 def _tasks(before: Sample, after: Sample, span: float) -> Iterator[Hop]:

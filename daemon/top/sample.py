@@ -24,21 +24,50 @@ class ActorSample:
 
 @dataclass(frozen=True, slots=True)
 class PartitionSample:
-    """A partition: how long its senders have stood in line, how long it has synced, and what its gate does."""
+    """A partition, how long it has synced, and what its gate does.
+
+    By sender (see `topic_partition.messages.Sender`): how many records each brought, how long each has stood in line,
+    how many of each stand there or at the gate now, and how many records of each the gate refuses.
+    """
 
     topic: str
     number: int
     alive: bool
     fault: str
-    waited: float
     sync: float
+    brought: Mapping[str, int] = field(default_factory=dict)
+    waited: Mapping[str, float] = field(default_factory=dict)
+    standing: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
     gate: str = "open"
     gate_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
+class ConsumersSample:
+    """The consumers of a group over HTTP: calls that wait for messages, messages that they have in hand."""
+
+    asking: int
+    in_hand: int
+    holding: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStoreSample:
+    """The store of MQTT sessions: why it refuses, how long writers have stood in line, and how long it committed."""
+
+    alive: bool
+    fault: str
+    waited: float
+    committing: float
+
+
+@dataclass(frozen=True, slots=True)
 class GroupSample:
-    """A group: what waits for it, how fast it reads (messages per second), and what nobody reads."""
+    """A group: what waits for it, how fast it reads (messages per second), and what nobody reads.
+
+    `consumers` is there for groups of HTTP consumers that are in use.
+    """
 
     name: str
     topic: str
@@ -47,6 +76,7 @@ class GroupSample:
     consume_rate: float
     members: int
     unread: tuple[int, ...] = ()
+    consumers: ConsumersSample | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +113,7 @@ class Sample:
     connections: int = 0
     held: int = 0
     partitions: tuple[PartitionSample, ...] = ()
+    session_store: SessionStoreSample | None = None
     groups: tuple[GroupSample, ...] = ()
     tasks: tuple[TaskSample, ...] = ()
     routes: tuple[RouteSample, ...] = ()

@@ -11,20 +11,36 @@ import trio
 
 from actors.consumer_group.messages import GroupStatistics
 from actors.device_session.broker import Broker
+from actors.device_session.sessions import Standing
 from actors.gateway_route.counters import RouteStatistics
 from actors.gateway_route.gateway import Gateway
 from actors.runtime.actor import Actor
 from actors.runtime.child import ChildStatus
 from actors.runtime.supervisor import Supervisor
+from actors.session_store.reference import SessionStoreReference, StoreStatistics
 from actors.task_runner.progress import TaskStatus
 from actors.task_runner.task import TaskSupervisor
+from actors.topic_gateway.actor import HttpGroupActor, HttpGroupStatistics
+from actors.topic_gateway.gateway import TopicGateway
+from actors.topic_partition.gate import Gate
 from actors.topic_partition.topic import TopicReference, Topics
 from config.resources import Route, Task
 from config.resources.identity import Identity
 from daemon.catalog.catalog import Catalog
 from daemon.stages.groups import GroupStage
 from daemon.stages.tasks import TaskStage
-from daemon.top.sample import ActorSample, GroupSample, PartitionSample, RouteSample, Sample, TaskSample
+from daemon.stages.topic_gateway import HttpGroupStage
+from daemon.top.pressure import SESSION_STORE
+from daemon.top.sample import (
+    ActorSample,
+    ConsumersSample,
+    GroupSample,
+    PartitionSample,
+    RouteSample,
+    Sample,
+    SessionStoreSample,
+    TaskSample,
+)
 from daemon.top.view import view
 
 # What is compared lies at least so far apart, so that rates mean something; and not so far that they are history.
@@ -32,6 +48,8 @@ LEAST_SECONDS = 0.5
 MOST_SECONDS = 5.0
 # Looks that are remembered: as many as those who look at the same time every half second may need.
 _REMEMBERED = 16
+# Of thousands of sessions, those that are worth a line.
+_SESSIONS_SHOWN = 10
 
 
 class Watch:
@@ -44,16 +62,22 @@ class Watch:
         topics: Topics,
         groups: GroupStage,
         tasks: TaskStage,
+        consumers: HttpGroupStage,
         gateway: Gateway,
+        over_http: TopicGateway,
         catalog: Catalog,
+        session_store: SessionStoreReference,
         root: Callable[[], Supervisor | None],
     ) -> None:
         self._broker = broker
         self._topics = topics
         self._groups = groups
         self._tasks = tasks
+        self._consumers = consumers
         self._gateway = gateway
+        self._over_http = over_http
         self._catalog = catalog
+        self._session_store = session_store
         self._root = root
         self._samples: deque[Sample] = deque(maxlen=_REMEMBERED)
 
@@ -81,14 +105,15 @@ class Watch:
         sessions = self._broker.sessions.statistics()
         tasks = self._tasks.statistics()
         routes = self._gateway.statistics().routes
-        groups = self._groups.statistics()
+        groups, consumers = self._groups.statistics(), self._consumers.statistics()
         root = self._root()
         return Sample(
             at=trio.current_time(),
             connections=sessions.connections,
             held=sessions.held,
             partitions=tuple(partition for topic in self._topics for partition in _partitions(topic)),
-            groups=tuple(map(_group, groups)),
+            groups=tuple(_group(one, consumers.get(one.group)) for one in groups),
+            session_store=_session_store(self._session_store.statistics()),
             tasks=tuple(self._task(name, status) for name, status in tasks.items()),
             routes=tuple(self._route(name, statistics) for name, statistics in routes.items()),
             tree=ActorSample("penstock", "running", children=self._tree(root, routes)) if root else _STARTING,
@@ -139,6 +164,8 @@ class Watch:
                 )
             case Supervisor():
                 return replace(entry, children=self._tree(instance, routes))
+            case HttpGroupActor():
+                return _consumers_entry(replace(entry, mailbox=instance.mailbox.statistics()), instance.statistics())
             case Actor():
                 return self._actor(supervisor.name, replace(entry, mailbox=instance.mailbox.statistics()))
         if supervisor.name == "listeners":
@@ -146,17 +173,23 @@ class Watch:
         return entry
 
     def _actor(self, stage: str, entry: ActorSample) -> ActorSample:
-        counts: dict[str, float] = {"messages": entry.mailbox.taken if entry.mailbox is not None else 0}
+        counts: dict[str, float] = {}
         gauges: dict[str, float] = {}
         if stage == "partitions":
             topic, _, number = entry.name.rpartition("-")
             reference = self._topics.get(topic)
             if reference is not None and int(number) < len(reference.partitions):
                 statistics = reference.partitions[int(number)].statistics()
-                counts |= {"records": statistics.appended, "commits": statistics.commits}
+                counts = {"records": statistics.appended, "commits": statistics.commits}
         elif stage == "groups":
             group = self._groups.get(entry.name)
             gauges = {"lag": group.statistics().lag} if group is not None else {}
+        elif entry.name == SESSION_STORE:
+            store = self._session_store.statistics()
+            counts |= {"changes": store.counters.changes, "commits": store.counters.commits}
+            gauges = {"kept": len(self._broker.states), "used bytes": store.used}
+            return replace(entry, counts=counts, gauges=gauges, reason=entry.reason or store.fault)
+        counts["messages"] = entry.mailbox.taken if entry.mailbox is not None else 0
         return replace(entry, counts=counts, gauges=gauges)
 
     def _listener(self, entry: ActorSample, routes: Mapping[str, RouteStatistics]) -> ActorSample:
@@ -164,7 +197,12 @@ class Watch:
         if entry.name == "mqtt":
             sessions, counters = self._broker.sessions.statistics(), self._broker.counters
             counts: dict[str, float] = {"published": counters.published, "acknowledged": counters.acknowledged}
-            return replace(entry, counts=counts, gauges={"connections": sessions.connections, "held": sessions.held})
+            shown = tuple(map(_session_entry, self._broker.sessions.busiest(_SESSIONS_SHOWN)))
+            gauges = {"connections": sessions.connections, "held": sessions.held}
+            return replace(entry, counts=counts, gauges=gauges, children=shown)
+        if entry.name == "topics":
+            calls = self._over_http.statistics
+            return replace(entry, counts={"produced": calls.published + calls.bulks, "taken": calls.taken})
         if entry.name == "gateway":
             return replace(entry, children=tuple(_route_entry(name, one) for name, one in routes.items()))
         return entry
@@ -179,7 +217,22 @@ def _route_entry(name: str, one: RouteStatistics) -> ActorSample:
     return ActorSample(f"route {name}", state, counts={"requests": one.requests}, gauges=gauges)
 
 
+def _session_entry(one: Standing) -> ActorSample:
+    """A session whose reports wait; with a device several sessions may have a client id each."""
+    state = "held" if one.held else "refused" if one.refused else "running"
+    gauges = {"unacknowledged bytes": one.inflight, "seconds": round(one.waited, 1)}
+    return ActorSample(f"session {one.client} ({one.client_id})", state, gauges=gauges)
+
+
+def _consumers_entry(entry: ActorSample, one: HttpGroupStatistics) -> ActorSample:
+    counters = one.counters
+    counts = {"delivered": counters.delivered, "confirmed": counters.confirmed}
+    gauges = {"asking": one.waiting, "in hand": one.handed_out, "unconfirmed": one.unconfirmed}
+    return replace(entry, reason=entry.reason or one.holding, counts=counts, gauges=gauges)
+
+
 def _partitions(topic: TopicReference) -> Iterator[PartitionSample]:
+    gate = topic.gate
     for number, partition in enumerate(topic.partitions):
         statistics = partition.statistics()
         yield PartitionSample(
@@ -187,14 +240,27 @@ def _partitions(topic: TopicReference) -> Iterator[PartitionSample]:
             number=number,
             alive=statistics.alive,
             fault=statistics.fault,
-            waited=statistics.mailbox.waited,
             sync=statistics.sync_total,
-            gate=topic.gate.state.value,
-            gate_reason=topic.gate.reason,
+            brought=statistics.senders,
+            waited=statistics.mailbox.waited_by,
+            standing=_standing(statistics.mailbox.kept_by, gate),
+            refused=dict(gate.refused_by),
+            gate=gate.state.value,
+            gate_reason=gate.reason,
         )
 
 
-def _group(group: GroupStatistics) -> GroupSample:
+def _session_store(store: StoreStatistics) -> SessionStoreSample:
+    waited = store.mailbox.waited if store.mailbox is not None else 0.0
+    return SessionStoreSample(store.alive, store.fault, waited, store.counters.commit_seconds)
+
+
+def _standing(kept: Mapping[str, int], gate: Gate) -> Mapping[str, int]:
+    """Calls over HTTP wait at the gate, for whatever partition; everybody else stands at a partition."""
+    return {**kept, "http": kept.get("http", 0) + gate.waiting} if gate.waiting else kept
+
+
+def _group(group: GroupStatistics, consumers: HttpGroupStatistics | None) -> GroupSample:
     return GroupSample(
         name=group.group,
         topic=group.topic,
@@ -203,4 +269,5 @@ def _group(group: GroupStatistics) -> GroupSample:
         consume_rate=sum(one.consume_rate for one in group.partitions),
         members=len(group.members),
         unread=tuple(one.partition for one in group.partitions if one.lag and not one.member),
+        consumers=ConsumersSample(consumers.waiting, consumers.handed_out, consumers.holding) if consumers else None,
     )

@@ -6,9 +6,12 @@ import argparse
 import sys
 
 from scripts.benchmarks.backlog import backlog
+from scripts.benchmarks.connect import connect
+from scripts.benchmarks.fanout import fanout
 from scripts.benchmarks.gateway import gateway
 from scripts.benchmarks.idle import idle
 from scripts.benchmarks.ingest import ingest, pipeline
+from scripts.benchmarks.overload import overload
 from scripts.benchmarks.topics import topics
 
 BENCHMARKS = {
@@ -16,20 +19,26 @@ BENCHMARKS = {
     "pipeline": pipeline,
     "gateway": gateway,
     "idle": idle,
+    "connect": connect,
+    "fanout": fanout,
     "topics": topics,
     "backlog": backlog,
+    "overload": overload,
 }
+DEFAULT_SECONDS = 5.0
+SECONDS = {"overload": 60.0}
 
 
 def main() -> int:
     """Run one benchmark; exit code 1 when a floor is not reached."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("benchmark", choices=BENCHMARKS)
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long each load runs")
+    parser.add_argument("--seconds", type=float, help="how long each load runs (5; overload: 60)")
     parser.add_argument("--runs", type=int, default=3, help="medians of so many runs")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
     options = parser.parse_args()
-    return BENCHMARKS[options.benchmark](seconds=options.seconds, runs=options.runs, as_json=options.json)
+    seconds = options.seconds or SECONDS.get(options.benchmark, DEFAULT_SECONDS)
+    return BENCHMARKS[options.benchmark](seconds=seconds, runs=options.runs, as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
+from config.ports import port_variables
 from daemon.folder import DaemonNote
 
 START_SECONDS = 30.0
@@ -110,7 +111,7 @@ def penstock(**environment: str) -> Iterator[Penstock]:
     """Run a daemon, on disk beside this file's checkout rather than on a memory file system."""
     root = Path("var") / "bench"
     root.mkdir(parents=True, exist_ok=True)
-    ports = {f"PENSTOCK_{name}__LISTEN__PORT": "0" for name in ("MQTT", "GATEWAY", "CONTROL", "TOPICS")}
+    ports = dict.fromkeys(port_variables(), "0")
     with tempfile.TemporaryDirectory(dir=root) as name:
         folder = Path(name).resolve()
         data = folder / "data"

@@ -9,7 +9,7 @@ import pytest
 from config.errors import SecretError, SettingsError
 from config.load import Difference, differences, load_settings, resolve_secret
 from config.resources import SecretReference
-from config.settings import Settings
+from config.settings import Settings, TlsSettings, TopicGatewaySettings
 
 
 def refused(file: Path | None, environ: dict[str, str]) -> list[str]:
@@ -49,6 +49,13 @@ def test_a_listener_keeps_its_own_port_where_only_its_host_is_written(file: Path
     opened = Difference(f"{listener}.listen.host", "0.0.0.0", "127.0.0.1")
     assert differences(load_settings(file, {})) == [opened]
     assert differences(load_settings(None, {f"PENSTOCK_{listener.upper()}__LISTEN__HOST": "0.0.0.0"})) == [opened]
+
+
+def test_a_section_that_is_not_there_by_default_is_a_difference() -> None:
+    """As a whole: there is nothing to hold its fields against."""
+    tls = TlsSettings(certificate="c", key="k")
+    settings = Settings(topics=TopicGatewaySettings(tls=tls))
+    assert differences(settings) == [Difference("topics.tls", tls, None)]
 
 
 def test_an_empty_file_says_nothing(file: Path) -> None:

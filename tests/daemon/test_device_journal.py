@@ -149,3 +149,22 @@ async def test_who_was_online_when_the_daemon_died_is_offline_since_it_was_last_
     view = world.restarted().view("p/d")
     assert (view.online, view.since) == (False, status.last_report)
     assert "without a drain" in view.reason
+
+
+async def test_who_was_online_at_a_kill_is_told_once(world: World, autojump_clock: MockClock) -> None:
+    """The devices that a kill took offline are named at the next start, are written as offline, and not named again."""
+    async with world.running() as journal:
+        world.statuses.of("p/d").joined(Living())
+        left, living = world.statuses.of("p/left"), Living()
+        left.joined(living)
+        left.left(living, "it left")
+        await trio.sleep(6)
+        online = dict(world.store.rows)
+        journal.stop()
+    world.store.rows = online
+    world.statuses = Statuses()
+    assert restore(world.statuses, world.store.rows.values()) == ["p/d"]
+    async with world.running():
+        await trio.sleep(6)
+    assert restore(Statuses(), world.store.rows.values()) == []
+    assert "without a drain" in world.store.rows["p/d"].reason

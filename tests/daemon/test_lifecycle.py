@@ -60,13 +60,15 @@ def daemon(tmp_path: Path) -> Iterator[ChildDaemon]:
 # --- starts that fail ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("listener", ["mqtt", "gateway", "control"])
+@pytest.mark.parametrize(
+    "listener", ["mqtt__listen", "mqtt__tls", "mqtt__websocket", "gateway__listen", "control__listen"]
+)
 def test_a_port_in_use_is_one_clear_line(tmp_path: Path, listener: str) -> None:
     """Each listener names its setting and the port that somebody else has, and the exit code says configuration."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        line = refused_start(tmp_path / "data", **{f"PENSTOCK_{listener.upper()}__LISTEN__PORT": port})
-    assert listener in line
+        line = refused_start(tmp_path / "data", **{f"PENSTOCK_{listener.upper()}__PORT": port})
+    assert listener.replace("__", ".") in line
     assert port in line
     assert "\n" not in line
 

@@ -1,14 +1,14 @@
-from config.settings import Listener, LoggingSettings, MqttSettings, Settings
+from config.settings import LoggingSettings, MqttListen, MqttSettings, Settings
 from daemon.settings_in_force import SettingsInForce
 
 
 def test_what_is_live_is_taken_over_and_what_is_not_is_named() -> None:
     """Logging and the drain's deadline follow a reload; everything else keeps its value and is said to need a start."""
-    started = Settings(mqtt=MqttSettings(listen=Listener(port=0)))
+    started = Settings(mqtt=MqttSettings(listen=MqttListen(port=0)))
     in_force = SettingsInForce(started)
     reloaded = in_force.take(
         Settings(
-            mqtt=MqttSettings(listen=Listener(port=1884)), logging=LoggingSettings(level="debug"), drain_seconds=3.0
+            mqtt=MqttSettings(listen=MqttListen(port=1884)), logging=LoggingSettings(level="debug"), drain_seconds=3.0
         )
     )
     assert reloaded.changed == ("drain_seconds", "logging.level")

@@ -5,21 +5,14 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import ssl
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import zstandard
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.fakes.daemon import ChildDaemon
 
@@ -201,6 +194,26 @@ def test_a_handler_survives_a_restart_as_late(tmp_path: Path) -> None:
             assert client.post(group, json=verdicts(again)).json() == {"success": 2, "fail": 0}
 
 
+def test_a_poison_message_is_put_aside_over_restarts(tmp_path: Path) -> None:
+    """It is delivered as often as it may be, however often the daemon is killed meanwhile, and then no more."""
+    with ChildDaemon(tmp_path / "data", PENSTOCK_TOPICS__MAX_DELIVERIES="3") as child:
+        child.apply(MANIFEST)
+        group = GROUP.format("careful")
+        with child.topics(auth=SHOP) as client:
+            client.post("/v1/topic/orders/messages", json=messages("poison"))
+        for _ in range(3):
+            with child.topics(auth=SHOP) as client:
+                taken = client.get(group, params={"ack_wait": 300}).json()
+                assert contents(taken) == ["poison"]
+                assert client.post(group, json=verdicts(taken, "fail")).json() == {"success": 0, "fail": 1}
+            child.kill()
+            child.start()
+        with child.topics(auth=SHOP) as client:
+            assert client.get(group, params={"time_wait": 2}).json() == []
+            (letter,) = everything(client, "careful.dead", 1)
+            assert letter["content"] == "poison"
+
+
 def test_rights_are_those_of_the_topic(daemon: ChildDaemon, shop: httpx.Client) -> None:
     """Owner, grants and access decide; without a secret nobody is told whether a topic exists."""
     with daemon.topics(auth=READER) as reader, daemon.topics(auth=("stranger-key", "stranger-secret")) as stranger:
@@ -234,6 +247,22 @@ def test_another_app_does_not_see_masked_fields(daemon: ChildDaemon, shop: httpx
     assert own == [{"card": "4000", "mark": "masked"}]
 
 
+def test_what_is_masked_at_the_store_nobody_sees(daemon: ChildDaemon, shop: httpx.Client) -> None:
+    """Also what was stored before the mask was applied: its owner's consumers and readers neither, nor dead letters."""
+    daemon.apply("{kind: topic, app: shop, name: cards}")
+    shop.post("/v1/topic/cards/messages", json=messages({"card": "before"}))
+    daemon.apply("{kind: topic, app: shop, name: cards, mask: {fields: [card], at: store}}")
+    shop.post("/v1/topic/cards/messages", json=messages({"card": "after"}))
+    group, masked = "/v1/topic/cards/group/cards-group/messages", [{"card": "***"}] * 2
+    for _ in range(2):
+        taken = shop.get(group).json()
+        assert contents(taken) == masked
+        shop.post(group, json=verdicts(taken, "fail"))
+    assert [one["content"] for one in everything(shop, "cards", 1)] == masked
+    assert shop.get(group, params={"time_wait": 2}).json() == []
+    assert [one["content"] for one in everything(shop, "cards-group.dead", 1)] == masked
+
+
 def test_bad_calls_get_their_status_and_nothing_is_half_done(shop: httpx.Client) -> None:
     """Each in the gateway's error shape."""
     path = "/v1/topic/orders/messages"
@@ -243,6 +272,15 @@ def test_bad_calls_get_their_status_and_nothing_is_half_done(shop: httpx.Client)
     problem(shop.post(path, json=messages(*range(11))), 400, "APIC.0201")
     problem(shop.post(path, json=messages("x" * 2_100_000)), 413, "APIC.0201")
     problem(shop.post(path, content=b"{}", headers={"Content-Encoding": "br"}), 415, "APIC.0201")
+    deep = b"[" * 100_000 + b"]" * 100_000
+    assert "too deep" in problem(
+        shop.post(path, content=b'{"messages":[{"id":"1","content":%b}]}' % deep), 400, "APIC.0201"
+    )
+    assert "record 2: it is nested too deep" in problem(
+        shop.post("/v1/topic/orders/records", content=b'{"content":1}\n{"content":%b}' % deep), 400, "APIC.0201"
+    )
+    encoded = shop.post(GROUP.format("g"), content=b"{}", headers={"Content-Encoding": "gzip"})
+    problem(encoded, 415, "APIC.0201")
     assert shop.get(path).headers["Allow"] == "POST"
     problem(shop.delete("/v1/topic/orders/records"), 405, "APIC.0201")
     problem(shop.get("/v1/topic/orders/records", params={"partition": 7}), 404, "APIC.0101")
@@ -292,59 +330,3 @@ def test_a_drain_does_not_wait_for_consumers_that_wait(tmp_path: Path) -> None:
             assert child.stop(15) == 0
             waiting.join(10)
         assert [answer.json() for answer in answers] == [[]]
-
-
-def certificate(folder: Path) -> None:
-    """A certificate for 127.0.0.1 that nobody else signed."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    address = x509.IPAddress(ip_address("127.0.0.1"))
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    kind, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, kind, plain))
-
-
-TLS = {"PENSTOCK_TOPICS__TLS__CERTIFICATE": "cert.pem", "PENSTOCK_TOPICS__TLS__KEY": "key.pem"}
-
-
-def test_tls_serves_whoever_speaks_it(tmp_path: Path) -> None:
-    """Over TLS all is as without; a client without TLS gets no word, and disturbs nobody."""
-    data = tmp_path / "data"
-    data.mkdir()
-    certificate(data)
-    with ChildDaemon(data, **TLS) as child:
-        child.apply(MANIFEST)
-        assert child.note is not None
-        context = ssl.create_default_context(cafile=data / "cert.pem")
-        with httpx.Client(base_url=f"https://{child.note.topics}", auth=SHOP, verify=context) as client:
-            body = "\n".join(json.dumps({"content": "x" * 1000, "key": str(n)}) for n in range(1500))
-            assert client.post("/v1/topic/orders/records", content=body).json()["records"] == 1500
-            with child.topics(auth=SHOP) as plain, pytest.raises(httpx.TransportError):
-                plain.get("/v1/topic/orders/records")
-            assert len(everything(client, "orders", 2)) == 1500
-        assert child.stop() == 0
-
-
-def test_tls_files_that_cannot_be_used_are_told_at_the_start(tmp_path: Path) -> None:
-    """One line names the setting and the file."""
-    data = tmp_path / "data"
-    data.mkdir()
-    child = ChildDaemon(data, **TLS)
-    with pytest.raises(AssertionError, match=r"penstock: topics\.tls\.certificate: .*cert\.pem cannot be read"):
-        child.start()
-    for name in ("cert.pem", "key.pem"):
-        (data / name).write_text("nonsense")
-    with pytest.raises(AssertionError, match=r"penstock: topics\.tls: .* are no certificate chain and its key"):
-        child.start()

@@ -14,9 +14,10 @@ from typing import Any, Self
 import httpx
 import msgspec
 
+from config.ports import port_variables
 from daemon.folder import DaemonNote
 
-FREE_PORTS = {f"PENSTOCK_{name}__LISTEN__PORT": "0" for name in ("MQTT", "GATEWAY", "TOPICS", "CONTROL")}
+FREE_PORTS = dict.fromkeys(port_variables(), "0")
 
 
 class ChildDaemon:

@@ -13,17 +13,12 @@ import trio
 
 from actors.runtime.supervisor import Supervisor
 from actors.wire.mqtt import encode
-from config.settings import ControlSettings, GatewaySettings, Listener, MqttSettings, Settings, TopicGatewaySettings
+from config.ports import on_free_ports
+from config.settings import Settings
 from daemon.house import House, opened
 from daemon.settings_in_force import SettingsInForce
 
-FREE_PORT = Listener(port=0)
-SETTINGS = Settings(
-    mqtt=MqttSettings(listen=FREE_PORT),
-    gateway=GatewaySettings(listen=FREE_PORT),
-    topics=TopicGatewaySettings(listen=FREE_PORT),
-    control=ControlSettings(listen=FREE_PORT),
-)
+SETTINGS = on_free_ports(Settings())
 
 
 class Device:

@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from actors.consumer_group.assign import assign
 from actors.consumer_group.core import GroupCore
+from actors.records import Confirmed
 
 MEMBERS = st.lists(st.sampled_from("abcdef"), unique=True, max_size=6)
 PREVIOUS = st.dictionaries(st.integers(0, 20), st.sampled_from("abcdefgh"), max_size=21)
@@ -149,7 +150,7 @@ class CooperativeGroup(RuleBasedStateMachine):
         member = data.draw(st.sampled_from(sorted(member for member, reads in self.reads.items() if reads)))
         partition = data.draw(st.sampled_from(sorted(self.reads[member])))
         self.core.commit(member, self.generations[member], {partition: offset}, self.now)
-        assert self.core.positions.get(partition) == (offset, ())
+        assert self.core.positions.get(partition) == Confirmed(offset)
 
     @rule(partitions=st.integers(5, 8))
     def grow(self, partitions: int) -> None:

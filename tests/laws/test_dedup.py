@@ -6,10 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
-from actors.records import StoredRecord
+from actors.records import StoredRecord, TopicPartition
 from actors.topic_gateway.dedup import Numbered, Place, Window, parse
 
 PARTITIONS = 3
+# Of the topic itself, and of the one that it diverts to.
+AT = [TopicPartition("t", 0), TopicPartition("t", 1), TopicPartition("ditch", 0)]
 PRODUCERS = st.sampled_from(["app/p", "app/q", "other/p"])
 
 
@@ -32,7 +34,7 @@ class Producers(RuleBasedStateMachine):
         known = self.window.admit(producer, range(first, first + count))
         assert sorted([*known.stored, *known.under_way, *known.new]) == list(range(first, first + count))
         for sequence, place in known.stored.items():
-            assert self.log[place.partition][place.offset] == (producer, sequence)
+            assert self.log[AT.index(place.partition)][place.offset] == (producer, sequence)
             assert self.answered.setdefault(Numbered(producer, sequence), place) == place
         return self.life, producer, known.new
 
@@ -45,9 +47,9 @@ class Producers(RuleBasedStateMachine):
         offset = len(self.log[partition])
         self.log[partition] += [Numbered(producer, sequence) for sequence in sequences]
         if answered:
-            self.window.stored(producer, sequences, partition, offset)
+            self.window.stored(producer, sequences, AT[partition], offset)
             for position, sequence in enumerate(sequences, offset):
-                self.answered[Numbered(producer, sequence)] = Place(partition, position)
+                self.answered[Numbered(producer, sequence)] = Place(AT[partition], position)
         else:
             self.restart()
 
@@ -69,7 +71,7 @@ class Producers(RuleBasedStateMachine):
         self.life += 1
         self.window = Window(10_000)
         for partition, records in enumerate(self.log):
-            self.window.read_back(partition, stored(records))
+            self.window.read_back(AT[partition], stored(records))
 
     @invariant()
     def each_number_is_stored_once(self) -> None:
@@ -77,7 +79,7 @@ class Producers(RuleBasedStateMachine):
         numbers = [one for records in self.log for one in records if one is not None]
         assert len(numbers) == len(set(numbers))
         for numbered, place in self.answered.items():
-            assert self.log[place.partition][place.offset] == numbered
+            assert self.log[AT.index(place.partition)][place.offset] == numbered
 
 
 def stored(records: list[Numbered | None], start: int = 0) -> list[StoredRecord]:
@@ -108,13 +110,13 @@ def test_the_window_is_a_function_of_the_log(size: int, appends: list[tuple[int,
         sequences = list(range(numbers[producer], numbers[producer] + count))
         numbers[producer] += count
         assert window.admit(producer, sequences).new == sequences
-        window.stored(producer, sequences, partition, len(records))
+        window.stored(producer, sequences, AT[partition], len(records))
         records += [Numbered(producer, sequence) for sequence in sequences]
         records += [None] * between
     again = Window(size)
     for partition, records in enumerate(log):
-        again.read_back(partition, stored(records, max(0, len(records) - size)))
-        window.advance(partition, len(records))
+        again.read_back(AT[partition], stored(records, max(0, len(records) - size)))
+        window.advance(AT[partition], len(records))
     for producer, end in numbers.items():
         found, expected = window.admit(producer, range(end)).stored, again.admit(producer, range(end)).stored
         assert found == expected

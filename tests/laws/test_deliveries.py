@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from actors.records import StoredRecord
-from actors.topic_gateway.deliveries import Deliveries, DeliveryLimits, Handed, Verdict
+from actors.records import Confirmed, StoredRecord
+from actors.topic_gateway.deliveries import MAX_KEPT_FAILURES, Deliveries, DeliveryLimits, Handed, Verdict
 from actors.topic_gateway.handlers import Handler
 from actors.topic_gateway.ranges import OffsetRanges
 
@@ -31,6 +31,19 @@ def test_ranges_are_a_set(adds: list[tuple[int, int]], floor: int) -> None:
     assert edges == sorted(set(edges))
 
 
+@given(st.integers(1, 2 * MAX_KEPT_FAILURES), st.integers(0, 2 * MAX_KEPT_FAILURES))
+def test_what_is_stored_of_failures_is_bounded(count: int, often: int) -> None:
+    """Of however many that came back those are kept which did most often, in order."""
+    deliveries = Deliveries(DeliveryLimits(max_deliveries=9, max_unconfirmed=10**6, fetch_ahead_bytes=10**9))
+    failed = tuple((offset, 5 if offset >= often else 2) for offset in range(count))
+    deliveries.begin(0, Confirmed(0, (), failed))
+    deliveries.fetched(0, 0, [record(count)], count + 1)
+    kept = deliveries.take_changed()[0].failed
+    assert len(kept) == min(count, MAX_KEPT_FAILURES)
+    assert list(kept) == sorted(kept)
+    assert sum(number for _, number in kept) == sum(sorted((one for _, one in failed), reverse=True)[: len(kept)])
+
+
 class Consumers(RuleBasedStateMachine):
     """Consumers over one partition whose log grows, has gaps, and loses its beginning."""
 
@@ -39,7 +52,7 @@ class Consumers(RuleBasedStateMachine):
         self.now = 0
         self.log: list[StoredRecord | None] = []
         self.start = 0
-        self.stored: tuple[int, list[tuple[int, int]]] = (0, [])
+        self.stored = Confirmed(0)
         self.confirmed: set[int] = set()
         self.buried: list[int] = []
         self.handed: list[Handed] = []
@@ -50,10 +63,11 @@ class Consumers(RuleBasedStateMachine):
 
     def begin(self) -> None:
         self.deliveries = Deliveries(LIMITS)
-        self.deliveries.begin(0, *self.stored)
+        self.deliveries.begin(0, self.stored)
         self.handed.clear()
         self.ended.clear()
-        self.attempts.clear()
+        # What was in somebody's hand did not come back.
+        self.attempts = dict(self.stored.failed)
 
     @rule(count=st.integers(3, 12), gap=st.integers(0, 2))
     def produce(self, count: int, gap: int) -> None:
@@ -124,8 +138,8 @@ class Consumers(RuleBasedStateMachine):
     @rule()
     def store(self) -> None:
         """What is confirmed is stored."""
-        for ranges in self.deliveries.take_changed().values():
-            self.stored = (ranges.floor, list(ranges))
+        for position in self.deliveries.take_changed().values():
+            self.stored = position
 
     @rule()
     def restart(self) -> None:
@@ -134,7 +148,7 @@ class Consumers(RuleBasedStateMachine):
         old = [one.handler for one in self.handed]
         self.begin()
         for handler in old:
-            done = handler.offset in OffsetRanges(*self.stored)
+            done = handler.offset in OffsetRanges(*self.stored[:2])
             assert self.deliveries.settle([Verdict(handler, True)], self.now) == (  # noqa: FBT003 - a verdict
                 (1, 0) if done and self.now < handler.expires else (0, 1)
             )
@@ -166,7 +180,7 @@ class Consumers(RuleBasedStateMachine):
         self.store()
         there = {offset for offset in range(self.start, len(self.log)) if self.log[offset] is not None}
         assert there <= self.confirmed | set(self.buried)
-        assert self.stored == (len(self.log), [])
+        assert self.stored == Confirmed(len(self.log))
         assert self.deliveries.unconfirmed == 0
 
 

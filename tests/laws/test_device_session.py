@@ -11,47 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actors.device_session.inflight import Inflight
-from actors.device_session.outbox import OVERHEAD, Delivery, Outbox
-from actors.device_session.subscriptions import Subscriptions
 from actors.runtime.reply import Reply
 from actors.wire.mqtt import encode
-from actors.wire.mqtt.topics import matches
 from tests.actors.device_session.conftest import BAD, GOOD, IN, OUT, Clients, make_broker, partition
-
-levels = st.sampled_from(["a", "b", "", "$x"])
-topics = st.lists(levels, min_size=1, max_size=4).map("/".join).filter(bool)
-filters = st.builds(
-    lambda words, rest: "/".join([*words, *rest]),
-    st.lists(st.one_of(levels, st.just("+")), min_size=0, max_size=3),
-    st.sampled_from([["#"], ["a"], ["+"], [""]]),
-).filter(bool)
-
-
-class Reader:
-    def deliver(self, delivery: Delivery, qos: int) -> None:
-        raise NotImplementedError
-
-
-@given(st.lists(st.tuples(filters, st.integers(0, 2), st.integers(0, 1), st.booleans()), max_size=20), topics)
-def test_subscriptions_agree_with_the_definition_of_a_match(
-    steps: list[tuple[str, int, int, bool]], topic: str
-) -> None:
-    """After any subscribing and unsubscribing, whoever has a matching filter is found, at its highest QoS."""
-    subscriptions = Subscriptions()
-    readers = [Reader(), Reader(), Reader()]
-    model: dict[tuple[str, int], int] = {}
-    for topic_filter, number, qos, subscribe in steps:
-        if subscribe:
-            subscriptions.add(topic_filter, readers[number], qos)
-            model[topic_filter, number] = qos
-        else:
-            subscriptions.remove(topic_filter, readers[number])
-            model.pop((topic_filter, number), None)
-    expected: dict[Reader, int] = {}
-    for (topic_filter, number), qos in model.items():
-        if matches(topic_filter, topic):
-            expected[readers[number]] = max(qos, expected.get(readers[number], 0))
-    assert dict(subscriptions.match(topic)) == expected
 
 
 @given(st.lists(st.integers(0, 3), max_size=12), st.randoms(use_true_random=False))
@@ -71,27 +33,6 @@ def test_acknowledgements_come_once_each_and_in_order(reads: list[int], chance: 
         assert acknowledged == list(range(len(acknowledged)))
     assert acknowledged == list(range(len(reads)))
     assert inflight.size == 0
-
-
-@given(st.lists(st.tuples(st.integers(1, 400), st.integers(0, 1), st.booleans()), max_size=60))
-def test_an_outbox_keeps_its_bound_and_counts_what_it_drops(steps: list[tuple[int, int, bool]]) -> None:
-    """Every delivery is sent, waits, or is counted as dropped; never more waits than fits, but for a single one."""
-    outbox = Outbox(1_000)
-    offered = sent = dropped = waiting = 0
-    for size, qos, take in steps:
-        dropped += sum(outbox.offer(Delivery("t", b"", b"x" * size), qos))
-        offered += 1
-        waiting = offered - sent - dropped
-        assert outbox.size <= 1_000 or waiting == 1
-        assert outbox.size >= waiting * OVERHEAD
-        if take:
-            packets, numbered = outbox.take()
-            for _, packet_id in numbered:
-                assert outbox.acknowledge(packet_id)
-            sent += len(packets) + len(numbered)
-    packets, numbered = outbox.take()
-    assert sent + len(packets) + len(numbered) + dropped == offered
-    assert outbox.size == 0
 
 
 packets = st.one_of(

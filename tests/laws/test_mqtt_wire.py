@@ -5,8 +5,24 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.wire.mqtt import encode
-from actors.wire.mqtt.packets import Malformed, Packet, Publish
+from actors.wire.mqtt import client, encode
+from actors.wire.mqtt.answers import Acknowledgement, AnswerReader, Connack, ServerDisconnect, Suback
+from actors.wire.mqtt.cursor import MalformedError
+from actors.wire.mqtt.dialect import dialect_of
+from actors.wire.mqtt.packets import (
+    Connect,
+    Disconnect,
+    Malformed,
+    Packet,
+    Puback,
+    Publish,
+    Pubrel,
+    Subscribe,
+    Subscription,
+    Unsubscribe,
+    Will,
+)
+from actors.wire.mqtt.properties import ConnackProperties, Properties
 from actors.wire.mqtt.reader import PacketReader
 from actors.wire.mqtt.topics import is_valid_filter, is_valid_name, matches
 
@@ -132,3 +148,142 @@ def test_matching_is_what_the_standard_says_level_by_level(topic_filter: str, na
     hidden = name.startswith("$") and topic_filter[0] in "+#"
     expected = not hidden and slow_matches(topic_filter.split("/"), name.split("/"))
     assert matches(topic_filter, name) == expected
+
+
+# --- MQTT 5 -----------------------------------------------------------------------------------------------------------
+
+strings = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+users = st.lists(st.tuples(strings, strings), max_size=4).map(tuple)
+seconds = st.integers(0, 0xFFFF_FFFF)
+topics = names.map(lambda name: name + "\ufeff")
+messages = st.builds(
+    Properties,
+    payload_format=st.none() | st.integers(0, 1),
+    message_expiry=st.none() | seconds,
+    topic_alias=st.none(),
+    response_topic=st.none() | topics,
+    correlation_data=st.none() | st.binary(max_size=200),
+    content_type=st.none() | strings,
+    user=users,
+    subscription_ids=st.just(()),
+)
+wills = st.builds(Will, topics, st.binary(max_size=50), st.integers(0, 2), st.booleans(), seconds, messages)
+packets_of_5 = st.one_of(
+    st.builds(
+        Connect,
+        level=st.just(5),
+        client_id=strings,
+        clean_start=st.booleans(),
+        keep_alive=st.integers(0, 0xFFFF),
+        username=st.none() | strings,
+        password=st.none() | st.binary(max_size=50),
+        will=st.none() | wills,
+        session_expiry=seconds,
+        receive_maximum=st.integers(1, 0xFFFF),
+        max_packet_bytes=st.none() | st.integers(1, 268_435_455),
+        topic_alias_maximum=st.integers(0, 0xFFFF),
+        request_response_information=st.booleans(),
+        request_problem_information=st.booleans(),
+        user=users,
+        authentication_method=strings,
+        authentication_data=st.none() | st.binary(max_size=50),
+    ),
+    st.builds(
+        lambda topic, payload, qos, packet_id, retain, properties, alias: Publish(
+            topic,
+            payload,
+            qos,
+            packet_id if qos else 0,
+            retain,
+            dup=False,
+            properties=properties._replace(topic_alias=alias),
+        ),
+        topics,
+        st.binary(max_size=300),
+        st.integers(0, 2),
+        ids,
+        st.booleans(),
+        messages,
+        st.none() | st.integers(1, 0xFFFF),
+    ),
+    st.builds(Puback, ids, st.sampled_from([0, 0x10, 0x80, 0x97])),
+    st.builds(Pubrel, ids, st.sampled_from([0, 0x92])),
+    st.builds(
+        Subscribe,
+        ids,
+        st.lists(
+            st.builds(
+                Subscription, filters.filter(bool), st.integers(0, 2), st.booleans(), st.booleans(), st.integers(0, 2)
+            ),
+            min_size=1,
+            max_size=4,
+        ).map(tuple),
+        st.none() | st.integers(1, 268_435_455),
+        users,
+    ),
+    st.builds(Unsubscribe, ids, st.lists(filters.filter(bool), min_size=1, max_size=4).map(tuple), users),
+    st.builds(Disconnect, st.sampled_from([0, 4, 0x81]), st.none() | seconds, st.none() | strings, users),
+)
+
+
+def read5(pieces: list[bytes]) -> list[Packet]:
+    reader = PacketReader(64 * 1024, level=5)
+    return [packet for piece in pieces for packet in reader.feed(piece)]
+
+
+@given(st.lists(packets_of_5, max_size=6), st.lists(st.integers(0, 5000), max_size=10))
+def test_packets_of_mqtt_5_are_read_as_they_were_written(sent: list[Packet], places: list[int]) -> None:
+    """Writing and reading are inverse for every packet and property, in whatever pieces, and again from the caches."""
+    data = b"".join(map(client.write, sent))
+    assert read5(cut(data, places)) == sent
+    assert read5([data, data]) == sent + sent
+
+
+@given(
+    st.sampled_from([0x10, 0x30, 0x32, 0x34, 0x40, 0x62, 0x82, 0xA2, 0xE0, 0xF0]),
+    st.binary(max_size=100),
+    st.booleans(),
+)
+def test_arbitrary_bodies_of_mqtt_5_never_raise(first: int, body: bytes, connect: bool) -> None:  # noqa: FBT001
+    """A well-formed header with noise behind it yields one packet or Malformed, whole and byte by byte."""
+    if connect:
+        body = (b"\x00\x04MQTT\x05" + body)[:100]
+    data = bytes((first, len(body))) + body
+    packets = read5([data])
+    assert len(packets) == 1
+    assert read5([bytes((byte,)) for byte in data]) == packets
+
+
+@given(ids, st.sampled_from([0x10, 0x80, 0x97]), strings, st.integers(10, 60), st.booleans())
+def test_answers_fit_and_are_read_as_they_were_meant(
+    packet_id: int,
+    reason: int,
+    text: str,
+    limit: int,
+    wanted: bool,  # noqa: FBT001
+) -> None:
+    """Whatever text explains it, an answer is no larger than the client takes, and says the reason."""
+    dialect = dialect_of(5, problem_information=wanted, max_packet_bytes=limit)
+    sent = (
+        dialect.puback(packet_id, reason, text),
+        dialect.suback(packet_id, [0x80], text),
+        dialect.disconnect(0x97, text),
+        dialect.connack(0x97, properties=ConnackProperties(reason_string=text)),
+    )
+    assert max(map(len, sent)) <= limit
+    read = AnswerReader().feed(b"".join(sent))
+    kinds = [Acknowledgement, Suback, ServerDisconnect, Connack]
+    assert [type(answer) for answer in read] == kinds
+    assert read[0][1:3] == (packet_id, reason)
+    assert read[0][3] in (None, text)
+
+
+@given(st.lists(st.binary(max_size=80), max_size=6), st.sampled_from([3, 4, 5]))
+def test_clients_take_noise_as_malformed(pieces: list[bytes], level: int) -> None:
+    """Noise from a server yields answers or MalformedError, nothing else."""
+    reader = AnswerReader(level)
+    try:
+        for piece in pieces:
+            reader.feed(piece)
+    except MalformedError:
+        pass

@@ -19,7 +19,7 @@ from actors.runtime.actor import Child
 from actors.topic_partition.actor import PartitionActor
 from actors.topic_partition.topic import TopicReference, Topics
 from config.resources import Topic
-from config.settings import Listener, LogSettings, MqttSettings
+from config.settings import LogSettings, MqttListen, MqttSettings
 from daemon.listeners.mqtt import MqttListener
 from tests.actors.device_session.conftest import GOOD, digest, fill
 from tests.actors.log.parts import QuickDisk
@@ -71,7 +71,7 @@ class Site:
 
 @asynccontextmanager
 async def site(folder: Path, *disks: Disk) -> AsyncIterator[Site]:
-    topics, settings = Topics(), MqttSettings(listen=Listener(port=0))
+    topics, settings = Topics(), MqttSettings(listen=MqttListen(port=0))
     config = Topic(name="reports", app="city", partitions=len(disks))
     topic = TopicReference("reports", len(disks), config.max_message_bytes)
     topics.add(topic)

@@ -1,1 +1,1 @@
-"""MQTT 3.1 and 3.1.1 on bytes: no sockets, no clock, no tasks."""
+"""MQTT 3.1, 3.1.1 and 5.0 on bytes: no sockets, no clock, no tasks."""

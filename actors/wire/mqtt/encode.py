@@ -1,4 +1,4 @@
-"""The bytes of what is sent: by a server, and by the clients of load tests."""
+"""The bytes of MQTT 3.1 and 3.1.1: what a server sends, and the clients of tests and load generators."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ PINGRESP: Final = b"\xd0\x00"
 DISCONNECT: Final = b"\xe0\x00"
 
 MAX_REMAINING_LENGTH: Final = 268_435_455
-_PUBACK: Final = 0x4002_0000
+PUBACK: Final = 0x4002_0000
+PUBREC: Final = 0x5002_0000
+PUBREL: Final = 0x6202_0000
+PUBCOMP: Final = 0x7002_0000
 _ONE_BYTE_LENGTHS: Final = 0x80
 
 
@@ -35,13 +38,21 @@ def connack(code: int, *, session_present: bool = False) -> bytes:
 
 def pubacks(packet_ids: Iterable[int]) -> bytes:
     """One PUBACK for each packet id, in their order, as one piece."""
-    words = [_PUBACK | packet_id for packet_id in packet_ids]
+    return acknowledgements(PUBACK, packet_ids)
+
+
+def acknowledgements(word: int, packet_ids: Iterable[int]) -> bytes:
+    """One packet of success for each packet id, in their order; `word` is PUBACK, PUBREC, PUBREL or PUBCOMP.
+
+    The same at every level: MQTT 5 lets reason 0 without properties be left out.
+    """
+    words = [word | packet_id for packet_id in packet_ids]
     return pack(f">{len(words)}I", *words)
 
 
 def suback(packet_id: int, codes: Iterable[int]) -> bytes:
     """SUBACK: for each filter, in order, the granted QoS or SUBSCRIPTION_FAILED."""
-    return _packet(0x90, packet_id.to_bytes(2, "big") + bytes(codes))
+    return packet(0x90, packet_id.to_bytes(2, "big") + bytes(codes))
 
 
 def unsuback(packet_id: int) -> bytes:
@@ -59,7 +70,7 @@ def publish(
     """
     first = 0x30 | dup << 3 | qos << 1 | retain
     identifier = packet_id.to_bytes(2, "big") if qos else b""
-    return _packet(first, b"".join((text(topic), identifier, payload)))
+    return packet(first, b"".join((text(topic), identifier, payload)))
 
 
 def connect(
@@ -68,11 +79,11 @@ def connect(
     username: str | None = None,
     password: bytes | None = None,
     keep_alive: int = 60,
-    clean_session: bool = True,
+    clean_start: bool = True,
     level: int = MQTT_3_1_1,
 ) -> bytes:
     """CONNECT of MQTT 3.1 or 3.1.1, without a will."""
-    flags = clean_session << 1
+    flags = clean_start << 1
     fields = [text(client_id)]
     if username is not None:
         flags |= validate.USERNAME_FLAG
@@ -81,17 +92,17 @@ def connect(
         flags |= validate.PASSWORD_FLAG
         fields.append(binary(password))
     head = text(validate.PROTOCOL_NAMES[level]) + bytes((level, flags)) + keep_alive.to_bytes(2, "big")
-    return _packet(0x10, head + b"".join(fields))
+    return packet(0x10, head + b"".join(fields))
 
 
 def subscribe(packet_id: int, filters: Sequence[tuple[str, int]]) -> bytes:
     """SUBSCRIBE with filters and the QoS asked for each."""
-    return _packet(0x82, packet_id.to_bytes(2, "big") + b"".join(text(name) + bytes((qos,)) for name, qos in filters))
+    return packet(0x82, packet_id.to_bytes(2, "big") + b"".join(text(name) + bytes((qos,)) for name, qos in filters))
 
 
 def unsubscribe(packet_id: int, filters: Iterable[str]) -> bytes:
     """UNSUBSCRIBE."""
-    return _packet(0xA2, packet_id.to_bytes(2, "big") + b"".join(map(text, filters)))
+    return packet(0xA2, packet_id.to_bytes(2, "big") + b"".join(map(text, filters)))
 
 
 def text(value: str) -> bytes:
@@ -106,15 +117,31 @@ def binary(value: bytes) -> bytes:
     return len(value).to_bytes(2, "big") + value
 
 
-def _packet(first: int, body: bytes) -> bytes:
+def packet(first: int, body: bytes) -> bytes:
+    """A whole packet: its first byte, the length of its body, its body.
+
+    Raises:
+        ValueError: it would be larger than MQTT can say.
+    """
     length = len(body)
     if length < _ONE_BYTE_LENGTHS:
         return bytes((first, length)) + body
     if length > MAX_REMAINING_LENGTH:
         raise ValueError(f"a packet of {length} bytes; MQTT takes at most {MAX_REMAINING_LENGTH}")
-    header = bytearray((first,))
-    while length >= _ONE_BYTE_LENGTHS:
-        header.append(length & 0x7F | 0x80)
-        length >>= 7
-    header.append(length)
-    return bytes(header) + body
+    return bytes((first,)) + variable_integer(length) + body
+
+
+def variable_integer(value: int) -> bytes:
+    """Seven bits a byte, the lowest first, in as few bytes as it takes [MQTT5-1.5.5-1].
+
+    Raises:
+        ValueError: it is more than four bytes can say.
+    """
+    if value > MAX_REMAINING_LENGTH:
+        raise ValueError(f"a length or identifier of {value}; MQTT takes at most {MAX_REMAINING_LENGTH}")
+    data = bytearray()
+    while value >= _ONE_BYTE_LENGTHS:
+        data.append(value & 0x7F | 0x80)
+        value >>= 7
+    data.append(value)
+    return bytes(data)

@@ -1,8 +1,9 @@
-"""CONNECT, SUBSCRIBE and UNSUBSCRIBE through amqtt's packet classes, once `validate` has passed their bytes.
+"""CONNECT, SUBSCRIBE and UNSUBSCRIBE of MQTT 3.1 and 3.1.1, once `validate` has passed their bytes.
 
-amqtt reads from a stream with coroutines; here the stream is one whole packet in memory, so the coroutine never waits
-and is driven by hand. What identifies a client is read from the bytes: amqtt invents missing client ids and takes
-passwords for text.
+The last two go through amqtt's packet classes. amqtt reads from a stream with coroutines; here the stream is one whole
+packet in memory, so the coroutine never waits and is driven by hand. CONNECT does not: amqtt invents missing client
+ids, takes passwords for text, and needs five times as long as the check before it, which has read all there is; when
+thousands of devices come back at once, that is a fifth of what each of them costs.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
-from amqtt.mqtt.connect import ConnectPacket
-from amqtt.mqtt.packet import CONNECT, SUBSCRIBE, UNSUBSCRIBE, MQTTFixedHeader
+from amqtt.mqtt.packet import SUBSCRIBE, UNSUBSCRIBE, MQTTFixedHeader
 from amqtt.mqtt.subscribe import SubscribePacket
 from amqtt.mqtt.unsubscribe import UnsubscribePacket
 
 from actors.wire.mqtt import validate
-from actors.wire.mqtt.packets import SUPPORTED_LEVELS, Connect, Subscribe, Unsubscribe
+from actors.wire.mqtt.cursor import MalformedError
+from actors.wire.mqtt.packets import NEVER_EXPIRES, Connect, Subscribe, Subscription, Unsubscribe
 
 
 class _WholePacket:
@@ -31,31 +32,28 @@ class _WholePacket:
     async def read(self, size: int) -> bytes:
         end = self._position + size
         if end > len(self._body):
-            raise validate.MalformedError("a field ends beyond the packet")
+            raise MalformedError("a field ends beyond the packet")
         taken = self._body[self._position : end]
         self._position = end
         return taken
 
 
 def connect(body: bytes) -> Connect:
-    """Decode the body of a CONNECT; of a level that is not supported nothing but the level.
+    """Decode the body of a CONNECT.
 
     Raises:
         MalformedError: it is not MQTT.
     """
-    level = validate.protocol_level(body)
-    if level not in SUPPORTED_LEVELS:
-        return Connect(level=level)
-    credentials = validate.connect(body)
-    packet = _decode(ConnectPacket, CONNECT, body)
+    client = validate.connect(body)
     return Connect(
-        level=level,
-        client_id=credentials.client_id,
-        clean_session=packet.clean_session_flag,
-        keep_alive=packet.keep_alive,
-        username=credentials.username,
-        password=credentials.password,
-        will=packet.will_flag,
+        level=client.level,
+        client_id=client.client_id,
+        clean_start=client.clean_start,
+        keep_alive=client.keep_alive,
+        username=client.username,
+        password=client.password,
+        will=client.will,
+        session_expiry=0 if client.clean_start else NEVER_EXPIRES,
     )
 
 
@@ -67,7 +65,8 @@ def subscribe(body: bytes) -> Subscribe:
     """
     validate.subscribe(body)
     packet = _decode(SubscribePacket, SUBSCRIBE, body)
-    return Subscribe(packet_id=packet.variable_header.packet_id, filters=tuple(packet.payload.topics))
+    subscriptions = tuple(Subscription(topic_filter, qos) for topic_filter, qos in packet.payload.topics)
+    return Subscribe(packet_id=packet.variable_header.packet_id, subscriptions=subscriptions)
 
 
 def unsubscribe(body: bytes) -> Unsubscribe:

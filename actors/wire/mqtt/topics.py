@@ -1,8 +1,18 @@
-"""Topic names and topic filters (MQTT 3.1.1, section 4.7)."""
+"""Topic names and topic filters (MQTT 3.1.1 and 5, section 4.7), and shared subscriptions (MQTT 5, 4.8.2)."""
 
 from __future__ import annotations
 
-MAX_BYTES = 65_535
+from typing import Final, NamedTuple
+
+MAX_BYTES: Final = 65_535
+SHARED_PREFIX: Final = "$share/"
+
+
+class SharedFilter(NamedTuple):
+    """A filter whose messages go to one member of a group each."""
+
+    group: str
+    filter: str
 
 
 def is_valid_name(name: str) -> bool:
@@ -35,3 +45,16 @@ def matches(topic_filter: str, name: str) -> bool:
         wanted.pop()
         levels = levels[: len(wanted)]
     return len(wanted) == len(levels) and all(want in ("+", level) for want, level in zip(wanted, levels, strict=True))
+
+
+def shared(topic_filter: str) -> SharedFilter | None:
+    """Group and filter of `$share/<group>/<filter>`; None where it is no shared subscription.
+
+    The group has a character at least and no wildcard, and a filter follows it [MQTT5-4.8.2-1, MQTT5-4.8.2-2].
+    """
+    if not topic_filter.startswith(SHARED_PREFIX):
+        return None
+    group, _, rest = topic_filter[len(SHARED_PREFIX) :].partition("/")
+    if not group or not rest or "+" in group or "#" in group:
+        return None
+    return SharedFilter(group, rest)

@@ -1,6 +1,7 @@
 """What the bytes of a packet must keep before anything decodes them: lengths, flags, ids, UTF-8, leftovers.
 
-Each rejection names the rule it follows, as MQTT 3.1.1 numbers them.
+Each rejection names the rule it follows, as MQTT 3.1.1 numbers them (and MQTT 5, where that has it as well).
+What MQTT 5 alone has is in `validate5`.
 """
 
 from __future__ import annotations
@@ -8,19 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
 
-from actors.wire.mqtt.packets import MQTT_3_1, MQTT_3_1_1
+from actors.wire.mqtt.cursor import Cursor, MalformedError, utf8
+from actors.wire.mqtt.packets import MQTT_3_1, MQTT_3_1_1, MQTT_5, Will
+from actors.wire.mqtt.reasons import Reason
 from actors.wire.mqtt.topics import is_valid_filter, is_valid_name
 
 P = TypeVar("P")
 
 MAX_QOS = 2
-PROTOCOL_NAMES = {MQTT_3_1: "MQIsdp", MQTT_3_1_1: "MQTT"}
+PROTOCOL_NAMES = {MQTT_3_1: "MQIsdp", MQTT_3_1_1: "MQTT", MQTT_5: "MQTT"}
 
 USERNAME_FLAG = 0x80
 PASSWORD_FLAG = 0x40
 WILL_RETAIN_FLAG = 0x20
 WILL_QOS_SHIFT = 3
 WILL_FLAG = 0x04
+CLEAN_START_FLAG = 0x02
 RESERVED_FLAG = 0x01
 DUP_FLAG = 0x08
 RETAIN_FLAG = 0x01
@@ -29,103 +33,50 @@ RETAIN_FLAG = 0x01
 MAX_FILTERS = 1024
 
 
-class MalformedError(ValueError):
-    """The bytes are not MQTT; its text is the reason."""
+class ConnectPayload(NamedTuple):
+    """What stands in the bytes of a CONNECT; `keep_alive` in seconds."""
 
-
-class Cursor:
-    """Reads the fields of one packet's body one after another, never beyond its end.
-
-    `packet` names the packet in reasons.
-    """
-
-    __slots__ = ("_body", "_packet", "_position")
-
-    def __init__(self, packet: str, body: bytes) -> None:
-        self._packet = packet
-        self._body = body
-        self._position = 0
-
-    @property
-    def at_end(self) -> bool:
-        """Whether everything has been read."""
-        return self._position >= len(self._body)
-
-    def integer(self, size: int, what: str) -> int:
-        """An unsigned big-endian integer of `size` bytes."""
-        return int.from_bytes(self._take(size, what), "big")
-
-    def binary(self, what: str) -> bytes:
-        """Bytes with their length in front."""
-        return self._take(self.integer(2, what), what)
-
-    def text(self, what: str) -> str:
-        """A UTF-8 string with its length in front."""
-        return utf8(self.binary(what), f"{self._packet}: {what}")
-
-    def finish(self) -> None:
-        """Nothing may be left over."""
-        left = len(self._body) - self._position
-        if left:
-            raise MalformedError(f"{self._packet}: {left} bytes left over at the end of the packet")
-
-    def _take(self, size: int, what: str) -> bytes:
-        end = self._position + size
-        if end > len(self._body):
-            raise MalformedError(f"{self._packet}: {what} ends beyond the packet")
-        taken = self._body[self._position : end]
-        self._position = end
-        return taken
-
-
-class Credentials(NamedTuple):
-    """What identifies a client, as it stands in the bytes of CONNECT."""
-
+    level: int
     client_id: str
+    clean_start: bool
+    keep_alive: int
     username: str | None
     password: bytes | None
-
-
-def utf8(data: bytes, what: str) -> str:
-    """Decode a string as MQTT has them: well-formed UTF-8, no surrogates [MQTT-1.5.3-1], no NUL [MQTT-1.5.3-2]."""
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise MalformedError(f"{what} is not UTF-8 [MQTT-1.5.3-1]") from error
-    if "\0" in text:
-        raise MalformedError(f"{what} contains U+0000 [MQTT-1.5.3-2]")
-    return text
+    will: Will | None
 
 
 def topic_name(data: bytes) -> str:
     """The topic of a PUBLISH: not empty [MQTT-4.7.3-1], no wildcards [MQTT-3.3.2-2]."""
     name = utf8(data, "PUBLISH: topic")
     if not name:
-        raise MalformedError("PUBLISH: the topic is empty [MQTT-4.7.3-1]")
+        raise MalformedError("PUBLISH: the topic is empty [MQTT-4.7.3-1, MQTT5-4.7.3-1]", Reason.PROTOCOL_ERROR)
     if not is_valid_name(name):
-        raise MalformedError("PUBLISH: the topic contains a wildcard [MQTT-3.3.2-2]")
+        what = "PUBLISH: the topic contains a wildcard [MQTT-3.3.2-2, MQTT5-3.3.2-2]"
+        raise MalformedError(what, Reason.TOPIC_NAME_INVALID)
     return name
 
 
 def protocol_level(body: bytes) -> int:
-    """The protocol level of a CONNECT; 5 and above are told apart by their level alone.
+    """The protocol level of a CONNECT; those beyond 5 are told apart by their level alone.
 
     Raises:
-        MalformedError: it is not MQTT [MQTT-3.1.2-1].
+        MalformedError: it is not MQTT [MQTT-3.1.2-1, MQTT5-3.1.2-1].
     """
     cursor = Cursor("CONNECT", body)
     name = cursor.text("protocol name")
     level = cursor.integer(1, "protocol level")
     if name not in PROTOCOL_NAMES.values():
-        raise MalformedError("CONNECT: the protocol name is neither MQTT nor MQIsdp [MQTT-3.1.2-1]")
+        raise MalformedError("CONNECT: the protocol name is neither MQTT nor MQIsdp [MQTT-3.1.2-1, MQTT5-3.1.2-1]")
     expected = PROTOCOL_NAMES.get(level, name)
     if name != expected:
-        raise MalformedError(f"CONNECT: protocol level {level} goes with the name {expected} [MQTT-3.1.2-1]")
+        raise MalformedError(
+            f"CONNECT: protocol level {level} goes with the name {expected} [MQTT-3.1.2-1, MQTT5-3.1.2-1]"
+        )
     return level
 
 
-def connect(body: bytes) -> Credentials:
-    """Check a CONNECT of MQTT 3.1 or 3.1.1, and read what identifies the client.
+def connect(body: bytes) -> ConnectPayload:
+    """Check a CONNECT of MQTT 3.1 or 3.1.1, and read what its flags say is there [MQTT-3.1.3-1].
 
     Raises:
         MalformedError: a flag, length or string is wrong.
@@ -134,28 +85,35 @@ def connect(body: bytes) -> Credentials:
     cursor.text("protocol name")
     level = cursor.integer(1, "protocol level")
     flags = cursor.integer(1, "connect flags")
-    _check_connect_flags(flags, level)
-    cursor.integer(2, "keep alive")
+    connect_flags(flags, level)
+    keep_alive = cursor.integer(2, "keep alive")
     client_id = cursor.text("client id")
-    if flags & WILL_FLAG:
-        if not is_valid_name(cursor.text("will topic")):
-            raise MalformedError("CONNECT: the will topic is empty or contains a wildcard [MQTT-4.7.1-1]")
-        cursor.binary("will message")
+    will = _will(flags, cursor) if flags & WILL_FLAG else None
     username = cursor.text("user name") if flags & USERNAME_FLAG else None
     password = cursor.binary("password") if flags & PASSWORD_FLAG else None
     cursor.finish()
-    return Credentials(client_id, username, password)
+    clean_start = bool(flags & CLEAN_START_FLAG)
+    return ConnectPayload(level, client_id, clean_start, keep_alive, username, password, will)
 
 
-def _check_connect_flags(flags: int, level: int) -> None:
+def _will(flags: int, cursor: Cursor) -> Will:
+    topic = cursor.text("will topic")
+    if not is_valid_name(topic):
+        raise MalformedError("CONNECT: the will topic is empty or contains a wildcard [MQTT-4.7.1-1]")
+    return Will(topic, cursor.binary("will message"), flags >> WILL_QOS_SHIFT & 3, bool(flags & WILL_RETAIN_FLAG))
+
+
+def connect_flags(flags: int, level: int) -> None:
+    """Check the flags of a CONNECT against one another."""
     will_qos = flags >> WILL_QOS_SHIFT & 3
     if flags & RESERVED_FLAG and level != MQTT_3_1:
-        raise MalformedError("CONNECT: the reserved flag is set [MQTT-3.1.2-3]")
+        raise MalformedError("CONNECT: the reserved flag is set [MQTT-3.1.2-3, MQTT5-3.1.2-3]")
     if will_qos > MAX_QOS:
-        raise MalformedError("CONNECT: the will has QoS 3 [MQTT-3.1.2-14]")
+        raise MalformedError("CONNECT: the will has QoS 3 [MQTT-3.1.2-14, MQTT5-3.1.2-12]")
     if not flags & WILL_FLAG and (will_qos or flags & WILL_RETAIN_FLAG):
-        raise MalformedError("CONNECT: will QoS or will retain without a will [MQTT-3.1.2-13, MQTT-3.1.2-15]")
-    if flags & PASSWORD_FLAG and not flags & USERNAME_FLAG:
+        rules = "[MQTT-3.1.2-13, MQTT-3.1.2-15; MQTT5-3.1.2-11, MQTT5-3.1.2-13]"
+        raise MalformedError(f"CONNECT: will QoS or will retain without a will {rules}")
+    if flags & PASSWORD_FLAG and not flags & USERNAME_FLAG and level != MQTT_5:
         raise MalformedError("CONNECT: a password without a user name [MQTT-3.1.2-22]")
 
 
@@ -166,10 +124,10 @@ def subscribe(body: bytes) -> None:
         MalformedError: the id is 0, a filter or its QoS is wrong, or there is none or far too many.
     """
     cursor = Cursor("SUBSCRIBE", body)
-    _check_packet_id("SUBSCRIBE", cursor.integer(2, "packet id"))
+    check_packet_id("SUBSCRIBE", cursor.integer(2, "packet id"))
     if cursor.at_end:
         raise MalformedError("SUBSCRIBE: no topic filter [MQTT-3.8.3-3]")
-    for _ in _filters("SUBSCRIBE", cursor):
+    for _ in filters("SUBSCRIBE", cursor):
         if cursor.integer(1, "requested QoS") > MAX_QOS:
             raise MalformedError("SUBSCRIBE: the requested QoS is not 0, 1 or 2 [MQTT-3.8.3-4]")
 
@@ -181,22 +139,23 @@ def unsubscribe(body: bytes) -> None:
         MalformedError: the id is 0, a filter is wrong, or there is none or far too many.
     """
     cursor = Cursor("UNSUBSCRIBE", body)
-    _check_packet_id("UNSUBSCRIBE", cursor.integer(2, "packet id"))
+    check_packet_id("UNSUBSCRIBE", cursor.integer(2, "packet id"))
     if cursor.at_end:
         raise MalformedError("UNSUBSCRIBE: no topic filter [MQTT-3.10.3-2]")
-    for _ in _filters("UNSUBSCRIBE", cursor):
+    for _ in filters("UNSUBSCRIBE", cursor):
         pass
 
 
-def _filters(packet: str, cursor: Cursor) -> Iterator[str]:
+def filters(packet: str, cursor: Cursor) -> Iterator[str]:
+    """The topic filters of a packet up to its end, MAX_FILTERS at most; what follows each is left to the caller."""
     for _ in range(MAX_FILTERS):
         if cursor.at_end:
             return
         topic_filter = cursor.text("topic filter")
-        _check_filter(packet, topic_filter)
+        check_filter(packet, topic_filter)
         yield topic_filter
     if not cursor.at_end:
-        raise MalformedError(f"{packet}: more than {MAX_FILTERS} topic filters in one packet")
+        raise MalformedError(f"{packet}: more than {MAX_FILTERS} topic filters in one packet", Reason.QUOTA_EXCEEDED)
 
 
 def lone_packet_id(packet: str, body: bytes) -> int:
@@ -204,7 +163,7 @@ def lone_packet_id(packet: str, body: bytes) -> int:
     if len(body) != 2:  # noqa: PLR2004 - a packet id is two bytes
         raise MalformedError(f"{packet}: a body of {len(body)} bytes instead of 2")
     packet_id = body[0] << 8 | body[1]
-    _check_packet_id(packet, packet_id)
+    check_packet_id(packet, packet_id)
     return packet_id
 
 
@@ -218,24 +177,28 @@ def without_body(name: str, body: bytes, packet: P) -> P:
 def publish_flags(qos: int, *, dup: bool) -> None:
     """Check QoS and DUP of a PUBLISH."""
     if qos > MAX_QOS:
-        raise MalformedError("PUBLISH: QoS 3 [MQTT-3.3.1-4]")
+        raise MalformedError("PUBLISH: QoS 3 [MQTT-3.3.1-4, MQTT5-3.3.1-4]")
     if dup and not qos:
-        raise MalformedError("PUBLISH: DUP with QoS 0 [MQTT-3.3.1-2]")
+        raise MalformedError("PUBLISH: DUP with QoS 0 [MQTT-3.3.1-2, MQTT5-3.3.1-2]")
 
 
 def header_flags(packet: str, flags: int, expected: int, level: int) -> None:
     """Check the lower half of a packet's first byte [MQTT-2.2.2-1]; MQTT 3.1 calls these flags not used."""
     if flags != expected and level != MQTT_3_1:
-        raise MalformedError(f"{packet}: the header's flags are {flags:#x} instead of {expected:#x} [MQTT-2.2.2-1]")
+        rule = "[MQTT-2.2.2-1, MQTT5-2.1.3-1]"
+        raise MalformedError(f"{packet}: the header's flags are {flags:#x} instead of {expected:#x} {rule}")
 
 
-def _check_packet_id(packet: str, packet_id: int) -> None:
+def check_packet_id(packet: str, packet_id: int) -> None:
+    """0 is no packet id."""
     if packet_id == 0:
-        raise MalformedError(f"{packet}: the packet id is 0 [MQTT-2.3.1-1]")
+        raise MalformedError(f"{packet}: the packet id is 0 [MQTT-2.3.1-1, MQTT5-2.2.1-3]", Reason.PROTOCOL_ERROR)
 
 
-def _check_filter(packet: str, topic_filter: str) -> None:
+def check_filter(packet: str, topic_filter: str) -> None:
+    """Whether it can be subscribed to."""
     if not topic_filter:
-        raise MalformedError(f"{packet}: a topic filter is empty [MQTT-4.7.3-1]")
+        raise MalformedError(f"{packet}: a topic filter is empty [MQTT-4.7.3-1, MQTT5-4.7.3-1]")
     if not is_valid_filter(topic_filter):
-        raise MalformedError(f"{packet}: a wildcard shares its level or # is not last [MQTT-4.7.1-2, MQTT-4.7.1-3]")
+        rules = "[MQTT-4.7.1-2, MQTT-4.7.1-3; MQTT5-4.7.1-1, MQTT5-4.7.1-2]"
+        raise MalformedError(f"{packet}: a wildcard shares its level or # is not last {rules}")

@@ -83,15 +83,25 @@ def test_a_half_open_circuit_gives_no_trickle_above_low_water() -> None:
 
 
 def test_retry_after_is_when_low_water_will_be_reached() -> None:
-    """Producers are told when it is worth while to come again, within bounds."""
-    driver = Driver(machine("reject"))
-    assert driver.lag(1000).retry_after == MOST_RETRY_SECONDS
-    for messages in range(990, 200, -10):
-        decision = driver.lag(messages)
-    assert 14 < decision.retry_after < 17  # 160 messages above low water, 10 a second
-    for messages in range(200, 51, -10):
-        decision = driver.lag(messages)
-    assert decision.retry_after >= LEAST_RETRY_SECONDS
+    """What waits above low water, at the group's own pace: also right after a steep rise, when most are refused."""
+    policy = machine("reject")
+    for second in range(20):
+        lag = GroupLag("g", {0: PartitionLag(consumed=10 * second, messages=30 * second)})
+        decision, _ = policy.sample(second, [lag])
+        if decision.state is GateState.REJECTING:
+            assert abs(decision.retry_after - (30 * second - 50) / 10) < 0.001
+    assert decision.retry_after > 50
+
+
+def test_retry_after_is_bounded() -> None:
+    """Nobody is sent away for longer than a minute, nor asked to come again at once, whatever the group does."""
+    policy = machine("reject")
+    standing = [GroupLag("g", {0: PartitionLag(0, 200)})]
+    assert [policy.sample(second, standing)[0].retry_after for second in range(3)] == [MOST_RETRY_SECONDS] * 3
+    racing = [GroupLag("g", {0: PartitionLag(100_000, 60)})]
+    assert policy.sample(4, racing)[0].retry_after == LEAST_RETRY_SECONDS
+    other = [GroupLag("other", {0: PartitionLag(500_000, 60)})]
+    assert policy.sample(5, other)[0].retry_after == MOST_RETRY_SECONDS
 
 
 def test_every_change_is_told_with_its_reason() -> None:

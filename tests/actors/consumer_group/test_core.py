@@ -215,6 +215,20 @@ def test_confirmed_ranges_are_no_lag() -> None:
     assert (found.lag, found.confirmed_above) == (25 - 13 - 1 - 5, 6)
 
 
+def test_what_comes_back_is_kept_and_no_progress() -> None:
+    """A member whose messages all fail gets nowhere, and that they failed is stored all the same."""
+    core = core_of(1, {0: 10})
+    core.join("a", frozenset(), NOW)
+    core.assignment("a", NOW)
+    core.confirm("a", 1, {0: Confirmed(10, (), ((10, 1),))}, NOW + 5)
+    assert core.positions.take_changed() == {0: Confirmed(10, (), ((10, 1),))}
+    (status,) = core.member_statuses(NOW + 5)
+    assert (status.last_seen_seconds, status.last_progress_seconds) == (0, 5)
+    core.confirm("a", 1, {0: Confirmed(10, ((11, 12),), ((10, 1),))}, NOW + 6)
+    (status,) = core.member_statuses(NOW + 6)
+    assert status.last_progress_seconds == 0
+
+
 def test_a_reset_is_no_consumption() -> None:
     """Setting positions moves no rate, empties the ranges, and is stored."""
     core = core_of(1, {0: 10})

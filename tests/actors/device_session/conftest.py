@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import trio
@@ -14,12 +14,17 @@ import trio.testing
 
 from actors.device_session.actor import Session
 from actors.device_session.broker import Broker, open_broker
+from actors.device_session.expiry import expire
+from actors.device_session.profile import ListenerProfile
 from actors.directory.directory import Directory
 from actors.directory.entries import AppEntry, DeviceEntry
 from actors.errors import ActorGone
 from actors.topic_partition.gate import Gate
 from actors.topic_partition.messages import Append
 from actors.wire.mqtt import encode
+from actors.wire.mqtt.answers import Answer, AnswerReader
+from actors.wire.mqtt.client import write
+from actors.wire.mqtt.packets import MQTT_3_1_1, MQTT_5, Connect, Packet
 from config.resources import Product, Property, Rule, RuleSource, RuleTarget, Service
 from config.settings import MqttSettings
 
@@ -132,11 +137,30 @@ def partition(broker: Broker, topic: str = "reports", number: int = 0) -> FakePa
     return topics.topics[topic].partitions[number]
 
 
+LOT_1 = Connect(MQTT_5, "lot-1", keep_alive=60, username="sensor/lot-1", password=b"secret-1")
+APP = Connect(MQTT_5, "app", keep_alive=60, username="city-key", password=b"city-secret")
+
+
+def publish(packet_id: int, payload: bytes = GOOD, topic: str = OUT, qos: int = 1, **options: bool) -> bytes:
+    """A PUBLISH of MQTT 3."""
+    return encode.publish(topic, payload, qos=qos, packet_id=packet_id, **options)
+
+
+async def sweeping(broker: Broker) -> None:
+    """What a listener does each second."""
+    while True:
+        await trio.sleep(1)
+        await broker.sessions.sweep()
+        await expire(broker)
+
+
 class Client:
     """The other end of a session, byte by byte."""
 
-    def __init__(self, stream: trio.abc.Stream, session: Session) -> None:
+    def __init__(self, stream: trio.abc.Stream, session: Session, level: int = MQTT_3_1_1) -> None:
         self.stream = stream
+        self.level = level
+        self.answers = AnswerReader(level)
         self.session = session
         self.buffer = bytearray()
         self.ended = False
@@ -168,6 +192,14 @@ class Client:
         await self.send(*packets)
         return await self.received()
 
+    async def say(self, *packets: Packet) -> list[Answer]:
+        """Send packets at the client's level; what the server answers."""
+        return self.answers.feed(await self.ask(*(write(packet, self.level) for packet in packets)))
+
+    async def heard(self) -> list[Answer]:
+        """What the server has sent by now and was not looked at yet."""
+        return self.answers.feed(await self.received())
+
     async def is_closed(self) -> bool:
         """Whether the server has closed the connection."""
         await self.settle()
@@ -180,10 +212,10 @@ class Clients:
 
     nursery: trio.Nursery
 
-    def open(self, broker: Broker) -> Client:
+    def open(self, broker: Broker, listener: ListenerProfile | None = None, level: int = MQTT_3_1_1) -> Client:
         ours, theirs = trio.testing.memory_stream_pair()
-        session = Session(theirs, "127.0.0.1:5000", broker)
-        client = Client(ours, session)
+        session = Session(theirs, "127.0.0.1:5000", broker, listener)
+        client = Client(ours, session, level)
         self.nursery.start_soon(session.run)
         self.nursery.start_soon(client.read)
         return client
@@ -194,6 +226,15 @@ class Clients:
 
     async def app(self, broker: Broker, client_id: str = "app") -> Client:
         return await self._login(broker, client_id, "city-key", b"city-secret")
+
+    async def connect(
+        self, broker: Broker, connect: Connect | None = None, listener: ListenerProfile | None = None, **fields: object
+    ) -> tuple[Client, Answer]:
+        """Log in by this CONNECT, or as the device lot-1 at level 5; the client, and the answer."""
+        asked = replace(connect or LOT_1, **fields)
+        client = self.open(broker, listener, asked.level)
+        (answer,) = await client.say(asked)
+        return client, answer
 
     async def _login(self, broker: Broker, client_id: str, name: str, secret: bytes, **options: object) -> Client:
         client = self.open(broker)

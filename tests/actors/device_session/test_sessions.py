@@ -34,7 +34,7 @@ class FakeSession:
         self._sessions.leave(self, KEY)
         self._ended.set()
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, code: int = 0) -> None:  # noqa: ARG002 - as sessions take it
         self.reasons.append(reason)
         self._scope.cancel()
 

@@ -140,12 +140,15 @@ def test_admits_follows_every_change(directory: Directory) -> None:
     assert directory.admits(city)
     directory.put_device(device("lot-1", enabled=False))
     assert not directory.admits(lot)
+    assert directory.knows(lot)
     directory.put_device(device("lot-1"))
     assert directory.admits(lot)
     directory.remove("device", "sensor/lot-1")
     assert not directory.admits(lot)
     directory.remove("app", "city")
     assert not directory.admits(city)
+    assert not directory.knows(lot)
+    assert not directory.knows(city)
 
 
 CHANGES: list[Callable[[Directory], None]] = [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 
 import pytest
 
 from actors.consumer_group.messages import Expulsion
 from actors.doctor.diagnosis import diagnose
-from actors.doctor.messages import TaskSnapshot
+from actors.doctor.messages import PolicySnapshot, TaskSnapshot
 from tests.actors.doctor.ward import Member, Play, kinds
 
 TASK = TaskSnapshot("t", batch_rows=500, connection="db")
@@ -76,6 +77,46 @@ def test_slow_consumers() -> None:
     assert more.expected_seconds_to_drain == pytest.approx(diagnosis.lag / 1000, rel=0.05)
     assert [remedy.kind for remedy in rest] == ["more_partitions", "throttle", "reject", "divert"]
     assert not any(remedy.harmless for remedy in rest)
+
+
+def test_a_slow_sink_is_named_and_more_runners_are_promised_with_care() -> None:
+    """Where nearly all time goes into writing, the connection is told with its time for a row."""
+    play = four(750.0, readers=1)
+    play.members["t-0"].writing = 0.9
+    (cause,) = play.run(60.0).causes
+    assert cause.kind == "slow_consumers"
+    assert cause.evidence.endswith("It is connection db that is slow: 0.9 ms a row.")
+    assert "holds if connection db takes as much more at the same time" in cause.remedies[0].text
+
+
+def test_what_the_topic_does_already_is_no_remedy() -> None:
+    """A policy in force is shown with the diagnosis; of the others each would keep its limit."""
+    play = four(750.0, readers=1)
+    play.policy = PolicySnapshot("throttle", "{messages: 10, age: 5m}", "throttled", 0.0, reason="group t lags")
+    diagnosis = play.run(60.0)
+    assert diagnosis.policy is play.policy
+    remedies = diagnosis.causes[0].remedies
+    assert [one.kind for one in remedies] == ["more_runners", "more_partitions", "reject", "divert"]
+    assert "'backlog: {limit: {messages: 10, age: 5m}, action: reject}'" in remedies[2].commands[0]
+
+
+@pytest.mark.parametrize(
+    "present",
+    [
+        "backlog: {limit: {messages: 7}, action: throttle}\n",
+        "backlog:\n  limit:\n    messages: 7\n  action: throttle\n",
+        "",
+    ],
+)
+def test_a_command_replaces_a_policy_however_it_is_written(present: str) -> None:
+    """On one line, over several, or not there: the manifest that is applied has the new one, and all else as it was."""
+    command = four(750.0, readers=1).run(60.0).causes[0].remedies[-1].commands[0]
+    before = f"kind: topic\nname: reports\n{present}partitions: 4\ntags:\n  - x\n"
+    script = f'penstock() {{ if [ "$1" = get ]; then printf %s "{before}"; else cat; fi; }}\n{command}'
+    ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    kept, _, policy = ended.stdout.partition("backlog: ")
+    assert kept == before.replace(present, "")
+    assert policy.endswith("action: divert, divert_to: OTHER-TOPIC}\n")
 
 
 def test_slow_consumers_where_each_partition_has_one() -> None:

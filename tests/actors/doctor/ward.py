@@ -10,7 +10,7 @@ from actors.consumer_group.messages import Expulsion, GroupStatistics, MemberSta
 from actors.consumer_group.prediction import drain_seconds
 from actors.doctor.diagnosis import diagnose
 from actors.doctor.history import History
-from actors.doctor.messages import Diagnosis, Snapshot, TaskSnapshot
+from actors.doctor.messages import Diagnosis, PolicySnapshot, Snapshot, TaskSnapshot
 
 
 @dataclass
@@ -19,6 +19,7 @@ class Member:
 
     partitions: tuple[int, ...] = ()
     speed: float = 1000.0
+    writing: float = 0.7
     stands_since: float | None = None
     done: float = 0.0
     seconds: dict[str, float] = field(default_factory=lambda: {"fetch": 0.0, "map": 0.0, "write": 0.0})
@@ -34,6 +35,7 @@ class Play:
     kind: Literal["task", "http"] = "task"
     rebalances: int = 0
     expelled: tuple[Expulsion, ...] = ()
+    policy: PolicySnapshot | None = None
     now: float = 1000.0
     highs: list[float] = field(default_factory=list)
     begins: list[float] = field(default_factory=list)
@@ -79,8 +81,8 @@ class Play:
             self.begins[number] += done
             self.consumed[number] = done / seconds
             member.seconds["fetch"] += 0.1 * done / member.speed
-            member.seconds["map"] += 0.2 * done / member.speed
-            member.seconds["write"] += 0.7 * done / member.speed
+            member.seconds["map"] += (0.9 - member.writing) * done / member.speed
+            member.seconds["write"] += member.writing * done / member.speed
             self.transactions += done / 500
 
     def snapshot(self) -> Snapshot:
@@ -118,7 +120,7 @@ class Play:
             drain_seconds=drain_seconds(partitions),
         )
         task = None if self.task is None else replace(self.task, transactions=int(self.transactions))
-        return Snapshot(self.now, group, task)
+        return Snapshot(self.now, group, task, self.policy)
 
 
 def kinds(diagnosis: Diagnosis) -> Sequence[str]:

@@ -6,8 +6,21 @@ from structlog.testing import capture_logs
 
 from actors.errors import StorageError
 from actors.log.batch import build_batches
+from actors.log.disk import Disk
 from actors.log.names import OFFSET_INDEX, RECOVERY_POINT, TIME_INDEX, segment_path
-from tests.actors.log.parts import EIO, FaultyDisk, append, flip, log_file, open_log, plain, read_all, records
+from actors.log.verify import verify_folder, verify_view
+from tests.actors.log.parts import (
+    EIO,
+    FaultyDisk,
+    QuickDisk,
+    append,
+    flip,
+    log_file,
+    open_log,
+    plain,
+    read_all,
+    records,
+)
 
 
 def forget_point(folder: Path) -> None:
@@ -159,6 +172,54 @@ def test_indexes_are_rebuilt(tmp_path: Path, suffix: str, content: bytes | None,
     assert plain(read_all(again)[0]) == records(100)
     again.close()
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("suffix", [OFFSET_INDEX, TIME_INDEX])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_every_wrong_entry_of_the_last_segment_has_its_index_rebuilt(
+    tmp_path: Path, suffix: str, *, ordered: bool
+) -> None:
+    """Whichever byte of it was flipped: the start finds it, and makes the index as it was.
+
+    What points behind all that was synced is cut off as what a crash may leave; all else is told.
+    """
+    folder = tmp_path / "t-0"
+    log = open_log(folder, QuickDisk())
+    for n in range(60):
+        # Times that do not rise with each batch leave entries in one index that the other one has not.
+        now = records(1, n)[0].timestamp
+        append(log, [records(1, n)[0]._replace(timestamp=now if ordered else now + (n * 7) % 11 + n)])
+    log.close()
+    path = segment_path(folder, 0, suffix)
+    before, told = path.read_bytes(), 0
+    for position in range(len(before)):
+        path.write_bytes(before)
+        flip(path, position)
+        with capture_logs() as events:
+            again = open_log(folder, QuickDisk())
+        assert [event["event"] for event in events] in ([], ["Rebuilding the indexes of a segment"])
+        told += len(events)
+        assert verify_view(again.view, Disk()).flaws == 0 or not events
+        assert read_all(again, 33)[0][0].offset == 33
+        again.close()
+        assert path.read_bytes() == before
+        assert verify_folder(folder, Disk()).flaws == 0
+    assert told > len(before) * 0.9
+
+
+def test_an_index_that_is_right_is_not_rebuilt(tmp_path: Path) -> None:
+    """A start after a good end leaves the files of both as they are."""
+    folder = tmp_path / "t-0"
+    log = open_log(folder)
+    for n in range(60):
+        append(log, records(1, n))
+    log.close()
+    paths = [segment_path(folder, 0, suffix) for suffix in (OFFSET_INDEX, TIME_INDEX)]
+    before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in paths]
+    with capture_logs() as events:
+        open_log(folder)
+    assert events == []
+    assert [(path.stat().st_ino, path.stat().st_mtime_ns) for path in paths] == before
 
 
 def test_a_lying_index_only_costs_time(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from actors.errors import StorageError
 from actors.log.disk import Disk
 from actors.log.names import OFFSET_INDEX, TIME_INDEX, segment_path
-from actors.log.verify import MAX_FLAWS, Verified, verify_folder, verify_view
-from tests.actors.log.parts import EIO, FaultyDisk, QuickDisk, append, flip, log_file, open_log, records
+from actors.log.verify import MAX_FLAWS, Verified, repair_indexes, verify_folder, verify_view
+from tests.actors.log.parts import EIO, LIMITS, FaultyDisk, QuickDisk, append, flip, log_file, open_log, records
 
 
 def written(folder: Path, batches: int = 20, roll_after: int = 9) -> list[int]:
@@ -166,3 +166,37 @@ def test_a_disk_that_does_not_read_is_told(tmp_path: Path) -> None:
         verify_folder(folder, disk)
     with pytest.raises(StorageError, match="cannot be read: No such file"):
         verify_folder(tmp_path / "nothing", disk)
+
+
+@pytest.mark.parametrize("suffix", [OFFSET_INDEX, TIME_INDEX])
+@pytest.mark.parametrize("base", [0, 30])
+def test_wrong_indexes_are_repaired_and_nothing_else(tmp_path: Path, suffix: str, base: int) -> None:
+    """An index is made as it was, from whatever batches there are; the log itself is left as it is, damage and all."""
+    folder = tmp_path / "t-0"
+    ends = written(folder)
+    path = segment_path(folder, base, suffix)
+    before = path.read_bytes()
+    flip(path, len(before) // 2)
+    wrong = verify_folder(folder, Disk())
+    assert wrong.wrong_indexes == [base]
+    repair_indexes(folder, Disk(), LIMITS.index_interval, wrong.wrong_indexes)
+    assert verify_folder(folder, Disk()).flaws == 0
+    assert path.read_bytes() == before
+    flip(log_file(folder, base), ends[3] + 80)
+    path.unlink()
+    damaged = log_file(folder, base).read_bytes()
+    repair_indexes(folder, Disk(), LIMITS.index_interval, [base])
+    assert log_file(folder, base).read_bytes() == damaged
+    assert [reason for _, _, reason in flaws(verify_folder(folder, Disk()))] == [
+        f"offsets {base + 12} to {base + 14} cannot be read: the CRC-32C does not match"
+    ]
+
+
+def test_a_disk_that_refuses_a_repair_is_told(tmp_path: Path) -> None:
+    """With the file, and not with a traceback."""
+    folder = tmp_path / "t-0"
+    written(folder)
+    disk = FaultyDisk()
+    disk.write_error = EIO
+    with pytest.raises(StorageError, match=r"0\.log: its indexes cannot be made anew"):
+        repair_indexes(folder, disk, LIMITS.index_interval, [0])

@@ -7,12 +7,12 @@ import pytest
 
 from actors.directory.directory import Directory
 from actors.directory.entries import AppEntry, DeviceEntry
-from actors.directory.identities import AppIdentity, DeviceIdentity
+from actors.directory.identities import AnonymousIdentity, AppIdentity, DeviceIdentity
 from actors.directory.rights import DeviceTopic
 from actors.records import Record
-from actors.rules.plan import Plan, compile_plan, records_for
+from actors.rules.plan import Plan, compile_lifecycle, compile_plan, records_for
 from actors.topic_partition.partitioner import partition_for_key
-from config.resources import Product, Property, Rule, RuleSource, RuleTarget, Service
+from config.resources import AclEntry, Product, Property, Rule, RuleSource, RuleTarget, Service
 
 LOT = DeviceIdentity("sensor", "lot-1", "city")
 CITY = AppIdentity("city")
@@ -262,3 +262,88 @@ def test_a_random_suffix_spreads_the_batches_of_a_key() -> None:
         assert {partition_for_key(one, 8) for one in keys if one is not None} == set(range(8))
     plan = compile_plan(LOT, OUT, build(rule(key="absent", key_suffix="random")))
     assert records(plan, REPORT)[0][1][0].key is None
+
+
+def allowing(*topics: str) -> tuple[AclEntry, ...]:
+    return tuple(AclEntry(allow="all", topic=topic) for topic in topics)
+
+
+def with_acl(*rules: Rule, topics: tuple[str, ...], services: tuple[Service, ...] = ()) -> Directory:
+    directory = build(*rules, services=services)
+    directory.put_product(product(services=services, acl=allowing(*topics)))
+    return directory
+
+
+def test_a_rule_takes_what_the_list_lets_a_device_publish() -> None:
+    """A topic beyond the device's own needs a rule that names it; the record is the device's, whatever the topic."""
+    directory = with_acl(rule(topic="open/+/x"), topics=("open/#",))
+    (forward,) = compile_plan(LOT, "open/a/x", directory).forwards
+    assert forward.key == b"lot-1"
+    assert compile_plan(LOT, "open/a", directory) == Plan(allowed=True)
+    assert compile_plan(LOT, OUT, directory).forwards == ()
+    assert compile_plan(LOT, "open/a/x", with_acl(rule(), topics=("open/#",))).forwards == ()
+
+
+def test_a_topic_below_the_own_one_is_no_report() -> None:
+    """The thing model says what a report to `<product>/out/<device>` looks like, and of nothing else."""
+    directory = with_acl(rule(topic="sensor/out/#"), topics=("sensor/out/lot-1/#",), services=(STATUS,))
+    assert compile_plan(LOT, OUT, directory).check is not None
+    below = compile_plan(LOT, f"{OUT}/log", directory)
+    assert below.check is None
+    assert [forward.key for forward in below.forwards] == [b"lot-1"]
+
+
+def test_nobody_reports_as_another_device() -> None:
+    """With the right to publish to another's topic a device is still itself: that device's rules take nothing."""
+    named = RuleSource(product="sensor", devices=("lot-2",))
+    directory = with_acl(rule("a"), rule("b", sources=named), rule("c", topic="sensor/out/+"), topics=("#",))
+    plan = compile_plan(LOT, "sensor/out/lot-2", directory)
+    assert [(forward.rule, forward.key) for forward in plan.forwards] == [("c", b"lot-1")]
+
+
+def test_a_passing_devices_reports_go_through_rules_like_a_devices() -> None:
+    """Its client id stands where the device's name does, in topic, key and envelope."""
+    directory = with_acl(rule(include_device=True), topics=("${productId}/out/${deviceId}",), services=(STATUS,))
+    plan = compile_plan(AnonymousIdentity("sensor", "phone"), "sensor/out/phone", directory)
+    assert plan.check is not None
+    ((_, [record]),) = records(plan, REPORT)
+    assert record.key == b"phone"
+    assert json.loads(record.value or b"")["device"]["name"] == "phone"
+    assert not compile_plan(AnonymousIdentity("sensor", "phone"), OUT, directory).allowed
+
+
+def test_what_an_app_says_elsewhere_is_about_no_device() -> None:
+    """An app's message to a topic that names no device is taken by no rule, and delivered like any other."""
+    directory = with_acl(rule(topic="#"), topics=("open/#",))
+    assert compile_plan(CITY, "open/x", directory) == Plan(allowed=True)
+
+
+def test_events_of_connections_go_where_lifecycle_rules_say() -> None:
+    """They take no reports, and rules for reports take no events; a list of sources may have both."""
+    events = RuleSource(product="sensor", lifecycle=True)
+    named = RuleSource(product="sensor", lifecycle=True, devices=("lot-2",))
+    both = (events, RuleSource(product="sensor"))
+    directory = build(
+        rule("a", sources=events, include_device=True), rule("b", sources=named), rule("c"), rule("d", sources=both)
+    )
+    assert [forward.rule for forward in compile_lifecycle("sensor", "lot-1", directory)] == ["a", "d"]
+    assert [forward.rule for forward in compile_lifecycle("sensor", "lot-2", directory)] == ["a", "b", "d"]
+    assert [forward.rule for forward in compile_plan(LOT, OUT, directory).forwards] == ["c", "d"]
+    assert compile_lifecycle("nothing", "lot-1", directory) == ()
+    record = compile_lifecycle("sensor", "lot-1", directory)[0].record(b'{"event":"online"}', 7)
+    assert record.key == b"lot-1"
+    assert json.loads(record.value or b"")["data"] == {"event": "online"}
+
+
+def test_whether_any_rule_asks_for_events_is_known_at_once() -> None:
+    """Where none does, sessions make no events."""
+    events = RuleSource(product="sensor", lifecycle=True)
+    directory = build(rule("a", sources=events), rule("b"))
+    assert directory.has_lifecycle_rules
+    directory.put_rule(rule("a"))
+    assert not directory.has_lifecycle_rules
+    directory.put_rule(rule("b", sources=(events,)))
+    directory.remove("rule", "b")
+    assert not directory.has_lifecycle_rules
+    disabled = build(rule("a", sources=events, enabled=False))
+    assert compile_lifecycle("sensor", "lot-1", disabled) == ()

@@ -43,6 +43,24 @@ async def test_a_sender_waits_for_room_and_its_wait_is_measured(autojump_clock: 
     assert mailbox.statistics().waited == pytest.approx(3)
 
 
+async def test_waits_are_told_by_sort(autojump_clock: object) -> None:
+    """Of each sort of message: the seconds it stood in line, and how many do, or lie on hold."""
+    mailbox: Mailbox[str] = Mailbox("box", 1, sort=str.lower)
+    for message in "aAb":
+        mailbox.submit(message)
+    await trio.sleep(3)
+    found = mailbox.statistics()
+    assert found.waited_by == {"a": pytest.approx(3), "b": pytest.approx(3)}
+    assert found.kept_by == {"a": 1, "b": 1}
+    mailbox.hold(lambda message: message != "x")
+    assert mailbox.statistics().kept_by == {"a": 2, "b": 1}
+    mailbox.hold(None)
+    assert [await mailbox.get() for _ in range(3)] == ["a", "A", "b"]
+    found = mailbox.statistics()
+    assert found.waited_by == {"a": pytest.approx(3), "b": pytest.approx(3)}
+    assert (found.waited, found.kept_by) == (pytest.approx(6), {})
+
+
 async def test_nobody_overtakes_the_line(autojump_clock: object) -> None:
     """While somebody stands in line an offer is refused, even if it would fit."""
     mailbox: Mailbox[bytes] = Mailbox("box", 10, len)

@@ -44,6 +44,25 @@ async def test_what_is_not_confirmed_in_time_is_delivered_again(autojump_clock: 
         assert await world.take(wait=60) == []
 
 
+async def test_what_came_while_consumers_wait_expires_in_time(autojump_clock: MockClock) -> None:
+    """A message that was handed to one who waited goes to the next one that waits as soon as its time is over."""
+    world = World()
+    at: list[float] = []
+
+    async def consume() -> None:
+        assert offsets(await world.take(1, wait=30, ack_wait=2)) == [0]
+        at.append(trio.current_time())
+
+    async with world.running(), trio.open_nursery() as nursery:
+        nursery.start_soon(consume)
+        nursery.start_soon(consume)
+        await trio.sleep(1)
+        world.produce(1)
+        await trio.sleep(5)
+        assert len(at) == 2
+        assert at[1] - at[0] == pytest.approx(2, abs=0.1)
+
+
 async def test_what_failed_is_delivered_again_at_once(autojump_clock: MockClock) -> None:
     """`fail` does not wait for the time-out."""
     world = World()
@@ -78,6 +97,67 @@ async def test_a_message_nobody_can_work_off_is_put_aside(autojump_clock: MockCl
         assert headers["group"] == b"g"
         assert world.store.positions[HERE] == Confirmed(2, ())
         assert world.actor.statistics().counters.dead == 1
+
+
+async def test_what_came_back_is_counted_over_restarts(autojump_clock: MockClock) -> None:
+    """A message nobody can work off is put aside after as many deliveries as without the restarts between them."""
+    world = World()
+    world.produce(2)
+    for number in (1, 2, 3):
+        async with world.running():
+            poison, *_ = await world.take(1)
+            assert (poison.handler.offset, poison.handler.number) == (0, number)
+            assert await world.settle(poison, success=False) == (0, 1)
+            await trio.sleep(1)
+    assert [letter.value for letter in world.dead.stored] == [b"0"]
+    async with world.running():
+        assert offsets(await world.take()) == [1]
+    assert world.store.positions[HERE] == Confirmed(1, ())
+
+
+async def test_what_expired_is_counted_over_restarts(autojump_clock: MockClock) -> None:
+    """Also when nobody says anything: a consumer that dies of a message tells nobody."""
+    world = World()
+    world.produce(3)
+    async with world.running():
+        await world.take(ack_wait=5)
+        await trio.sleep(6)
+    assert world.store.positions[HERE] == Confirmed(0, (), ((0, 1), (1, 1), (2, 1)))
+    async with world.running():
+        handed = await world.take(ack_wait=300)
+        assert [one.handler.number for one in handed] == [2, 2, 2]
+        assert await world.settle(handed[0], handed[2]) == (2, 0)
+    assert world.store.positions[HERE] == Confirmed(1, ((2, 3),), ((1, 1),))
+
+
+async def test_what_could_not_be_put_aside_before_a_restart_is_after_it(autojump_clock: MockClock) -> None:
+    """It is not delivered once more than it may be."""
+    world = World()
+    world.produce(2)
+    world.topics.remove("g.dead")
+    async with world.running():
+        for _ in range(3):
+            await world.settle(*await world.take(1), success=False)
+        await trio.sleep(3)
+    world.add("g.dead", [world.dead])
+    async with world.running():
+        assert offsets(await world.take()) == [1]
+        await trio.sleep(1)
+        assert [letter.value for letter in world.dead.stored] == [b"0"]
+
+
+async def test_the_dead_letter_topic_is_made_when_it_is_needed(autojump_clock: MockClock) -> None:
+    """With the first message that is put aside, and not before."""
+    world = World()
+    world.topics.remove("g.dead")
+    world.makes_dead_letters = True
+    world.produce(1)
+    async with world.running():
+        for _ in range(3):
+            assert world.topics.get("g.dead") is None
+            await world.settle(*await world.take(), success=False)
+        await trio.sleep(1)
+        assert [letter.value for letter in world.dead.stored] == [b"0"]
 
 
 async def test_without_a_dead_letter_topic_the_group_holds_and_says_so(autojump_clock: MockClock) -> None:
@@ -171,6 +251,33 @@ async def test_a_confirmation_that_cannot_be_stored_is_no_success(autojump_clock
         world.store.broken = False
         assert await world.settle(*handed) == (1, 0)
         assert world.store.positions[HERE] == Confirmed(1, ())
+
+
+async def test_what_is_confirmed_in_time_is_not_late_by_a_slow_store(autojump_clock: MockClock) -> None:
+    """A confirmation that has to wait until another one is stored counts from when it was said."""
+    world = World()
+    world.produce(2)
+    world.store.delay = 5
+    async with world.running(), trio.open_nursery() as nursery:
+        first, second = await world.take(ack_wait=2)
+        nursery.start_soon(world.settle, first)
+        await trio.sleep(1)
+        assert await world.settle(second) == (1, 0)
+        assert await world.take(wait=20) == []
+        assert world.store.positions[HERE] == Confirmed(2, ())
+
+
+async def test_a_group_lives_through_a_store_that_hangs(autojump_clock: MockClock) -> None:
+    """The one member is not thrown out for waiting on what the group itself waits for; nothing comes again by that."""
+    world = World()
+    world.produce(2)
+    world.store.delay = 100
+    async with world.running():
+        handed = await world.take(ack_wait=300)
+        assert await world.settle(handed[0]) == (1, 0)
+        world.store.delay = 0
+        assert await world.settle(handed[1]) == (1, 0)
+        assert world.actor.statistics().counters.redelivered == 0
 
 
 async def test_what_could_not_be_stored_is_stored_later(autojump_clock: MockClock) -> None:

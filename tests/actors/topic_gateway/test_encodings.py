@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import time
 from typing import get_args
 
 import pytest
@@ -54,6 +55,16 @@ def test_a_bomb_is_refused_before_it_is_large(encoding: Encoding) -> None:
     bomb = gzip.compress(bytes(64_000_000), 9) if encoding == "gzip" else zstandard.compress(bytes(500_000_000))
     assert len(bomb) < 100_000
     assert refused(encoding, bomb).error.status == 413
+
+
+@pytest.mark.parametrize("encoding", COMPRESSED)
+def test_a_body_of_empty_pieces_keeps_nobody_busy(encoding: Encoding) -> None:
+    """However small each is: a body in thousands of pieces is read, one in hundreds of thousands is not."""
+    empty = compress(b"", encoding)
+    assert decompress(empty * 9_000 + compress(BODY, encoding), encoding, len(BODY)) == BODY
+    began = time.process_time()
+    assert refused(encoding, empty * 600_000).error.status == 400
+    assert time.process_time() - began < 2
 
 
 def test_a_frame_that_wants_a_large_window_is_refused() -> None:

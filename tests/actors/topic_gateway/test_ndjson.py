@@ -93,8 +93,17 @@ def test_values_are_shown_as_the_reader_may_see_them() -> None:
 
 @pytest.mark.parametrize(
     ("value", "verdict"),
-    [(b"{}", True), (b" 1 ", True), (b"", False), (b"1 2", False), (b'"\xff"', False), (b"{", False), (b"NaN", False)],
+    [
+        (b"{}", True),
+        (b" 1 ", True),
+        (b"", False),
+        (b"1 2", False),
+        (b'"\xff"', False),
+        (b"{", False),
+        (b"NaN", False),
+        (b"[" * 100_000 + b"]" * 100_000, False),
+    ],
 )
 def test_json_is_told_from_other_bytes(value: bytes, verdict: bool) -> None:  # noqa: FBT001 - a table's column
-    """One text in UTF-8, and nothing beside it."""
+    """One text in UTF-8, and nothing beside it; what is nested too deep to be read is shown as bytes."""
     assert is_json(value) is verdict

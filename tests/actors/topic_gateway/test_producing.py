@@ -236,6 +236,56 @@ async def test_a_bulk_that_is_sent_again_is_not_stored_again(tmp_path: Path) -> 
         assert sorted(await w.values("t")) == sorted(b"%d" % n for n in range(25))
 
 
+@pytest.mark.parametrize("first", [GateState.OPEN, GateState.DIVERTED])
+@pytest.mark.parametrize("anew", [False, True])
+async def test_a_bulk_that_is_sent_again_across_a_divert_is_not_stored_again(
+    tmp_path: Path, first: GateState, *, anew: bool
+) -> None:
+    """Stored at home or elsewhere the first time, and the other way round the second time, also after a restart."""
+    async with world(tmp_path) as w:
+        topic = await w.add("t", 2)
+        await w.add("ditch")
+        topic.divert_to = "ditch"
+        topic.gate.set(first, divert_to="ditch")
+        told = places(await w.producing.store("t", records(3), P))
+        if anew:
+            w.producing = Producing(w.topics, ProducerWindows(1000), max_wait=0.3)
+        second = GateState.DIVERTED if first is GateState.OPEN else GateState.OPEN
+        topic.gate.set(second, divert_to="ditch")
+        again = await w.producing.store("t", records(5), P)
+        assert {index: place for index, place in places(again).items() if index < 3} == told
+        assert sorted([*await w.values("t"), *await w.values("ditch")]) == [b"%d" % n for n in range(5)]
+        assert topic.gate.diverted == (2 if first is GateState.OPEN else 3)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+async def test_numbers_count_within_the_topic_they_are_meant_for(tmp_path: Path, *, anew: bool) -> None:
+    """What a producer stores in the other topic itself is not taken for what is diverted there, and the reverse."""
+    async with world(tmp_path) as w:
+        topic, _ = await w.add("t"), await w.add("ditch")
+        topic.divert_to = "ditch"
+        topic.gate.set(GateState.DIVERTED, divert_to="ditch")
+        await w.producing.store("ditch", records(2), P)
+        if anew:
+            w.producing = Producing(w.topics, ProducerWindows(1000), max_wait=0.3)
+        await w.producing.store("t", records(2, 10), P)
+        if anew:
+            w.producing = Producing(w.topics, ProducerWindows(1000), max_wait=0.3)
+        await w.producing.store("ditch", records(3), P)
+        assert await w.values("ditch") == [b"0", b"1", b"10", b"11", b"2"]
+
+
+async def test_what_is_diverted_must_fit_home_as_well(tmp_path: Path) -> None:
+    """Else it could never come home again; and it must fit where it is stored meanwhile."""
+    async with world(tmp_path) as w:
+        home, ditch = await w.add("t"), await w.add("ditch")
+        home.gate.set(GateState.DIVERTED, divert_to="ditch")
+        for home.max_message_bytes, ditch.max_message_bytes in ((500, 1000), (1000, 500)):
+            with pytest.raises(CallRefusedError, match="501 bytes, and the topic takes at most 500"):
+                await w.producing.store("t", [Record(None, b"x" * 501, 1)])
+            assert places(await w.producing.store("t", [Record(None, b"x" * 500, 1)]))
+
+
 async def test_another_producer_with_the_same_numbers_is_another(tmp_path: Path) -> None:
     """Numbers count within a producer of an app."""
     async with world(tmp_path) as w:

@@ -42,6 +42,11 @@ def test_names_that_cannot_be_are_refused(name: str) -> None:
     refused(lambda: requests.target(f"/v1/topic/t/group/{name}/messages"))
 
 
+def test_a_bad_name_is_told_as_it_was_written() -> None:
+    """In the caller's own letters."""
+    assert "'grün' is no name of a group" in refused(lambda: requests.target("/v1/topic/t/group/gr%C3%BCn/messages"))
+
+
 def test_a_consumer_gets_the_usual_bounds_unless_it_asks() -> None:
     """Each bound has its default and takes its whole range."""
     assert requests.consume("") == Consume(15, 3, 10, 524288)

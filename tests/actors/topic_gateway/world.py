@@ -53,12 +53,18 @@ class World:
         self.store = PositionStore()
         self.group = Groups().add("g", "t", "http")
         self.limits = LIMITS
+        self.makes_dead_letters = False
         self.actor: HttpGroupActor
 
     def add(self, name: str, partitions: list[FakePartition]) -> None:
         topic = TopicReference(name, len(partitions), 1 << 20)
         topic.partitions[:] = partitions  # type: ignore[assignment]
         self.topics.add(topic)
+
+    async def _make_dead_letters(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.makes_dead_letters:
+            self.add("g.dead", [self.dead])
 
     def watermarks(self) -> list[Watermarks]:
         return [Watermarks(one.start_offset, one.high_watermark) for one in self.partitions]
@@ -75,7 +81,8 @@ class World:
     async def running(self) -> AsyncIterator[None]:
         """The group, then its consumers' actor; stopped in reverse."""
         group = GroupActor(self.group, self, self.store, clock=trio.current_time)
-        self.actor = HttpGroupActor(self.group, self.topics, self.limits, clock=trio.current_time)
+        make, clock = self._make_dead_letters, trio.current_time
+        self.actor = HttpGroupActor(self.group, self.topics, self.limits, make_dead_letters=make, clock=clock)
         async with trio.open_nursery() as outer:
             await start(outer, group)
             async with trio.open_nursery() as inner:
@@ -93,7 +100,7 @@ class World:
         return [] if take.reply.withdraw(StorageError("nobody waits")) else take.reply.value()
 
     async def settle(self, *handed: Handed, success: bool = True) -> tuple[int, int]:
-        settle = Settle([Verdict(one.handler, success) for one in handed])
+        settle = Settle([Verdict(one.handler, success) for one in handed], int(trio.current_time() * 1000))
         await self.actor.mailbox.put(settle)
         return await settle.reply.wait()
 

@@ -30,6 +30,19 @@ def test_a_rejecting_gate_refuses_with_a_time_to_come_back() -> None:
     assert gate.refused == 3
 
 
+def test_it_is_known_who_is_refused() -> None:
+    """Of each sender how many records, since the gate is as it is; another state begins anew."""
+    gate = Gate("lot")
+    gate.set(GateState.REJECTING, "group g lags")
+    for sender, records in (("mqtt", 3), ("http", 2), ("mqtt", 1)):
+        with pytest.raises(CircuitOpenError):
+            gate.admit(records, sender)
+    gate.set(GateState.REJECTING, "it still lags")
+    assert gate.refused_by == {"mqtt": 4, "http": 2}
+    gate.set(GateState.OPEN)
+    assert (gate.refused_by, gate.refused) == ({}, 6)
+
+
 def test_a_half_open_gate_lets_its_allowance_pass_and_no_more() -> None:
     """What passes a half-open circuit is at most the allowance and one batch over it."""
     gate = Gate("lot")

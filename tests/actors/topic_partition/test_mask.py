@@ -93,7 +93,11 @@ async def test_a_mask_at_reading_leaves_the_store_alone(tmp_path: Path) -> None:
 
 
 def test_who_sees_through_a_mask() -> None:
-    """The owner sees everything; other apps, queries and tails see what the mask leaves."""
+    """What is masked at reading its owner sees, and nobody else; what is masked at the store nobody sees."""
     topic = TopicReference("t", 1, 1000)
     topic.app, topic.mask = "a", MASK
     assert [topic.mask_for(app) for app in ("a", "b", None)] == [None, MASK, MASK]
+    topic.mask = Mask(fields=("phone",), at="store")
+    assert [topic.mask_for(app) for app in ("a", "b", None)] == [topic.mask] * 3
+    topic.mask = None
+    assert [topic.mask_for(app) for app in ("a", "b", None)] == [None] * 3

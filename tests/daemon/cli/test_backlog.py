@@ -47,7 +47,11 @@ def test_one_group_or_topic_is_picked(penstock: Penstock, control: FakeControl) 
 
 def test_a_quiet_night() -> None:
     """Nobody lags, or nobody is there: said in one line."""
-    assert next(page([CALM], detailed=False)) == "All is well: none of 1 groups lags."
+    assert next(page([CALM], detailed=False)) == "All is well: the group does not lag."
+    assert next(page([CALM, CALM], detailed=False)) == "All is well: none of 2 groups lags."
+    assert list(page([CALM | {"produce_rate": 0, "consume_rate": 0}], detailed=False))[-1] == (
+        "  calm keeps up with t (nothing comes)"
+    )
     assert list(page([], detailed=False)) == ["There are no groups yet: nobody consumes anything."]
 
 
@@ -57,6 +61,40 @@ def test_what_drains_without_a_cause_is_explained() -> None:
     text = "\n".join(page([draining], detailed=True))
     assert "nothing is wrong now" in text
     assert "gone in 2 hours" in text
+
+
+def test_the_page_says_what_the_policy_does_to_producers() -> None:
+    """Whoever is called because devices are held back sees that it is meant, since when, why, and what happens then."""
+    idle = {"action": "throttle", "limit": "{messages: 8000}", "state": "open", "since": 0.0, "reason": ""}
+    idle |= {"divert_to": None, "refused": 0, "diverted": 0, "dropped": 0}
+    acting = idle | {"reason": "group g lags 9000 messages of 8000"}
+    cases = [
+        (idle, "The policy of topic t rests: past {messages: 8000} it would hold producers back."),
+        (
+            acting,
+            "Producers of t are held back since 1970-01-01 00:00:00Z, because group g lags 9000 messages of 8000;",
+        ),
+        (acting | {"action": "reject", "refused": 1}, "are refused since 1970-01-01 00:00:00Z, because"),
+        (acting | {"action": "reject", "refused": 1}, "of 8000: 1 record so far."),
+        (acting | {"action": "divert", "divert_to": "u", "diverted": 7}, "New records of t go to u since"),
+        (acting | {"action": "divert", "divert_to": "u", "diverted": 7}, "`penstock topic bring-home t`"),
+        (acting | {"action": "drop_oldest", "dropped": 7}, "are dropped unread, because group g lags"),
+    ]
+    for policy, expected in cases:
+        text = " ".join(" ".join(page([GROUP | {"policy": policy}], detailed=True)).split())
+        assert expected in text
+
+
+def test_the_page_is_as_wide_as_the_terminal() -> None:
+    """Lines are folded by words; only commands, which are there to be copied, are left whole."""
+    long = {"text": "word " * 60, "commands": ["penstock " + "x" * 150]}
+    cause = GROUP["causes"][0]
+    wordy = GROUP | {"causes": [cause | {"remedies": [cause["remedies"][0] | long]}]}
+    for width in (60, 80, 100):
+        lines = list(page([wordy], detailed=False, width=width))
+        folded = [line for line in lines if "penstock" not in line]
+        assert width - 10 < max(map(len, folded)) <= width
+        assert f"      penstock {'x' * 150}" in lines
 
 
 def test_the_audit_log_as_a_table(penstock: Penstock, control: FakeControl) -> None:

@@ -134,6 +134,29 @@ def test_verify_without_a_daemon(penstock: Penstock, tmp_path: Path) -> None:
     assert json.loads(penstock("topic", "verify", "-o", "json").out)[0]["flaws"] == 1
 
 
+def test_verify_repairs_indexes(penstock: Penstock, tmp_path: Path) -> None:
+    """Told what was made anew, and what cannot be; under a daemon, or from afar, nothing is touched."""
+    folder = tmp_path / "var" / "topics" / "t-0"
+    folder.parent.mkdir(parents=True)
+    ends = written(folder)
+    index = log_file(folder).with_suffix(".index")
+    flip(index, 8)
+    damaged = index.read_bytes()
+    with claimed(tmp_path / "var"):
+        held = penstock("topic", "verify", "--repair")
+    afar = penstock("topic", "verify", "--repair", "--url", "http://127.0.0.1:9")
+    assert (held.code, afar.code) == (1, 1)
+    assert "--repair needs the data folder for itself" in held.err
+    assert index.read_bytes() == damaged
+    assert penstock("topic", "verify").code == 1
+    repaired = penstock("topic", "verify", "--repair")
+    assert (repaired.code, repaired.err) == (0, "t-0: indexes of 1 segments made anew\n")
+    flip(log_file(folder), ends[3] + 80)
+    left = penstock("topic", "verify", "--repair")
+    assert (left.code, left.err.count("\n")) == (1, 1)
+    assert "offsets 12 to 14 cannot be read" in left.err
+
+
 def test_verify_with_a_stale_note(penstock: Penstock, tmp_path: Path) -> None:
     """After a crash the note of the daemon is still there, and nobody behind it: the folder is checked as it lies."""
     folder = tmp_path / "var" / "topics" / "t-0"

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import trio
 
+from actors.wire.mqtt import encode
 from tests.fakes.house import Tenant, eventually, living, report
 from tests.fakes.numbered import SECRET, manifest
 
@@ -89,6 +91,81 @@ async def test_a_locked_sink_is_the_one_to_blame(tmp_path: Path) -> None:
         blamed = {(hop["sender"], hop["receiver"]) for hop in found["blocking"]}
     assert blamed == {("task every", "connector sink"), ("task latest", "connector sink")}
     assert all("locked" in hop["reason"] or "writes" in hop["reason"] for hop in found["blocking"])
+
+
+SHOP = """
+kind: app
+name: shop
+key: shop
+secret: shop-secret
+---
+kind: product
+app: shop
+name: till
+services: [{name: Sale, properties: [{name: number, type: integer}]}]
+---
+kind: device
+app: shop
+product: till
+name: t1
+secret: till-secret
+---
+kind: topic
+app: shop
+name: orders
+backlog: {limit: {messages: 3}, action: throttle}
+---
+kind: rule
+app: shop
+name: sales
+from: {product: till}
+to: [{topic: orders}]
+"""
+
+
+async def test_it_is_told_who_waits_at_a_throttled_topic(tmp_path: Path) -> None:
+    """Devices and callers over HTTP are nodes of their own, and so is each group of consumers, who are to blame here.
+
+    The session whose report is not acknowledged has a line of its own, and the group has its mailbox.
+    """
+    async with living(tmp_path / "data") as tenant:
+        await tenant.apply(SHOP)
+        device = await tenant.connect("till/t1", "till-secret")
+        base = f"http://{tenant.house.addresses()['topics']}/v1/topic/orders"
+        async with (
+            httpx.AsyncClient(auth=("shop", "shop-secret"), timeout=30) as client,
+            trio.open_nursery() as nursery,
+        ):
+            await client.post(f"{base}/records", content=b'{"content":1}\n' * 10)
+            await client.get(f"{base}/group/billing/messages?max_msgs=1")
+            found: dict[str, Any] = {}
+
+            async def held(*hops: tuple[str, str]) -> bool:
+                found.update(await top(tenant))
+                return set(hops) <= {(one["sender"], one["receiver"]) for one in found["hops"] if one["held"] >= 0.5}
+
+            async def produce() -> None:
+                await client.post(f"{base}/records", content=b'{"content":11}\n')
+
+            await eventually(lambda: held(("partition orders-0", "group billing")))
+            assert not await held(("http producers", "partition orders-0"))
+            nursery.start_soon(produce)
+            await eventually(lambda: held(("http producers", "partition orders-0")))
+            assert not await held(("mqtt sessions", "partition orders-0"))
+            await device.stream.send_all(encode.publish("till/out/t1", b'{"number": 1}', qos=1, packet_id=1))
+            await eventually(
+                lambda: held(("http producers", "partition orders-0"), ("mqtt sessions", "partition orders-0"))
+            )
+            nursery.cancel_scope.cancel()
+    assert [(one["sender"], one["receiver"]) for one in found["blocking"]] == [
+        ("group billing", "consumers of billing")
+    ]
+    (session,) = entry(found["actors"], "chain", "listeners", "mqtt")["children"]
+    assert session["name"] == "session till/t1 (t1)"
+    assert session["gauges"]["unacknowledged bytes"] > 0
+    group = entry(found["actors"], "chain", "consumers", "billing")
+    assert group["mailbox"]["capacity"] == 1024
+    assert group["gauges"]["in hand"] == 1
 
 
 async def test_parameters_that_mean_nothing_are_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from actors.errors import ConfigurationError
+from config.ports import port_variables
 from daemon.demo.lot import MARK, fresh_folder, manifest, secrets
 from daemon.demo.run import Outcome, _differences, by_hand
 from daemon.folder import DaemonNote, claimed
@@ -28,7 +29,7 @@ NOTE = DaemonNote(mqtt="127.0.0.1:1", gateway="127.0.0.1:2", control="127.0.0.1:
 def usual_ports_taken() -> Iterator[None]:
     """Hold the usual ports; those that somebody else holds are taken anyway."""
     with contextlib.ExitStack() as held:
-        for port in (1883, 8080, 8090):
+        for port in port_variables().values():
             with contextlib.suppress(OSError):
                 held.enter_context(socket.create_server(("127.0.0.1", port)))
         yield

@@ -39,7 +39,7 @@ def test_on_a_terminal_the_numbers_stay_in_their_place() -> None:
 
 def test_commands_are_whole_and_words_fit_a_narrow_terminal() -> None:
     """A command that is cut or wrapped by the program cannot be copied."""
-    note = DaemonNote("127.0.0.1:1883", "127.0.0.1:8080", "127.0.0.1:8090", "t", 1)
+    note = DaemonNote(mqtt="127.0.0.1:1883", gateway="127.0.0.1:8080", control="127.0.0.1:8090", token="t", pid=1)
     lines = by_hand(note).splitlines()
     commands = [line for line in lines if line.startswith(("mosquitto_pub", "curl"))]
     assert len(commands) == 4

@@ -19,7 +19,7 @@ import trio
 from actors.device_session.broker import Broker
 from actors.errors import ConfigurationError
 from actors.wire.mqtt import encode
-from config.settings import Listener, MqttSettings
+from config.settings import MqttListen, MqttSettings
 from daemon.listeners.mqtt import MqttListener
 from tests.actors.device_session.conftest import GOOD, IN, OUT, make_broker, partition
 
@@ -47,7 +47,7 @@ class Site:
 
 @asynccontextmanager
 async def listening(broker: Broker, **settings: object) -> AsyncIterator[Site]:
-    listener = MqttListener(MqttSettings(listen=Listener(port=0), **settings), broker)
+    listener = MqttListener(MqttSettings(listen=MqttListen(port=0), **settings), broker)
     async with trio.open_nursery() as nursery:
         await nursery.start(_run, listener)
         site = Site(listener)
@@ -148,14 +148,14 @@ async def test_a_port_in_use_is_told_with_what_to_do() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        settings = MqttSettings(listen=Listener(port=taken.getsockname()[1]))
+        settings = MqttSettings(listen=MqttListen(port=taken.getsockname()[1]))
         with pytest.raises(ConfigurationError, match=r"in use.*mqtt\.listen\.port"):
             await MqttListener(settings, make_broker()).run(lambda: None)
 
 
 async def test_an_address_that_is_not_ours_is_told_with_what_to_do() -> None:
     """TEST-NET-1 (RFC 5737) belongs to nobody."""
-    settings = MqttSettings(listen=Listener(host="192.0.2.1", port=0))
+    settings = MqttSettings(listen=MqttListen(host="192.0.2.1", port=0))
     with pytest.raises(ConfigurationError, match=r"cannot listen on 192\.0\.2\.1:0: .*mqtt\.listen\.host"):
         await MqttListener(settings, make_broker()).run(lambda: None)
 
@@ -281,7 +281,7 @@ async def test_the_address_is_known_once_started() -> None:
         assert site.address.startswith("127.0.0.1:")
         assert not site.address.endswith(":0")
     with contextlib.suppress(ConfigurationError):  # a machine without IPv6
-        listener = MqttListener(MqttSettings(listen=Listener(host="::1", port=0)), make_broker())
+        listener = MqttListener(MqttSettings(listen=MqttListen(host="::1", port=0)), make_broker())
         async with trio.open_nursery() as nursery:
             await nursery.start(_run, listener)
             assert listener.address.startswith("[::1]:")

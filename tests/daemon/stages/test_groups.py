@@ -264,7 +264,9 @@ async def test_lag_of_a_real_log_has_bytes_and_age(tenant: Tenant) -> None:
 
     async def sampled() -> bool:
         found = await group(tenant, "readers")
-        return found["lag"] == 20 and found["lag_bytes"] is not None
+        # A rate wants a tenth of a second to be told from, an age a millisecond.
+        known = found["lag_bytes"] is not None and found["lag_seconds"] and found["produce_rate_minute"]
+        return found["lag"] == 20 and bool(known)
 
     await eventually(sampled)
     found = await group(tenant, "readers")

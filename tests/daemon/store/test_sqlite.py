@@ -81,14 +81,14 @@ async def test_removal_takes_secrets_and_status_along(store: SqliteStore) -> Non
 
 
 async def test_positions(store: SqliteStore) -> None:
-    """The last saved position of each partition of a group is loaded, ranges and all; groups do not mix."""
-    ranges = ((12, 14), (20, 2**40))
+    """The last saved position of each partition of a group is loaded, to the last number; groups do not mix."""
+    ranges, failed = ((12, 14), (20, 2**40)), ((11, 3), (2**40, 15))
     await store.save_confirmed("g", {TopicPartition("t", 0): Confirmed(5), TopicPartition("t", 1): Confirmed(7)})
-    await store.save_confirmed("g", {TopicPartition("t", 1): Confirmed(9, ranges)})
+    await store.save_confirmed("g", {TopicPartition("t", 1): Confirmed(9, ranges, failed)})
     await store.save_confirmed("h", {TopicPartition("t", 1): Confirmed(1)})
     assert await store.load_confirmed("g") == {
         TopicPartition("t", 0): Confirmed(5),
-        TopicPartition("t", 1): Confirmed(9, ranges),
+        TopicPartition("t", 1): Confirmed(9, ranges, failed),
     }
     await store.delete_group("g")
     assert await store.load_confirmed("g") == {}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from daemon.top.pressure import hops
-from daemon.top.sample import GroupSample, PartitionSample, RouteSample, Sample, TaskSample
+from daemon.top.sample import ConsumersSample, GroupSample, PartitionSample, RouteSample, Sample, TaskSample
 
 STEPS = ("fetch", "decode", "map", "write", "commit")
-PARTITION = PartitionSample("reports", 0, alive=True, fault="", waited=0.0, sync=0.0)
+PARTITION = PartitionSample("reports", 0, alive=True, fault="", sync=0.0, brought={"mqtt": 9, "http": 9})
 GROUP = GroupSample("every", "reports", "task", lag=0, consume_rate=0.0, members=1)
 TASK = TaskSample("every", "sink", "running", "", "", False, 1, dict.fromkeys(STEPS, 0.0))  # noqa: FBT003 - a field
 ROUTE = RouteSample("parked", "sink", running=1, waiting=0, capacity=4, waited=0.0)
@@ -17,6 +17,12 @@ QUIET = Sample(0.0, connections=10, partitions=(PARTITION,), groups=(GROUP,), ta
 
 def blamed(after: Sample, before: Sample = QUIET) -> list[tuple[str, str]]:
     return [(hop.sender, hop.receiver) for hop in hops(before, replace(after, at=before.at + 1)) if hop.blocking]
+
+
+def held(before: Sample, after: Sample) -> list[tuple[str, str, str]]:
+    """Hops that are held back, with the reason."""
+    found = hops(before, replace(after, at=before.at + 1))
+    return [(hop.sender, hop.receiver, hop.reason) for hop in found if hop.held >= 0.5]
 
 
 def busy(lag: int, rate: float, **seconds: float) -> tuple[Sample, Sample]:
@@ -30,8 +36,9 @@ def test_a_quiet_instance_has_every_hop_and_none_is_blamed() -> None:
     """From the devices' sockets to the database each hop is there, held back by nothing."""
     found = hops(QUIET, replace(QUIET, at=1.0))
     assert [(hop.sender, hop.receiver) for hop in found] == [
-        ("device sockets", "producers"),
-        ("producers", "partition reports-0"),
+        ("device sockets", "mqtt sessions"),
+        ("mqtt sessions", "partition reports-0"),
+        ("http producers", "partition reports-0"),
         ("partition reports-0", "disk"),
         ("partition reports-0", "group every"),
         ("group every", "task every"),
@@ -81,13 +88,13 @@ def test_pressure_goes_all_the_way_to_the_sockets_and_the_database_is_blamed() -
     after = replace(
         before,
         held=3,
-        partitions=(replace(PARTITION, waited=3.0, gate="throttled", gate_reason="every is over 1000"),),
+        partitions=(replace(PARTITION, standing={"mqtt": 3}, gate="throttled", gate_reason="every is over 1000"),),
         tasks=(replace(TASK, holding="database is locked", held_by_sink=True),),
     )
     held = [(hop.sender, hop.receiver) for hop in hops(before, replace(after, at=1.0)) if hop.held >= 0.5]
     assert held == [
-        ("device sockets", "producers"),
-        ("producers", "partition reports-0"),
+        ("device sockets", "mqtt sessions"),
+        ("mqtt sessions", "partition reports-0"),
         ("partition reports-0", "group every"),
         ("group every", "task every"),
         ("task every", "connector sink"),
@@ -99,7 +106,9 @@ def test_a_slow_disk_is_blamed_only_where_somebody_stands_in_line() -> None:
     """A disk that syncs without pause is at work; it holds back only whom it lets wait."""
     syncing = replace(PARTITION, sync=0.95)
     assert blamed(replace(QUIET, partitions=(syncing,))) == []
-    assert blamed(replace(QUIET, partitions=(replace(syncing, waited=4.0),))) == [("partition reports-0", "disk")]
+    assert blamed(replace(QUIET, partitions=(replace(syncing, waited={"mqtt": 4.0}),))) == [
+        ("partition reports-0", "disk")
+    ]
 
 
 def test_a_full_disk_is_blamed_for_what_it_refuses() -> None:
@@ -119,10 +128,61 @@ def test_of_several_groups_the_slowest_is_what_a_gate_waits_for() -> None:
     assert held == {"group every"}
 
 
+def test_it_is_told_which_producers_a_partition_holds_back() -> None:
+    """Who stands in line is held; a producer of another kind whose appends get through is not."""
+    waiting = replace(PARTITION, waited={"mqtt": 0.1, "http": 2.0})
+    after = replace(QUIET, at=1.0, partitions=(waiting,))
+    assert held(QUIET, after) == [("http producers", "partition reports-0", "2.0 senders stand in line")]
+
+
+def test_a_gate_holds_back_those_who_stand_before_it() -> None:
+    """Throttled, those with appends at the gate; rejecting, those who have been refused; and nobody else."""
+    throttled = replace(PARTITION, gate="throttled", gate_reason="over", standing={"http": 2})
+    after = replace(QUIET, at=1.0, partitions=(throttled,))
+    assert held(QUIET, after) == [("http producers", "partition reports-0", "throttled: over")]
+    rejecting = replace(PARTITION, gate="rejecting", gate_reason="over", refused={"mqtt": 40})
+    after = replace(QUIET, at=1.0, partitions=(rejecting,))
+    assert held(QUIET, after) == [("mqtt sessions", "partition reports-0", "rejecting: over")]
+
+
+def test_a_divert_holds_nobody_back_and_is_told_all_the_same() -> None:
+    """Records go elsewhere meanwhile: the hop says so, without being held."""
+    diverted = replace(PARTITION, gate="diverted", gate_reason="over")
+    found = hops(QUIET, replace(QUIET, at=1.0, partitions=(diverted,)))
+    assert {hop.reason for hop in found if hop.receiver == "partition reports-0"} == {"diverted: over"}
+    assert not any(hop.held for hop in found)
+
+
+def test_a_partition_that_nobody_has_written_to_yet_shows_when_it_is_down() -> None:
+    """Without a sender known by name there is still an edge into it, for what is wrong there."""
+    fresh = replace(PARTITION, brought={})
+    after = replace(QUIET, at=1.0, partitions=(fresh,))
+    assert ("producers", "partition reports-0") in [(hop.sender, hop.receiver) for hop in hops(QUIET, after)]
+    after = replace(after, partitions=(replace(fresh, alive=False),))
+    assert held(QUIET, after) == [("producers", "partition reports-0", "the partition does not run")]
+
+
+def test_the_daemon_itself_is_a_sender_like_others() -> None:
+    """What comes home, dead letters and replays are told apart from producers."""
+    brought = {"homecoming": 1, "dead_letters": 1, "replay": 1}
+    after = replace(QUIET, at=1.0, partitions=(replace(PARTITION, brought=brought),))
+    senders = [hop.sender for hop in hops(QUIET, after) if hop.receiver == "partition reports-0"]
+    assert senders == ["dead letters", "homecomings", "replays"]
+
+
 def test_http_consumers_that_fall_behind_are_blamed() -> None:
-    """A group of HTTP consumers has nobody behind it but them."""
-    before = replace(QUIET, groups=(replace(GROUP, kind="http", lag=500),), tasks=())
-    assert blamed(before, before) == [("group every", "http consumers")]
+    """A group of HTTP consumers has nobody behind it but its own: they are slow, or away, or the group holds."""
+    behind = replace(GROUP, kind="http", lag=500, consumers=ConsumersSample(asking=0, in_hand=7))
+    quiet = replace(GROUP, name="other", kind="http", consumers=ConsumersSample(asking=1, in_hand=0))
+    before = replace(QUIET, groups=(behind, quiet), tasks=())
+    assert blamed(before, before) == [("group every", "consumers of every")]
+    assert held(before, before)[-1][2] == "500 messages wait, 0 a second are read; 7 are in hand and not confirmed"
+    away = replace(before, groups=(replace(behind, consumers=ConsumersSample(0, 0)), quiet))
+    assert held(before, away)[-1][2] == "500 messages wait, and nobody asks for them"
+    unused = replace(before, groups=(replace(behind, consumers=None),))
+    assert held(before, unused)[-1][2] == "500 messages wait, and nobody asks for them"
+    holding = replace(before, groups=(replace(behind, consumers=ConsumersSample(1, 0, "damaged at 7")), quiet))
+    assert held(before, holding)[-1][1:] == ("consumers of every", "damaged at 7")
 
 
 def test_a_route_whose_database_is_slow_blames_the_database() -> None:

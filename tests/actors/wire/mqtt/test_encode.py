@@ -3,7 +3,7 @@
 import pytest
 
 from actors.wire.mqtt import encode
-from actors.wire.mqtt.packets import Connect, Publish, Subscribe, Unsubscribe
+from actors.wire.mqtt.packets import NEVER_EXPIRES, Connect, Publish, Subscribe, Subscription, Unsubscribe
 from actors.wire.mqtt.reader import PacketReader
 
 
@@ -30,7 +30,7 @@ def test_pubacks_are_one_piece_in_order() -> None:
 
 
 def test_publish() -> None:
-    """PUBLISH carries its flags, a packet id only with QoS, and topics beyond ASCII."""
+    """PUBLISH carries its flags, a packet id only with QoS [MQTT-2.3.1-5], and topics beyond ASCII."""
     assert encode.publish("t", b"hi", qos=0, packet_id=0, retain=False, dup=False) == b"\x30\x05\x00\x01thi"
     assert encode.publish("t", b"hi", qos=1, packet_id=10, retain=True, dup=True) == b"\x3b\x07\x00\x01t\x00\x0ahi"
     assert encode.publish("é", b"") == b"\x30\x04\x00\x02\xc3\xa9"
@@ -51,12 +51,12 @@ def test_client_packets_are_read_back() -> None:
         + encode.unsubscribe(2, ["a/+"])
     )
     assert PacketReader(1000).feed(data) == [
-        Connect(4, "c", clean_session=True, keep_alive=5, username="u", password=b"p"),
-        Subscribe(1, (("a/+", 1), ("b", 0))),
+        Connect(4, "c", clean_start=True, keep_alive=5, username="u", password=b"p"),
+        Subscribe(1, (Subscription("a/+", 1), Subscription("b", 0))),
         Unsubscribe(2, ("a/+",)),
     ]
-    assert PacketReader(1000).feed(encode.connect("c", level=3, clean_session=False)) == [
-        Connect(3, "c", clean_session=False, keep_alive=60)
+    assert PacketReader(1000).feed(encode.connect("c", level=3, clean_start=False)) == [
+        Connect(3, "c", clean_start=False, keep_alive=60, session_expiry=NEVER_EXPIRES)
     ]
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from actors.wire.mqtt.packets import (
+    NEVER_EXPIRES,
     Connect,
     Disconnect,
     Malformed,
@@ -14,7 +15,9 @@ from actors.wire.mqtt.packets import (
     Pubrec,
     Pubrel,
     Subscribe,
+    Subscription,
     Unsubscribe,
+    Will,
 )
 from actors.wire.mqtt.reader import PacketReader
 
@@ -24,34 +27,34 @@ VECTORS: list[tuple[str, bytes, Packet]] = [
     (
         "CONNECT 3.1.1 with user name and password",
         b"\x10\x19\x00\x04MQTT\x04\xc2\x00\x3c\x00\x04lot1\x00\x03p/d\x00\x02pw",
-        Connect(4, "lot1", clean_session=True, keep_alive=60, username="p/d", password=b"pw"),
+        Connect(4, "lot1", clean_start=True, keep_alive=60, username="p/d", password=b"pw"),
     ),
     (
         "CONNECT 3.1, whose protocol has another name",
         b"\x10\x10\x00\x06MQIsdp\x03\x02\x00\x0a\x00\x02c1",
-        Connect(3, "c1", clean_session=True, keep_alive=10),
+        Connect(3, "c1", clean_start=True, keep_alive=10),
     ),
     (
         "CONNECT 3.1, which does not reserve the lowest flag",
         b"\x10\x10\x00\x06MQIsdp\x03\x03\x00\x0a\x00\x02c1",
-        Connect(3, "c1", clean_session=True, keep_alive=10),
+        Connect(3, "c1", clean_start=True, keep_alive=10),
     ),
     (
         "CONNECT with a will (QoS 1, retained) and a persistent session",
         b"\x10\x14\x00\x04MQTT\x04\x2c\x00\x00\x00\x01c\x00\x01t\x00\x02ok",
-        Connect(4, "c", clean_session=False, keep_alive=0, will=True),
+        Connect(4, "c", clean_start=False, will=Will("t", b"ok", 1, retain=True), session_expiry=NEVER_EXPIRES),
     ),
     (
         "CONNECT with an empty client id, which is left empty",
         b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00",
-        Connect(4, "", clean_session=True),
+        Connect(4, "", clean_start=True),
     ),
     (
         "CONNECT with a password that is no text",
         b"\x10\x14\x00\x04MQTT\x04\xc2\x00\x00\x00\x01c\x00\x01u\x00\x02\xff\x00",
         Connect(4, "c", username="u", password=b"\xff\x00"),
     ),
-    ("CONNECT of MQTT 5, told by its level", b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01c", Connect(5)),
+    ("CONNECT of a level to come, told by it", b"\x10\x0e\x00\x04MQTT\x06\x02\x00\x3c\x00\x00\x01c", Connect(6)),
     ("CONNECT of a mosquitto bridge", b"\x10\x0d\x00\x04MQTT\x84\x02\x00\x3c\x00\x01c", Connect(0x84)),
     ("PUBLISH QoS 0", b"\x30\x05\x00\x01thi", Publish("t", b"hi", 0, 0, retain=False, dup=False)),
     ("PUBLISH QoS 1", b"\x32\x07\x00\x01t\x00\x0ahi", Publish("t", b"hi", 1, 10, retain=False, dup=False)),
@@ -77,7 +80,11 @@ VECTORS: list[tuple[str, bytes, Packet]] = [
     ("PUBREC", b"\x50\x02\x00\x01", Pubrec(1)),
     ("PUBREL", b"\x62\x02\x00\x01", Pubrel(1)),
     ("PUBCOMP", b"\x70\x02\x00\x01", Pubcomp(1)),
-    ("SUBSCRIBE", b"\x82\x0c\x00\x05\x00\x03a/+\x01\x00\x01#\x02", Subscribe(5, (("a/+", 1), ("#", 2)))),
+    (
+        "SUBSCRIBE",
+        b"\x82\x0c\x00\x05\x00\x03a/+\x01\x00\x01#\x02",
+        Subscribe(5, (Subscription("a/+", 1), Subscription("#", 2))),
+    ),
     ("UNSUBSCRIBE", b"\xa2\x0a\x00\x06\x00\x03a/+\x00\x01#", Unsubscribe(6, ("a/+", "#"))),
     ("PINGREQ", b"\xc0\x00", Pingreq()),
     ("DISCONNECT", b"\xe0\x00", Disconnect()),
@@ -85,7 +92,10 @@ VECTORS: list[tuple[str, bytes, Packet]] = [
 
 
 def test_every_packet_that_a_client_may_send() -> None:
-    """Each packet of MQTT 3.1 and 3.1.1 is read as the standard writes it, on a fresh connection and again."""
+    """Each packet of MQTT 3.1 and 3.1.1 is read as the standard writes it, on a fresh connection and again.
+
+    [MQTT-1.5.3-3, 2.3.1-5, 3.1.2-2, 3.1.3-1]
+    """
     for name, data, expected in VECTORS:
         reader = PacketReader(MIB)
         assert reader.feed(data) == [expected], name
@@ -172,7 +182,7 @@ def test_nothing_is_taken_after_a_malformed_packet() -> None:
 def test_nothing_is_taken_after_an_unsupported_level() -> None:
     """What follows a CONNECT of another protocol level is not read as though it were 3.1.1."""
     reader = PacketReader(MIB)
-    assert reader.feed(b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01c\xc0\x00") == [Connect(5)]
+    assert reader.feed(b"\x10\x0e\x00\x04MQTT\x06\x02\x00\x3c\x00\x00\x01c\xc0\x00") == [Connect(6)]
     assert reader.feed(b"\xc0\x00") == []
 
 
@@ -180,7 +190,7 @@ def test_mqtt_3_1_does_not_use_header_flags() -> None:
     """A 3.1 client may send SUBSCRIBE again with DUP set (MQTT 3.1, 2.1); a 3.1.1 client may not."""
     subscribe_again = b"\x8a\x06\x00\x05\x00\x01a\x01"
     connect = b"\x10\x10\x00\x06MQIsdp\x03\x02\x00\x0a\x00\x02c1"
-    assert PacketReader(MIB).feed(connect + subscribe_again)[1] == Subscribe(5, (("a", 1),))
+    assert PacketReader(MIB).feed(connect + subscribe_again)[1] == Subscribe(5, (Subscription("a", 1),))
     assert isinstance(PacketReader(MIB).feed(subscribe_again)[0], Malformed)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from actors.wire.mqtt.packets import Malformed
 from actors.wire.mqtt.reader import PacketReader
+from actors.wire.mqtt.reasons import Reason
 
 HEAD = b"\x00\x04MQTT\x04"
 
@@ -43,6 +44,7 @@ REJECTED: list[tuple[str, bytes, str]] = [
     ("CONNECT will topic missing", packet(0x10, HEAD + b"\x06\x00\x00\x00\x01c"), "will topic ends beyond"),
     ("CONNECT will topic wildcard", packet(0x10, HEAD + b"\x06\x00\x00\x00\x01c\x00\x01#\x00\x00"), "MQTT-4.7.1-1"),
     ("CONNECT will topic empty", packet(0x10, HEAD + b"\x06\x00\x00\x00\x01c\x00\x00\x00\x00"), "MQTT-4.7.1-1"),
+    ("CONNECT will topic not UTF-8", packet(0x10, HEAD + b"\x06\x00\x00\x00\x01c\x00\x01\xff\x00\x00"), "MQTT-1.5.3-1"),
     ("CONNECT will message missing", packet(0x10, HEAD + b"\x06\x00\x00\x00\x01c\x00\x01t"), "will message ends"),
     ("CONNECT password alone", packet(0x10, HEAD + b"\x42\x00\x00\x00\x01c\x00\x01p"), "MQTT-3.1.2-22"),
     ("CONNECT user name missing", packet(0x10, HEAD + b"\x82\x00\x00\x00\x01c"), "user name ends beyond"),
@@ -83,6 +85,7 @@ REJECTED: list[tuple[str, bytes, str]] = [
     ("UNSUBSCRIBE flags", packet(0xA0, b"\x00\x01\x00\x01a"), "MQTT-2.2.2-1"),
     ("UNSUBSCRIBE packet id 0", packet(0xA2, b"\x00\x00\x00\x01a"), "MQTT-2.3.1-1"),
     ("UNSUBSCRIBE no filter", packet(0xA2, b"\x00\x01"), "MQTT-3.10.3-2"),
+    ("UNSUBSCRIBE filter not UTF-8", packet(0xA2, b"\x00\x01\x00\x01\xff"), "MQTT-1.5.3-1"),
     ("UNSUBSCRIBE filter with NUL", packet(0xA2, b"\x00\x01\x00\x01\x00"), "MQTT-1.5.3-2"),
     ("UNSUBSCRIBE bad filter", packet(0xA2, b"\x00\x01\x00\x02#a"), "MQTT-4.7.1-2"),
     # Packets that are an id, and those that are nothing
@@ -102,7 +105,14 @@ REJECTED: list[tuple[str, bytes, str]] = [
 
 @pytest.mark.parametrize(("data", "rule"), [pytest.param(data, rule, id=name) for name, data, rule in REJECTED])
 def test_what_breaks_a_rule_is_malformed(data: bytes, rule: str) -> None:
-    """Each breach ends the list with Malformed, whose reason names the rule; fed whole and byte by byte."""
+    """Each breach ends the list with Malformed, whose reason names the rule; fed whole and byte by byte.
+
+    Strings: [MQTT-1.5.3-1, 1.5.3-2, 3.1.3-4, 3.1.3-10, 3.1.3-11, 3.3.2-1, 3.8.3-1, 3.10.3-1].
+    Headers and ids: [MQTT-2.2.2-1, 2.2.2-2, 2.3.1-1, 3.6.1-1, 3.8.1-1, 3.10.1-1, 3.14.1-1].
+    CONNECT: [MQTT-3.1.2-1, 3.1.2-3, 3.1.2-9, 3.1.2-11, 3.1.2-13, 3.1.2-14, 3.1.2-15, 3.1.2-18, 3.1.2-19, 3.1.2-20,
+    3.1.2-21, 3.1.2-22, 3.1.3-3]. PUBLISH: [MQTT-3.3.1-2, 3.3.1-4, 3.3.2-2].
+    SUBSCRIBE and UNSUBSCRIBE: [MQTT-3.8.3-3, 3.8.3-4, 3.10.3-2, 4.7.1-1, 4.7.1-2, 4.7.1-3, 4.7.3-1, 4.7.3-2].
+    """
     (whole,) = PacketReader(1000).feed(data)
     assert isinstance(whole, Malformed)
     assert rule in whole.reason
@@ -123,7 +133,7 @@ def test_a_packet_full_of_filters_is_refused() -> None:
     body = b"\x00\x01" + filters * 1025
     length = bytes((len(body) & 0x7F | 0x80, len(body) >> 7))
     (packet,) = PacketReader(1_000_000).feed(b"\x82" + length + body)
-    assert packet == Malformed("SUBSCRIBE: more than 1024 topic filters in one packet")
+    assert packet == Malformed("SUBSCRIBE: more than 1024 topic filters in one packet", Reason.QUOTA_EXCEEDED)
     allowed = b"\x00\x01" + filters * 1024
     length = bytes((len(allowed) & 0x7F | 0x80, len(allowed) >> 7))
     (packet,) = PacketReader(1_000_000).feed(b"\x82" + length + allowed)
