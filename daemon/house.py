@@ -1,128 +1,39 @@
-"""The composition root: opens what lies beneath the tree, makes every part, and hands each what it needs."""
+"""The composition root: lays the ground, makes the parts, and stands the tree upon them."""
 
 from __future__ import annotations
 
-import os
-import secrets
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
-import trio
-
-from actors.backlog.homecoming import Homecoming
-from actors.device_session.broker import open_broker
-from actors.directory.directory import Directory
-from actors.directory.users import Users
-from actors.gateway_route.auth.access_lists import AccessLists
-from actors.gateway_route.auth.compile import Identities
-from actors.gateway_route.auth.grants import Grants
-from actors.gateway_route.auth.jwks import KeySets
-from actors.gateway_route.flow.control import FlowControl
-from actors.gateway_route.flow.quotas import QuotaUse
-from actors.gateway_route.gateway import Gateway
 from actors.runtime.supervisor import Supervisor
-from actors.session_store.reference import SessionStoreReference
-from actors.topic_partition.topic import Topics
-from actors.topic_tail.tails import Tails
-from config.load import resolve_secret
-from config.resources.base import SecretReference
-from config.settings import Settings
-from daemon.audit import AuditLog
-from daemon.authority import CertificateAuthority
-from daemon.backup import Backup
-from daemon.catalog.catalog import Catalog
-from daemon.catalog.credentials import Credentials
-from daemon.catalog.service import CatalogService
-from daemon.control.authority import authority_family
-from daemon.control.backlog import backlog_family
-from daemon.control.context import About, Control, Family
-from daemon.control.groups import groups_family
-from daemon.control.homecomings import homecomings_family
-from daemon.control.publishing import publishing_family
-from daemon.control.sessions import sessions_family
-from daemon.control.tail import tail_family
-from daemon.control.top import top_family
-from daemon.control.topics import topics_family
 from daemon.device_journal import DeviceJournal
-from daemon.doors import Doors
-from daemon.groups import GroupControl
-from daemon.island import Island
-from daemon.key_sources import KeySources
-from daemon.measures import Measures
-from daemon.messages import TopicMessages
-from daemon.publishing.catch_up import published
-from daemon.publishing.documents import Documents
-from daemon.publishing.planning import Verify
-from daemon.publishing.publications import Publications
-from daemon.publishing.service import Publishing
+from daemon.ground import laid
+from daemon.parts import Parts
 from daemon.quota_journal import QuotaJournal
 from daemon.renewal import CertificateRenewal
 from daemon.running import RunningEngine
-from daemon.session_measures import SessionMeasures
-from daemon.sessions import SessionControl
 from daemon.settings_in_force import SettingsInForce
-from daemon.stages.access import Access
-from daemon.stages.backlog import BacklogStage
-from daemon.stages.connections import Connections
-from daemon.stages.doctor import DoctorStage
-from daemon.stages.flow import FlowStage
-from daemon.stages.groups import GroupStage
-from daemon.stages.identities import IdentityStage
-from daemon.stages.routes import RouteStage
-from daemon.stages.sessions import SessionStage
-from daemon.stages.tasks import TaskStage
-from daemon.stages.topic_gateway import HttpGroupStage, topic_gateway
-from daemon.stages.topics import TopicStage
-from daemon.store.model import DeviceStatus, Store
-from daemon.store.sessions import SessionFile, StoreLimits
-from daemon.store.sqlite import SqliteStore
-from daemon.top.watch import Watch
-from daemon.topic_measures import TopicMeasures
 from daemon.topology import Beside, Stages, penstock
-from daemon.vault import Vault, key_path, open_vault
-from plugins.api import Host
-from plugins.loader import Connectors, load_connectors
 
 
 @dataclass(frozen=True, slots=True)
 class House:
     """One instance, ready to run: its tree, the engine that works on it, and the token of its control API.
 
-    `reload_certificates` reads the files of TLS anew; it raises nothing.
+    `renew_certificates` reads the certificates of all listeners anew; it raises nothing.
     """
 
     root: Supervisor
     engine: RunningEngine
     token: str
     renew_certificates: Callable[[], Awaitable[None]]
-    """Reads the certificates of all listeners anew."""
 
     def addresses(self) -> Mapping[str, str]:
         """Bound addresses as host:port, by listener."""
         return self.engine.addresses()
-
-
-@dataclass(frozen=True, slots=True)
-class _Ground:
-    """What lies beneath the tree."""
-
-    settings: SettingsInForce
-    data: Path
-    store: Store
-    sessions: SessionFile
-    vault: Vault
-    catalog: Catalog
-    connectors: Connectors
-    island: Island
-    http_groups: Mapping[str, str]
-    homecomings: Sequence[Homecoming]
-    publications: Publications
-    quota_uses: Sequence[QuotaUse]
 
 
 @asynccontextmanager
@@ -135,201 +46,43 @@ async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool
         ConfigurationError: the key or the store cannot be used; says what to do.
         StorageError: the store cannot be opened.
     """
-    store = await SqliteStore.open(data)
-    sessions: SessionFile | None = None
-    try:
-        sessions = await SessionFile.open(data, _store_limits(settings.now))
-        key = settings.now.instance_key
-        vault = await open_vault(store, key, data, os.environ, reissue=reissue_secrets)
-        catalog = Catalog(await store.load_all())
-        connectors = await trio.to_thread.run_sync(load_connectors)
-        instance = await store.instance()
-        known = await store.load_device_status()
-        http_groups = await store.load_http_groups()
-        homecomings = await store.load_homecomings()
-        publications = await published(store, catalog)
-        quota_uses = await store.load_quota_uses()
-        async with Island() as island:
-            ground = _Ground(
-                settings,
-                data,
-                store,
-                sessions,
-                vault,
-                catalog,
-                connectors,
-                island,
-                http_groups,
-                homecomings,
-                publications,
-                quota_uses,
-            )
-            yield _build(ground, instance.id, known)
-    finally:
-        with trio.CancelScope(shield=True):
-            if sessions is not None:
-                await sessions.close()
-            await store.close()
+    async with laid(settings, data, reissue_secrets=reissue_secrets) as ground:
+        yield _built(Parts(ground))
 
 
-def _store_limits(settings: Settings) -> StoreLimits:
-    log = settings.log
-    return StoreLimits(settings.session_store.max_bytes, log.reserve_bytes, log.reserve_percent)
+def _built(parts: Parts) -> House:
+    """Load what nobody is told of by a stage of the tree, then build the tree."""
+    for stage in (parts.access, parts.identity_stage, parts.flow_stage, parts.routes):
+        stage.load(parts.catalog.resources())
+    # Known only now: the catalog that makes topics needs the engine, and the engine the groups that ask for them.
+    parts.consumers.make_topic = parts.catalog_service.have_topic
+    parts.access.remember(parts.ground.device_statuses)
+    root = penstock(_beside(parts), _stages(parts))
+    parts.engine.attach(root)
+    return House(root, parts.engine, parts.token, parts.doors.renew_certificates)
 
 
-def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> House:
-    settings, catalog, data = ground.settings.now, ground.catalog, ground.data
-    credentials = Credentials(catalog, ground.vault, _resolve)
-    topics = Topics()
-    journal = SessionStoreReference()
-    broker = open_broker(settings.mqtt, Directory(credentials.digest), topics, journal)
-    flow = FlowControl(settings.gateway)
-    flow.quotas.restore(ground.quota_uses)
-    access = Access(broker, credentials, flow.quotas)
-    connections = Connections(ground.connectors, credentials, Host(data, ground.island), catalog)
-    topic_stage = TopicStage(topics, catalog, settings.log, data)
-    sessions = SessionStage(ground.sessions, journal, broker, topics, settings.session_store)
-    groups = GroupStage(catalog, topics, ground.store, settings.groups, ground.http_groups)
-    tasks = TaskStage(catalog, topics, connections, groups, settings.tasks)
-    identities = Identities(
-        apps=broker.directory,
-        users=Users(credentials.digest),
-        grants=Grants(),
-        access_lists=AccessLists(),
-        keys=KeySets(KeySources(data), time.monotonic),
+def _beside(parts: Parts) -> Beside:
+    return Beside(
+        control=partial(parts.doors.control, parts.control),
+        devices=partial(DeviceJournal, parts.broker.statuses, parts.ground.store),
+        quotas=partial(QuotaJournal, parts.flow.quotas, parts.ground.store),
+        certificates=partial(CertificateRenewal, parts.doors.renew_certificates),
+        doctor=parts.doctor.doctor,
     )
-    identity_stage = IdentityStage(identities, credentials)
-    gateway = Gateway(identities, connections, settings.gateway, flow)
-    flow_stage = FlowStage(flow.throttles)
-    routes = RouteStage(gateway, catalog, ground.publications)
-    audit = AuditLog(ground.store)
-    backlog = BacklogStage(catalog, topics, groups, ground.store, audit=audit, homecomings=ground.homecomings)
-    consumers = HttpGroupStage(catalog, topics, groups, settings.topics)
-    over_http = topic_gateway(
-        apps=broker.directory,
-        catalog=catalog,
-        topics=topics,
-        consumers=consumers,
-        key=ground.vault.handler_key,
-        settings=settings.topics,
-    )
-    doctor = DoctorStage(groups, tasks, audit, settings.tasks.batch_rows, topics=topics, catalog=catalog)
-    authority = CertificateAuthority(data)
-    doors = Doors(settings, data, broker, gateway, over_http, authority=authority, draining=backlog.let_drain)
-    measures = TopicMeasures(over_http, consumers, doors.topics_statistics)
-    engine = RunningEngine(
-        backup=Backup(
-            data,
-            key_path(settings.instance_key, data),
-            ground.store,
-            sessions=ground.sessions,
-            connections=connections,
-            topics=topic_stage,
-        ),
-        access=access,
-        connections=connections,
-        topics=topic_stage,
-        groups=groups,
-        backlog=backlog,
-        tasks=tasks,
-        routes=routes,
-        identities=identity_stage,
-        flow=flow_stage,
-        measures=Measures(broker, topics, tasks, gateway, doors, doctor, measures, SessionMeasures(broker, journal)),
-        addresses=doors.addresses,
-        device_addresses=doors.device_addresses,
-    )
-    for stage in (access, identity_stage, flow_stage, routes):
-        stage.load(catalog.resources())
-    access.remember(known)
-    token = secrets.token_urlsafe(32)
-    watch = Watch(
-        broker=broker,
-        topics=topics,
-        groups=groups,
-        tasks=tasks,
-        consumers=consumers,
-        gateway=gateway,
-        over_http=over_http,
-        catalog=catalog,
-        session_store=journal,
-        root=lambda: engine.root,
-    )
-    families = (
-        groups_family(GroupControl(groups, topics, catalog, connections)),
-        homecomings_family(backlog),
-        backlog_family(doctor),
-        topics_family(TopicMessages(topics, catalog, audit)),
-        sessions_family(SessionControl(broker)),
-        tail_family(Tails(topics)),
-        top_family(watch),
-        authority_family(authority),
-    )
-    documents = Documents(catalog, ground.publications, doors.addresses)
-    control = _control(
-        ground,
-        engine,
-        instance,
-        token,
-        verify=gateway.trial,
-        families=lambda service: (
-            *families,
-            publishing_family(Publishing(service, ground.store, gateway, audit), documents),
-        ),
-    )
-    consumers.make_topic = control.service.have_topic
-    stages = Stages(
-        connectors=connections.supervisor,
-        partitions=topic_stage.supervisor,
-        groups=groups.supervisor,
-        backlog=backlog.supervisor,
-        tasks=tasks.tasks,
-        consumers=consumers.supervisor,
-        sessions=sessions.actor,
-        lifecycle=lambda: broker.lifecycle,
-        gateway=doors.gateway,
-        topics=doors.topics,
-        mqtt=doors.mqtt,
-    )
-    beside = Beside(
-        control=partial(doors.control, control),
-        devices=partial(DeviceJournal, broker.statuses, ground.store),
-        quotas=partial(QuotaJournal, flow.quotas, ground.store),
-        certificates=partial(CertificateRenewal, doors.renew_certificates),
-        doctor=doctor.doctor,
-    )
-    root = penstock(beside, stages)
-    engine.attach(root)
-    return House(root, engine, token, doors.renew_certificates)
 
 
-def _control(
-    ground: _Ground,
-    engine: RunningEngine,
-    instance: str,
-    token: str,
-    *,
-    verify: Verify,
-    families: Callable[[CatalogService], Sequence[Family]],
-) -> Control:
-    service = CatalogService(
-        catalog=ground.catalog,
-        store=ground.store,
-        vault=ground.vault,
-        engine=engine,
-        connectors=ground.connectors,
-        resolve=_resolve,
-        publications=ground.publications,
-        verify=verify,
+def _stages(parts: Parts) -> Stages:
+    return Stages(
+        connectors=parts.connections.supervisor,
+        partitions=parts.topic_stage.supervisor,
+        groups=parts.groups.supervisor,
+        backlog=parts.backlog.supervisor,
+        tasks=parts.tasks.tasks,
+        consumers=parts.consumers.supervisor,
+        sessions=parts.sessions.actor,
+        lifecycle=lambda: parts.broker.lifecycle,
+        gateway=parts.doors.gateway,
+        topics=parts.doors.topics,
+        mqtt=parts.doors.mqtt,
     )
-    about = About(
-        instance=instance,
-        version=version("penstock"),
-        data=ground.data.resolve(),
-        settings=ground.settings,
-    )
-    return Control(engine, service, about, token, ground.settings.now.control.max_body_bytes, families(service))
-
-
-def _resolve(reference: SecretReference) -> str:
-    return resolve_secret(reference, os.environ) or ""

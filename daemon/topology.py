@@ -44,7 +44,7 @@ an earlier entry, so that no circle of mailboxes can wait for itself:
     homecoming    --Append-->  partition                 (diverted records, a batch at a time)
 
 Answers come back in one-shot slots. Sessions hand messages to one another by `offer`, which never waits. The metadata
-store, the instance key and the asyncio island lie beneath the tree: `daemon/house.py` opens them before it starts.
+store, the instance key and the asyncio island lie beneath the tree: `daemon/ground.py` opens them before it starts.
 """
 
 from __future__ import annotations

@@ -1,0 +1,337 @@
+"""Every part of an instance, made once from those that it is handed: who knows whom, in one place."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from functools import cached_property
+from importlib.metadata import version
+
+from actors.device_session.broker import Broker, open_broker
+from actors.directory.directory import Directory
+from actors.directory.users import Users
+from actors.gateway_route.auth.access_lists import AccessLists
+from actors.gateway_route.auth.compile import Identities
+from actors.gateway_route.auth.grants import Grants
+from actors.gateway_route.auth.jwks import KeySets
+from actors.gateway_route.flow.control import FlowControl
+from actors.gateway_route.gateway import Gateway
+from actors.session_store.reference import SessionStoreReference
+from actors.topic_gateway.gateway import TopicGateway
+from actors.topic_partition.topic import Topics
+from actors.topic_tail.tails import Tails
+from config.load import resolve_secret
+from config.resources.base import SecretReference
+from daemon.audit import AuditLog
+from daemon.authority import CertificateAuthority
+from daemon.backup import Backup
+from daemon.catalog.credentials import Credentials
+from daemon.catalog.service import CatalogService
+from daemon.control.authority import authority_family
+from daemon.control.backlog import backlog_family
+from daemon.control.context import About, Control, Family
+from daemon.control.groups import groups_family
+from daemon.control.homecomings import homecomings_family
+from daemon.control.publishing import publishing_family
+from daemon.control.sessions import sessions_family
+from daemon.control.tail import tail_family
+from daemon.control.top import top_family
+from daemon.control.topics import topics_family
+from daemon.doors import Doors
+from daemon.ground import Ground
+from daemon.groups import GroupControl
+from daemon.key_sources import KeySources
+from daemon.measures import Measures
+from daemon.messages import TopicMessages
+from daemon.publishing.documents import Documents
+from daemon.publishing.service import Publishing
+from daemon.running import RunningEngine
+from daemon.session_measures import SessionMeasures
+from daemon.sessions import SessionControl
+from daemon.stages.access import Access
+from daemon.stages.backlog import BacklogStage
+from daemon.stages.connections import Connections
+from daemon.stages.doctor import DoctorStage
+from daemon.stages.flow import FlowStage
+from daemon.stages.groups import GroupStage
+from daemon.stages.identities import IdentityStage
+from daemon.stages.routes import RouteStage
+from daemon.stages.sessions import SessionStage
+from daemon.stages.tasks import TaskStage
+from daemon.stages.topic_gateway import HttpGroupStage, topic_gateway
+from daemon.stages.topics import TopicStage
+from daemon.top.watch import Watch
+from daemon.topic_measures import TopicMeasures
+from daemon.vault import key_path
+from plugins.api import Host
+
+
+class Parts:
+    """Each part is made when it is first asked for, and asks for those that it needs: the order is never written down.
+
+    What stands here knows its neighbours by what they are handed, and nothing of how they are made.
+    """
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.settings = ground.settings.now
+        self.catalog = ground.catalog
+        self.token = secrets.token_urlsafe(32)
+
+    # --- what devices and callers are, and what they may do ----------------------------------------------------------
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """Secrets of resources, as whoever checks or uses them needs them."""
+        return Credentials(self.catalog, self.ground.vault, _resolve)
+
+    @cached_property
+    def access(self) -> Access:
+        """Apps, products, devices and rules for those who connect by MQTT."""
+        return Access(self.broker, self.credentials, self.flow.quotas)
+
+    @cached_property
+    def identities(self) -> Identities:
+        """Who may call routes."""
+        return Identities(
+            apps=self.broker.directory,
+            users=Users(self.credentials.digest),
+            grants=Grants(),
+            access_lists=AccessLists(),
+            keys=KeySets(KeySources(self.ground.data), time.monotonic),
+        )
+
+    @cached_property
+    def identity_stage(self) -> IdentityStage:
+        """Users, grants and access lists as they are applied."""
+        return IdentityStage(self.identities, self.credentials)
+
+    # --- the path of a message ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def topics(self) -> Topics:
+        """The topics that there are now."""
+        return Topics()
+
+    @cached_property
+    def journal(self) -> SessionStoreReference:
+        """Where sessions write down what they promise."""
+        return SessionStoreReference()
+
+    @cached_property
+    def broker(self) -> Broker:
+        """What all MQTT sessions share."""
+        return open_broker(self.settings.mqtt, Directory(self.credentials.digest), self.topics, self.journal)
+
+    @cached_property
+    def sessions(self) -> SessionStage:
+        """The store of sessions that outlive their connections."""
+        return SessionStage(self.ground.sessions, self.journal, self.broker, self.topics, self.settings.session_store)
+
+    @cached_property
+    def connections(self) -> Connections:
+        """The living connectors."""
+        host = Host(self.ground.data, self.ground.island)
+        return Connections(self.ground.connectors, self.credentials, host, self.catalog)
+
+    @cached_property
+    def topic_stage(self) -> TopicStage:
+        """Topics as they are applied."""
+        return TopicStage(self.topics, self.catalog, self.settings.log, self.ground.data)
+
+    @cached_property
+    def groups(self) -> GroupStage:
+        """Consumer groups: of tasks, and of HTTP consumers."""
+        ground = self.ground
+        return GroupStage(self.catalog, self.topics, ground.store, self.settings.groups, ground.http_groups)
+
+    @cached_property
+    def tasks(self) -> TaskStage:
+        """Tasks as they are applied."""
+        return TaskStage(self.catalog, self.topics, self.connections, self.groups, self.settings.tasks)
+
+    # --- backlog -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def audit(self) -> AuditLog:
+        """What the daemon, or somebody, did on purpose."""
+        return AuditLog(self.ground.store)
+
+    @cached_property
+    def backlog(self) -> BacklogStage:
+        """Policies of topics, and what is brought home."""
+        ground = self.ground
+        return BacklogStage(
+            self.catalog, self.topics, self.groups, ground.store, audit=self.audit, homecomings=ground.homecomings
+        )
+
+    @cached_property
+    def doctor(self) -> DoctorStage:
+        """Why things lag, and what helps."""
+        rows = self.settings.tasks.batch_rows
+        return DoctorStage(self.groups, self.tasks, self.audit, rows, topics=self.topics, catalog=self.catalog)
+
+    # --- over HTTP ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def consumers(self) -> HttpGroupStage:
+        """Groups of HTTP consumers."""
+        return HttpGroupStage(self.catalog, self.topics, self.groups, self.settings.topics)
+
+    @cached_property
+    def over_http(self) -> TopicGateway:
+        """Topics over HTTP."""
+        return topic_gateway(
+            apps=self.broker.directory,
+            catalog=self.catalog,
+            topics=self.topics,
+            consumers=self.consumers,
+            key=self.ground.vault.handler_key,
+            settings=self.settings.topics,
+        )
+
+    @cached_property
+    def flow(self) -> FlowControl:
+        """Throttles, quotas, caches and the access log of routes."""
+        flow = FlowControl(self.settings.gateway)
+        flow.quotas.restore(self.ground.quota_uses)
+        return flow
+
+    @cached_property
+    def flow_stage(self) -> FlowStage:
+        """Throttles as they are applied."""
+        return FlowStage(self.flow.throttles)
+
+    @cached_property
+    def gateway(self) -> Gateway:
+        """Routes."""
+        return Gateway(self.identities, self.connections, self.settings.gateway, self.flow)
+
+    @cached_property
+    def routes(self) -> RouteStage:
+        """Routes as they are published."""
+        return RouteStage(self.gateway, self.catalog, self.ground.publications)
+
+    @cached_property
+    def authority(self) -> CertificateAuthority:
+        """The instance's own certificate authority."""
+        return CertificateAuthority(self.ground.data)
+
+    @cached_property
+    def doors(self) -> Doors:
+        """The listeners."""
+        ground = self.ground
+        return Doors(
+            self.settings,
+            ground.data,
+            self.broker,
+            self.gateway,
+            self.over_http,
+            authority=self.authority,
+            draining=self.backlog.let_drain,
+        )
+
+    # --- the engine, and the control API -----------------------------------------------------------------------------
+
+    @cached_property
+    def measures(self) -> Measures:
+        """What the metrics page shows."""
+        topics = TopicMeasures(self.over_http, self.consumers, self.doors.topics_statistics)
+        sessions = SessionMeasures(self.broker, self.journal)
+        return Measures(self.broker, self.topics, self.tasks, self.gateway, self.doors, self.doctor, topics, sessions)
+
+    @cached_property
+    def backup(self) -> Backup:
+        """A copy of it all while it runs."""
+        ground = self.ground
+        key = key_path(self.settings.instance_key, ground.data)
+        return Backup(
+            ground.data,
+            key,
+            ground.store,
+            sessions=ground.sessions,
+            connections=self.connections,
+            topics=self.topic_stage,
+        )
+
+    @cached_property
+    def engine(self) -> RunningEngine:
+        """What follows the changes of resources."""
+        return RunningEngine(
+            backup=self.backup,
+            access=self.access,
+            connections=self.connections,
+            topics=self.topic_stage,
+            groups=self.groups,
+            backlog=self.backlog,
+            tasks=self.tasks,
+            routes=self.routes,
+            identities=self.identity_stage,
+            flow=self.flow_stage,
+            measures=self.measures,
+            addresses=self.doors.addresses,
+            device_addresses=self.doors.device_addresses,
+        )
+
+    @cached_property
+    def catalog_service(self) -> CatalogService:
+        """Applies, deletes and shows resources."""
+        return CatalogService(
+            catalog=self.catalog,
+            store=self.ground.store,
+            vault=self.ground.vault,
+            engine=self.engine,
+            connectors=self.ground.connectors,
+            resolve=_resolve,
+            publications=self.ground.publications,
+            verify=self.gateway.trial,
+        )
+
+    @cached_property
+    def watch(self) -> Watch:
+        """What `penstock top` shows."""
+        return Watch(
+            broker=self.broker,
+            topics=self.topics,
+            groups=self.groups,
+            tasks=self.tasks,
+            consumers=self.consumers,
+            gateway=self.gateway,
+            over_http=self.over_http,
+            catalog=self.catalog,
+            session_store=self.journal,
+            root=lambda: self.engine.root,
+        )
+
+    @cached_property
+    def control(self) -> Control:
+        """What the control API works on."""
+        ground = self.ground
+        about = About(
+            instance=ground.instance,
+            version=version("penstock"),
+            data=ground.data.resolve(),
+            settings=ground.settings,
+        )
+        most = self.settings.control.max_body_bytes
+        return Control(self.engine, self.catalog_service, about, self.token, most, self._families())
+
+    def _families(self) -> tuple[Family, ...]:
+        documents = Documents(self.catalog, self.ground.publications, self.doors.addresses)
+        publishing = Publishing(self.catalog_service, self.ground.store, self.gateway, self.audit)
+        return (
+            groups_family(GroupControl(self.groups, self.topics, self.catalog, self.connections)),
+            homecomings_family(self.backlog),
+            backlog_family(self.doctor),
+            topics_family(TopicMessages(self.topics, self.catalog, self.audit)),
+            sessions_family(SessionControl(self.broker)),
+            tail_family(Tails(self.topics)),
+            top_family(self.watch),
+            authority_family(self.authority),
+            publishing_family(publishing, documents),
+        )
+
+
+def _resolve(reference: SecretReference) -> str:
+    return resolve_secret(reference, os.environ) or ""
