@@ -39,10 +39,12 @@ from daemon.control.backlog import backlog_family
 from daemon.control.context import About, Control, Family
 from daemon.control.groups import groups_family
 from daemon.control.homecomings import homecomings_family
+from daemon.control.outsiders import Outsiders
 from daemon.control.publishing import publishing_family
 from daemon.control.tail import tail_family
 from daemon.control.top import top_family
 from daemon.control.topics import topics_family
+from daemon.control.user_tokens import user_tokens_family
 from daemon.device_journal import DeviceJournal, restore
 from daemon.doors import Doors
 from daemon.groups import GroupControl
@@ -74,6 +76,7 @@ from daemon.store.sqlite import SqliteStore
 from daemon.top.watch import Watch
 from daemon.topic_measures import TopicMeasures
 from daemon.topology import Stages, penstock
+from daemon.user_tokens import UserTokens
 from daemon.vault import Vault, key_path, open_vault
 from plugins.api import Host
 from plugins.loader import Connectors, load_connectors
@@ -230,8 +233,10 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         instance,
         token,
         verify=gateway.trial,
+        outsiders=Outsiders(broker.directory, identities.users),
         families=lambda service: (
             *families,
+            user_tokens_family(UserTokens(identities.users, settings.control.user_token_seconds)),
             publishing_family(Publishing(service, ground.store, gateway, audit), documents),
         ),
     )
@@ -261,6 +266,7 @@ def _control(
     token: str,
     *,
     verify: Verify,
+    outsiders: Outsiders,
     families: Callable[[CatalogService], Sequence[Family]],
 ) -> Control:
     service = CatalogService(
@@ -279,7 +285,15 @@ def _control(
         data=ground.data.resolve(),
         settings=ground.settings,
     )
-    return Control(engine, service, about, token, ground.settings.now.control.max_body_bytes, families(service))
+    return Control(
+        engine,
+        service,
+        about,
+        token,
+        ground.settings.now.control.max_body_bytes,
+        families(service),
+        outsiders.knows,
+    )
 
 
 def _resolve(reference: SecretReference) -> str:
