@@ -65,7 +65,7 @@ def path_flaws(path: str, where: str) -> Iterator[Flaw]:
     for segment in plain.split("/")[1:]:
         parameter = _PARAMETER.fullmatch(segment)
         if parameter is None and not _SEGMENT.fullmatch(segment):
-            reason = f"'{segment}' is neither plain text of a URL (RFC 3986 3.3) nor one {{parameter}} of letters, digits and _"
+            reason = f"'{segment}' is neither plain text of a URL (RFC 3986 3.3) nor one {{parameter}}"
             yield Flaw(where, reason)
         elif parameter is not None and parameter[1] in seen:
             yield Flaw(where, f"the parameter {{{parameter[1]}}} stands there twice")
