@@ -85,6 +85,14 @@ class ConnectorError(PenstockError):
     """Another system did not do what it was asked: what, where, why, and what to do. Holding and retrying is right."""
 
 
+class NothingDoneError(ConnectorError):
+    """It failed before anything was asked of the other system: trying again repeats nothing."""
+
+
+class ConnectionBusyError(NothingDoneError):
+    """So many wait for the other system already that nobody more may."""
+
+
 class RowRejectedError(ConnectorError):
     """The rows themselves cannot be stored (SQLSTATE classes 22 and 23); retrying the same rows is pointless."""
 

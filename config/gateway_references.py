@@ -93,9 +93,9 @@ def _of_data(data: DataBackend, path: str) -> Iterator[Reference]:
 
 
 def _group_named_by(resource: Backend | Route) -> Iterator[Reference]:
-    """An app's default group is there also where it is not written."""
+    """An app's default group is there also where it is not written; that of a backend is made with its route."""
     if resource.group is not None and resource.group != resource.app:
-        yield Reference("$.group", Identity("api_group", resource.group))
+        yield Reference("$.group", Identity("api_group", resource.group), may_wait=isinstance(resource, Backend))
 
 
 def _of_grant(grant: RouteGrant) -> Iterator[Reference]:

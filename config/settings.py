@@ -270,6 +270,8 @@ class ControlSettings(_Section, frozen=True, kw_only=True):
 
     listen: ControlListen = ControlListen()
     max_body_bytes: Positive = 16 * 1024 * 1024
+    # How long a user's token opens routes, in seconds.
+    user_token_seconds: Positive = 24 * 3600
 
 
 class LogSettings(_Section, frozen=True, kw_only=True):

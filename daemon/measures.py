@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
-from itertools import accumulate
 
 from actors.device_session.broker import Broker
 from actors.doctor.messages import Diagnosis
-from actors.gateway_route.counters import LATENCY_BOUNDS, RouteStatistics
 from actors.gateway_route.gateway import Gateway
 from actors.task_runner.progress import TaskStatus
 from actors.topic_partition.reference import PartitionStatistics
 from actors.topic_partition.topic import Topics
 from daemon.doors import Doors
 from daemon.metrics import Metric, MetricType, Sample
+from daemon.route_measures import route_metrics
 from daemon.session_measures import SessionMeasures
 from daemon.stages.doctor import DoctorStage
 from daemon.stages.tasks import TaskStage
@@ -55,7 +54,6 @@ _GROUP: tuple[tuple[str, str, Callable[[Diagnosis], float | None]], ...] = (
     ("drain_seconds", "Until nothing waits at these rates; absent while the lag grows.", lambda one: one.drain_seconds),
     ("members", "Members.", lambda one: one.members),
 )
-_ANSWER_CLASSES = ("2xx", "3xx", "4xx", "5xx")
 
 
 class Measures:
@@ -90,7 +88,7 @@ class Measures:
         yield from self._moved()
         yield from self._groups()
         yield from self._http()
-        yield from self._routes()
+        yield from route_metrics(self._gateway)
         yield from self._over_http.metrics()
 
     def _mqtt(self) -> Iterator[Metric]:
@@ -152,28 +150,6 @@ class Measures:
         yield _single("penstock_gateway_refused_total", "counter", "Requests refused unread.", statistics.refused)
         unrouted = self._gateway.statistics()
         yield _single("penstock_gateway_not_found_total", "counter", "Requests for no route.", unrouted.not_found)
-
-    def _routes(self) -> Iterator[Metric]:
-        routes = self._gateway.statistics().routes
-        answers = tuple(
-            Sample(count, {"route": name, "status": label})
-            for name, one in routes.items()
-            for label, count in zip(_ANSWER_CLASSES, one.answers, strict=True)
-        )
-        yield Metric("penstock_route_answers_total", "counter", "Answers by class of status.", answers)
-        in_flight = tuple(Sample(one.in_flight, {"route": name}) for name, one in routes.items())
-        yield Metric("penstock_route_in_flight", "gauge", "Requests that are being answered.", in_flight)
-        latency = tuple(sample for name, one in routes.items() for sample in _latency(name, one))
-        yield Metric("penstock_route_latency_seconds", "histogram", "Time to answer.", latency)
-
-
-def _latency(route: str, statistics: RouteStatistics) -> Iterator[Sample]:
-    bounds = (*(str(bound) for bound in LATENCY_BOUNDS), "+Inf")
-    counts = list(accumulate(statistics.latency_buckets))
-    for bound, count in zip(bounds, counts, strict=True):
-        yield Sample(count, {"route": route, "le": bound}, "_bucket")
-    yield Sample(counts[-1], {"route": route}, "_count")
-    yield Sample(statistics.latency_sum, {"route": route}, "_sum")
 
 
 def _single(name: str, kind: MetricType, text: str, value: float) -> Metric:

@@ -33,11 +33,13 @@ from daemon.control.backlog import backlog_family
 from daemon.control.context import About, Control, Family
 from daemon.control.groups import groups_family
 from daemon.control.homecomings import homecomings_family
+from daemon.control.outsiders import Outsiders
 from daemon.control.publishing import publishing_family
 from daemon.control.sessions import sessions_family
 from daemon.control.tail import tail_family
 from daemon.control.top import top_family
 from daemon.control.topics import topics_family
+from daemon.control.user_tokens import user_tokens_family
 from daemon.doors import Doors
 from daemon.ground import Ground
 from daemon.groups import GroupControl
@@ -63,6 +65,7 @@ from daemon.stages.topic_gateway import HttpGroupStage, topic_gateway
 from daemon.stages.topics import TopicStage
 from daemon.top.watch import Watch
 from daemon.topic_measures import TopicMeasures
+from daemon.user_tokens import UserTokens
 from daemon.vault import key_path
 from plugins.api import Host
 
@@ -314,8 +317,15 @@ class Parts:
             data=ground.data.resolve(),
             settings=ground.settings,
         )
-        most = self.settings.control.max_body_bytes
-        return Control(self.engine, self.catalog_service, about, self.token, most, self._families())
+        return Control(
+            self.engine,
+            self.catalog_service,
+            about,
+            self.token,
+            self.settings.control.max_body_bytes,
+            self._families(),
+            Outsiders(self.broker.directory, self.identities.users).knows,
+        )
 
     def _families(self) -> tuple[Family, ...]:
         documents = Documents(self.catalog, self.ground.publications, self.doors.addresses)
@@ -329,6 +339,7 @@ class Parts:
             tail_family(Tails(self.topics)),
             top_family(self.watch),
             authority_family(self.authority),
+            user_tokens_family(UserTokens(self.identities.users, self.settings.control.user_token_seconds)),
             publishing_family(publishing, documents),
         )
 

@@ -6,7 +6,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 # The hash of a password that nobody knows: asking for somebody unknown costs as much as for anybody else.
-NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$eRVbMrcv4uxQGHZ0jBZ5Gw$4CydA9v5+0nbNrMQ3T6YyWkrZOdR1Yr9cRgQxVWn3xQ"
+NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$G02TcYLmXRAx9pll9CQDKw$inXkHIGP6ZLH0Ky92V9M8qXuuxtWe1FLJu0xHwdasH8"
 
 
 def hash_password(password: str) -> str:

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from actors.errors import (
     CommitUnknownError,
+    ConnectionBusyError,
     ConnectorError,
     FencedError,
+    NothingDoneError,
     ParameterError,
     ResultTooLargeError,
     RowRejectedError,
@@ -46,24 +48,34 @@ class Host:
     bridge: Bridge
 
 
+class ParsedStatement(NamedTuple):
+    """What can be told of a statement without its database: its parameters in order, and its first word in capitals."""
+
+    names: tuple[str, ...]
+    verb: str
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectorType:
     """What a connector module declares.
 
     `settings` is a msgspec Struct that forbids unknown fields; the names in `secrets` are fields of it that are
-    secrets: they are stored sealed, handed to `build` as plain text, and never shown.
+    secrets: they are stored sealed, handed to `build` as plain text, and never shown. `parse` reads a statement before
+    it is ever run, where the connector can: it raises StatementError for one that `query` would refuse as written.
     """
 
     name: str
     settings: type[msgspec.Struct]
     build: Callable[[Any, Host], Connector]
     secrets: tuple[str, ...] = ()
+    parse: Callable[[str], ParsedStatement] | None = None
 
 
 __all__ = [
     "Bridge",
     "Column",
     "CommitUnknownError",
+    "ConnectionBusyError",
     "ConnectionReport",
     "Connector",
     "ConnectorError",
@@ -71,7 +83,9 @@ __all__ = [
     "EmbeddedStore",
     "FencedError",
     "Host",
+    "NothingDoneError",
     "ParameterError",
+    "ParsedStatement",
     "Position",
     "QueryResult",
     "ResultLimits",

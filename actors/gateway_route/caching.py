@@ -27,6 +27,16 @@ _FORBIDDEN = ("no-store", "no-cache", "private")
 _MAX_FIELDS = 1_000
 
 
+class _Fetch:
+    """One call that is under way to the backend; where it was cut off, whoever waited for it takes its place."""
+
+    __slots__ = ("answered", "ended")
+
+    def __init__(self) -> None:
+        self.ended = trio.Event()
+        self.answered = True
+
+
 class CachedAnswers:
     """Answers the calls of one published route from its cache, and fetches what is not there.
 
@@ -53,7 +63,7 @@ class CachedAnswers:
         self._query = None if settings.query is None else frozenset(settings.query)
         self._headers = tuple(sorted({name.lower() for name in settings.headers}))
         self._by_caller = settings.by_caller
-        self._fetching: dict[Hashable, trio.Event] = {}
+        self._fetching: dict[Hashable, _Fetch] = {}
 
     async def answer(self, call: Call, fetch: Answer) -> Response:
         """Answer from the cache, or by `fetch`.
@@ -66,14 +76,22 @@ class CachedAnswers:
             return await fetch(call)
         key = self._key(call)
         found = self._cache.find(key, self._clock())
-        if found is None and (running := self._fetching.get(key)) is not None:
-            await running.wait()
+        while found is None and (running := self._fetching.get(key)) is not None:
+            await running.ended.wait()
             found = self._cache.find(key, self._clock())
-            if found is None:
-                return await fetch(call)
+            if found is None and running.answered:
+                return await self._fetch(call, key, fetch, None)
         if found is not None and (found.freshness == "fresh" or key in self._fetching):
             return _aged(found)
-        return await self._fetch(call, key, fetch, found)
+        mine = self._fetching[key] = _Fetch()
+        try:
+            return await self._fetch(call, key, fetch, found)
+        except trio.Cancelled:
+            mine.answered = False
+            raise
+        finally:
+            del self._fetching[key]
+            mine.ended.set()
 
     def clear(self) -> int:
         """Forget every answer; says how many there were."""
@@ -88,7 +106,6 @@ class CachedAnswers:
         return self._cache.statistics()
 
     async def _fetch(self, call: Call, key: Hashable, fetch: Answer, stale: Found | None) -> Response:
-        fetched = self._fetching[key] = trio.Event()
         try:
             response = await fetch(call)
             if self._may_be_kept(response):
@@ -102,9 +119,6 @@ class CachedAnswers:
             return _aged(stale)
         else:
             return _aged(stale) if stale is not None and response.status in _FAILURES else response
-        finally:
-            del self._fetching[key]
-            fetched.set()
 
     def _key(self, call: Call) -> Hashable:
         request = call.request

@@ -21,22 +21,24 @@ _TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 _NO_HURRY = httpx.Timeout(None, connect=5.0)
 
 
-def connect(data: Path, url: str | None, environ: Mapping[str, str] = os.environ) -> Client:
+def connect(data: Path, url: str | None, environ: Mapping[str, str] = os.environ, *, anonymous: bool = False) -> Client:
     """A client of the daemon at `url`, or of the local one that uses the data folder.
+
+    One that is anonymous shows no token, for what asks for none.
 
     Raises:
         CommandError: no daemon was found, or no token.
     """
-    token = environ.get("PENSTOCK_TOKEN", "")
+    token = "" if anonymous else environ.get("PENSTOCK_TOKEN", "")
     if url is not None:
-        if not token:
+        if not token and not anonymous:
             raise CommandError("--url needs a token: set PENSTOCK_TOKEN", ExitCode.USAGE)
         return Client(url, token, where=url, token_source="PENSTOCK_TOKEN")  # noqa: S106 - the name of a variable
     note = _read_note(data)
     where = f"{note.control} (process {note.pid}, data folder {data})"
     source = "PENSTOCK_TOKEN" if token else f"{data}/daemon.json"
     url = f"http://{_reachable(note.control)}"
-    return Client(url, token or note.token, where=where, token_source=source, data=data)
+    return Client(url, "" if anonymous else token or note.token, where=where, token_source=source, data=data)
 
 
 def _read_note(data: Path) -> DaemonNote:
@@ -95,7 +97,7 @@ class Client:
         try:
             self._http = httpx.Client(
                 base_url=url.rstrip("/"),
-                headers={"Authorization": f"Bearer {token}"},
+                headers={"Authorization": f"Bearer {token}"} if token else {},
                 timeout=_TIMEOUT,
                 trust_env=data is None,  # no proxy stands between a command and the daemon of this machine
             )
@@ -197,7 +199,7 @@ class Client:
             raise CommandError(reason, ExitCode.UNREACHABLE) from None
 
     def _refusal(self, answer: httpx.Response) -> CommandError:
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
+        if answer.status_code == httpx.codes.UNAUTHORIZED and "Authorization" in self._http.headers:
             return CommandError(f"the daemon at {self._where} does not take the token of {self._token_source}")
         try:
             body = msgspec.json.decode(answer.content, type=_Problem)

@@ -30,6 +30,7 @@ from daemon.cli import (
     task,
     top,
     topic,
+    user,
 )
 from daemon.cli.failure import CommandError, ExitCode
 from daemon.cli.options import Globals
@@ -88,6 +89,7 @@ app.add_typer(topic.app, name="topic")
 app.add_typer(group.app, name="group")
 app.add_typer(device.app, name="device")
 app.add_typer(session.app, name="session")
+app.add_typer(user.app, name="user")
 app.add_typer(connection.app, name="connection")
 app.add_typer(route.app, name="route")
 app.add_typer(backend.app, name="backend")

@@ -93,11 +93,16 @@ def _route(status: dict[str, Any]) -> dict[str, Any]:
     seconds, count = status.pop("latency_sum", 0.0), sum(answers)
     status.pop("latency_buckets", None)
     admission = status.pop("admission", None) or {}
-    return status | {
+    latency = status.pop("latency_ms", None) or {}
+    cache = status.pop("cache", None)
+    shown = {
         "answers": _line(dict(zip(_CLASSES, answers, strict=False))),
+        "statuses": _line(status.pop("statuses", None) or {}),
         "mean_latency": f"{1000 * seconds / count:.1f} ms" if count else None,
+        "latency": ", ".join(f"{name} {value:.3g} ms" for name, value in latency.items() if value is not None),
         "admission": _line({name: admission.get(name) for name in ("running", "waiting", "refused")}),
     }
+    return status | shown | ({} if cache is None else {"cache": _line(cache)})
 
 
 def _line(values: Mapping[str, Any]) -> str:

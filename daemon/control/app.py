@@ -35,7 +35,7 @@ def create_app(control: Control) -> QuartTrio:
     problems.install(app)
     _RequestIds().install(app)
     _Admission(MAX_REQUESTS).install(app)
-    _Token(control.token).install(app)
+    _Token(control).install(app)
     app.register_blueprint(health_blueprint(control))
     of_all = (instance_blueprint(control), actions_blueprint(control), resources_blueprint(control))
     for blueprint in (*of_all, *(family.blueprint() for family in control.families)):
@@ -101,8 +101,10 @@ class _Admission:
 class _Token:
     """Everything that is not public asks for the token, `Authorization: Bearer <token>` (RFC 6750 2.1)."""
 
-    def __init__(self, token: str) -> None:
-        self._expected = token.encode()
+    def __init__(self, control: Control) -> None:
+        self._expected = control.token.encode()
+        self._open = frozenset().union(*(family.open_to_all for family in control.families))
+        self._is_outsider = control.is_outsider
 
     def install(self, app: QuartTrio) -> None:
         """Guard the API."""
@@ -110,12 +112,15 @@ class _Token:
         app.before_websocket(partial(self._check, websocket))
 
     async def _check(self, asked: Request | Websocket) -> Response | None:
-        if asked.path in _OPEN_PATHS:
+        if asked.path in _OPEN_PATHS or (asked.method, asked.path) in self._open:
             return None
         scheme, _, given = asked.headers.get("Authorization", "").partition(" ")
         is_token = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), self._expected)
         if is_token and scheme.lower() == "bearer":
             return None
+        if self._is_outsider(dict(asked.headers)):
+            reason = "credentials of apps, devices and users do not open the control API; it takes the daemon's token"
+            return problems.problem(HTTPStatus.FORBIDDEN, reason)
         message = "this needs the daemon's token: `Authorization: Bearer TOKEN`; a local one is in DIR/daemon.json"
         return problems.problem(
             HTTPStatus.UNAUTHORIZED, message, headers={"WWW-Authenticate": 'Bearer realm="penstock"'}

@@ -39,17 +39,21 @@ class Operation(NamedTuple):
 class Family:
     """Endpoints that belong together, with all that they work on; the blueprint is made anew for each life.
 
-    `drain` ends what would go on for as long as its client likes; it is called when the API is to stop.
+    `drain` ends what would go on for as long as its client likes; it is called when the API is to stop. What is in
+    `open_to_all`, by method and path, needs no token.
     """
 
     blueprint: Callable[[], Blueprint]
     operations: tuple[Operation, ...] = ()
     drain: Callable[[], None] | None = None
+    open_to_all: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
     """Everything a request may need. `token` opens the API; `max_body_bytes` bounds what a request may bring.
+
+    `is_outsider` tells from a request's headers whether somebody asks who is known, but has no business here.
 
     `families` are the endpoints below /api/v1 that ask neither the catalog nor the engine as a whole.
     """
@@ -60,6 +64,7 @@ class Control:
     token: str
     max_body_bytes: int
     families: Sequence[Family] = ()
+    is_outsider: Callable[[Mapping[str, str]], bool] = lambda _headers: False
 
     def drain(self) -> None:
         """End what would go on for as long as its client likes."""

@@ -47,6 +47,7 @@ class RequestError(PenstockError):
 # The numbers are those of the gateway where they mean the same.
 _CODES = {
     HTTPStatus.UNAUTHORIZED: "APIC.0301",
+    HTTPStatus.FORBIDDEN: "APIC.0302",
     HTTPStatus.NOT_FOUND: "APIC.0101",
     HTTPStatus.INTERNAL_SERVER_ERROR: "APIC.0601",
     HTTPStatus.BAD_GATEWAY: "APIC.0202",

@@ -89,7 +89,7 @@ def _routes(blueprint: Blueprint, publishing: Publishing) -> None:
 
 def _backends(blueprint: Blueprint, publishing: Publishing) -> None:
     @blueprint.post("/backends/<name>/test")
-    async def test(name: str) -> Response:
+    async def test_backend(name: str) -> Response:
         requests.only(("environment",))
         inputs = (await _body("inputs")).get("inputs", {})
         if not isinstance(inputs, dict) or not all(isinstance(value, str) for value in inputs.values()):
@@ -103,7 +103,7 @@ def _backends(blueprint: Blueprint, publishing: Publishing) -> None:
         return answer({"backend": name, "version": deployed.version, "deployed": _time(deployed.at)})
 
     @blueprint.post("/backends/<name>/publish")
-    async def publish(name: str) -> Response:
+    async def publish_backend(name: str) -> Response:
         requests.only(())
         body = await _body("environment", "remark")
         return answer(_published(await publishing.publish_backend(name, _environment(body), _remark(body))))

@@ -26,6 +26,8 @@ _BOUNDS = {
     "default": "default",
 }
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_PATH_PARAMETER = re.compile(r"\{([^{}]+)\}")
+_NO_LETTER = re.compile(r"[^A-Za-z0-9_]")
 _MAX_DEPTH = 20
 _MAX_NAME = 128
 
@@ -96,13 +98,17 @@ def _document(text: bytes) -> Mapping[str, Any]:
 
 def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     for path, item in document.get("paths", {}).items():
-        if not isinstance(item, dict):
-            continue
-        shared = item.get("parameters", [])
-        for method in ANY_METHODS:
-            operation = item.get(method)
+        operations = {method: item.get(method) for method in ANY_METHODS} if isinstance(item, dict) else {}
+        for method, operation in operations.items():
             if isinstance(operation, dict):
-                yield path, method, {**operation, "parameters": [*shared, *operation.get("parameters", [])]}
+                parameters = [*_list(item), *_list(operation)]
+                yield path, method, {**operation, "parameters": parameters}
+
+
+def _list(owner: Mapping[str, Any]) -> list[Any]:
+    """The parameters of a path or an operation; what is none of a list is left for its reader to refuse."""
+    written = owner.get("parameters", [])
+    return written if isinstance(written, list) else [written]
 
 
 class _Reader:
@@ -122,7 +128,7 @@ class _Reader:
         target = self._target
         backend = RouteBackend(name=target.backend) if target.backend else RouteBackend(mock=_mock(sample))
         request = RouteRequest(
-            path=self._base + path,
+            path=self._base + _PATH_PARAMETER.sub(lambda found: f"{{{_variable(found[1])}}}", path),
             method=operation.get(METHOD, method.upper()),
             match=operation.get(MATCH, "exact"),
             parameters=tuple(self._parameters(operation, where)),
@@ -165,7 +171,9 @@ class _Reader:
                 raise _Wrong(f"{where}.parameters", f"{name}: parameters in {place} are not taken")
             required = bool(one.get("required")) and place != "path"
             schema = self._resolved(one.get("schema", {}), f"{where}.parameters.{name}.schema")
-            yield _parameter(name, place, required, schema, str(one.get("description", "")))
+            # Nobody but the route sees what a segment is called.
+            ours = _variable(name) if place == "path" else name
+            yield _parameter(ours, place, required, schema, str(one.get("description", "")))
         yield from self._members(operation, where)
 
     def _members(self, operation: Mapping[str, Any], where: str) -> Iterator[Parameter]:
@@ -213,6 +221,12 @@ class _Reader:
                 raise _Wrong(where, f"$ref {reference} leads nowhere")
             found = found[key]
         return found
+
+
+def _variable(name: str) -> str:
+    """A parameter's name as a route's path takes it."""
+    plain = _NO_LETTER.sub("_", name)
+    return f"_{plain}" if plain[:1].isdigit() else plain
 
 
 def _mock(sample: Any) -> MockBackend:

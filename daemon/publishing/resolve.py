@@ -57,10 +57,10 @@ def _backend(written: RouteBackend, find_backend: FindBackend) -> tuple[RouteBac
             f"penstock backend deploy {written.name} (or give the route `publish: false` until it is)"
         )
         raise UnpublishableError("$.backend.name", reason)
-    data = found.data
-    if data is not None:
-        data = msgspec.structs.replace(data, returns=found.returns, format=found.format)
-    return RouteBackend(data=data, mock=found.mock, topic=found.topic), found.inputs
+    forms = {name: getattr(found, name) for name in RouteBackend.__struct_fields__ if name != "name"}
+    if found.data is not None:
+        forms["data"] = msgspec.structs.replace(found.data, returns=found.returns, format=found.format)
+    return RouteBackend(**forms), found.inputs
 
 
 def _filled(text: str, values: Mapping[str, str], path: str, where: str) -> str:

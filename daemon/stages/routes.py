@@ -9,6 +9,7 @@ from typing import Any, get_args
 import structlog
 
 from actors.errors import ConfigurationError
+from actors.gateway_route.counters import RouteStatistics
 from actors.gateway_route.gateway import Gateway, RouteCollisionError
 from actors.gateway_route.published import Published
 from config.resources import AnyResource, ApiGroup, GatewayResource, Route
@@ -67,7 +68,7 @@ class RouteStage:
         if problem is not None:
             return {"state": "failed", "reason": problem, "versions": versions}
         statistics = self._gateway.statistics_of(identity.name)
-        return {"versions": versions} | ({} if statistics is None else asdict(statistics))
+        return {"versions": versions} | ({} if statistics is None else route_status(statistics))
 
     def calls(self, name: str, addresses: Mapping[str, str]) -> list[str]:
         """Method and URL of everything that is served of a route, at listeners that are bound to `addresses`."""
@@ -115,3 +116,16 @@ class RouteStage:
         if stored is None or not isinstance(stored.resource, Route) or not stored.resource.enabled:
             return ()
         return tuple(one.bound_as(stored.resource) for one in self._publications.served(name).values())
+
+
+def route_status(statistics: RouteStatistics) -> dict[str, Any]:
+    """What a route has done, ready for JSON; latencies in milliseconds, to within a bucket."""
+    shown = {name: value for name, value in asdict(statistics).items() if not name.startswith("class_")}
+    quantiles = {f"p{percent}": statistics.quantile(percent / 100) for percent in (50, 90, 99)}
+    shown["latency_ms"] = {name: None if value is None else round(1000 * value, 3) for name, value in quantiles.items()}
+    shown["statuses"] = {str(status): count for status, count in statistics.statuses.items()}
+    if statistics.cache is None:
+        del shown["cache"]
+    else:
+        shown["cache"] = statistics.cache._asdict()
+    return shown

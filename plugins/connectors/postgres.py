@@ -17,6 +17,7 @@ from plugins.api import (
     ConnectorError,
     ConnectorType,
     Host,
+    NothingDoneError,
     ParameterError,
     Position,
     QueryResult,
@@ -29,7 +30,7 @@ from plugins.api import (
     WriteBatch,
 )
 from plugins.sql import postgres_errors, postgres_writes
-from plugins.sql.named_parameters import Translated, translate
+from plugins.sql.named_parameters import Translated, parse, translate
 from plugins.sql.postgres_names import columns_of, find_table
 from plugins.sql.postgres_pool import Pool, Session
 from plugins.sql.postgres_values import convert_parameter
@@ -38,6 +39,7 @@ T = TypeVar("T")
 
 _ROWS_A_FETCH = 256
 _STATEMENTS_REMEMBERED = 1_000
+_PROCEDURE = "CALL"
 _CHANGING = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 _TABLES = """
     SELECT CASE WHEN n.nspname = ANY (current_schemas(false)) THEN c.relname ELSE n.nspname || '.' || c.relname END
@@ -53,8 +55,8 @@ class PostgresSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     """Settings of a connection to PostgreSQL: its parts, or one `url` (`postgresql://user:password@host:port/db`).
 
     `host` may be the folder of a Unix socket. Where `ssl` is left out, TLS is used if the server speaks it. `pool_size`
-    bounds the connections, `connect_timeout` the time to make one, `command_timeout` that of a whole query or batch,
-    both in seconds.
+    bounds the connections that one statement has at a time, with one more for others; `max_waiting` the queries that
+    wait for one; `connect_timeout` the time to make one, `command_timeout` that of a whole query or batch, in seconds.
     """
 
     host: str | None = None
@@ -65,6 +67,7 @@ class PostgresSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     url: Secret = None
     ssl: SslMode | None = None
     pool_size: Annotated[int, msgspec.Meta(ge=1, le=100)] = 4
+    max_waiting: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 256
     connect_timeout: Annotated[float, msgspec.Meta(gt=0, le=300)] = 10.0
     command_timeout: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
 
@@ -83,7 +86,12 @@ class Postgres:
     def __init__(self, settings: PostgresSettings, host: Host) -> None:
         self._where = _label(settings)
         self._pool = Pool(
-            host.bridge, partial(_connect, settings), size=settings.pool_size, timeout=settings.command_timeout
+            host.bridge,
+            partial(_connect, settings),
+            where=self._where,
+            size=settings.pool_size,
+            line=settings.max_waiting,
+            timeout=settings.command_timeout,
         )
         self._translate = lru_cache(_STATEMENTS_REMEMBERED)(translate)
 
@@ -113,7 +121,8 @@ class Postgres:
         """Run one statement in a transaction of its own; parameters become what the statement's types ask for."""
         translated = self._translate(sql)
         try:
-            return await self._pool.run(partial(_query, self._where, translated, parameters, limits))
+            query = partial(_query, self._where, translated, parameters, limits)
+            return await self._pool.run(query, who=translated.sql)
         except postgres_errors.ERRORS as error:
             raise postgres_errors.query_error(error, self._where) from error
 
@@ -218,19 +227,32 @@ async def _query(
 async def _query_once(
     where: str, translated: Translated, parameters: Mapping[str, Any], limits: ResultLimits, session: Session
 ) -> QueryResult:
-    statement = await session.prepare(translated.sql)
+    statement = await _first(where, session.prepare(translated.sql))
     values = _bound(translated.names, statement.get_parameters(), parameters)
     columns = tuple(attribute.name for attribute in statement.get_attributes())
     if not columns:
         await statement.fetch(*values)
         return QueryResult((), (), _affected(statement.get_statusmsg()))
-    await session.begin()
+    if translated.verb == _PROCEDURE:
+        # One row of what it hands out; and it may commit, which it may not within a transaction of its caller's.
+        return QueryResult(columns, [tuple(record) for record in await statement.fetch(*values)])
+    await _first(where, session.begin())
     try:
         rows = await _fetch(await statement.cursor(*values), limits)
         await session.commit(where)
     finally:
         await session.roll_back()
     return QueryResult(columns, rows, len(rows) if translated.verb in _CHANGING else 0)
+
+
+async def _first(where: str, step: Awaitable[T]) -> T:
+    """A step before which nothing was asked of the server: what is idle may have been lost long since."""
+    try:
+        return await step
+    except postgres_errors.ERRORS as error:
+        if postgres_errors.is_lost(error):
+            raise NothingDoneError(str(postgres_errors.system_error(error, where, "query on"))) from error
+        raise
 
 
 def _bound(names: Sequence[str], types: Sequence[asyncpg.Type], parameters: Mapping[str, Any]) -> list[Any]:
@@ -290,4 +312,6 @@ async def _columns(table: str, session: Session) -> list[Column]:
     return [Column(name=name, type=kind, nullable=nullable, key=key) for name, kind, nullable, key in rows]
 
 
-CONNECTOR = ConnectorType(name="postgres", settings=PostgresSettings, build=Postgres, secrets=("password", "url"))
+CONNECTOR = ConnectorType(
+    name="postgres", settings=PostgresSettings, build=Postgres, secrets=("password", "url"), parse=parse
+)

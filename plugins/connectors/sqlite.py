@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -31,6 +31,7 @@ from plugins.api import (
 from plugins.sql import sqlite_errors
 from plugins.sql.sqlite_backup import back_up
 from plugins.sql.sqlite_database import CommitFailed, Database, transaction
+from plugins.sql.sqlite_statements import parse, read_statement
 from plugins.sql.statements import POSITIONS, create, insert, quoted
 
 T = TypeVar("T")
@@ -61,12 +62,14 @@ _STATEMENTS_REMEMBERED = 1_000
 class SqliteSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Settings of a connection to SQLite.
 
-    `path` is relative to the daemon's data folder. `busy_timeout_ms` is how long to wait for another process's lock.
+    `path` is relative to the daemon's data folder. `busy_timeout_ms` is how long to wait for another process's lock,
+    `max_waiting` how many queries may wait for a connection.
     """
 
     path: Annotated[str, msgspec.Meta(min_length=1, pattern=r"^[^\x00]*$")]
     read_only: bool = False
     busy_timeout_ms: Annotated[int, msgspec.Meta(ge=0, le=60_000)] = 2_000
+    max_waiting: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 256
 
 
 class Sqlite:
@@ -81,7 +84,9 @@ class Sqlite:
             read_only=settings.read_only,
             busy_timeout=settings.busy_timeout_ms / 1000,
             make_folder=self._inside,
+            line=settings.max_waiting,
         )
+        self._read_statement = lru_cache(_STATEMENTS_REMEMBERED)(read_statement)
         self._writes: set[str] = set()
         self._inserts: dict[TargetTable, Inserts] = {}
 
@@ -112,15 +117,16 @@ class Sqlite:
 
     async def query(self, sql: str, parameters: Mapping[str, Any], limits: ResultLimits) -> QueryResult:
         """Run one statement; it first goes to a reader, and to the writer once it turns out to write."""
+        sql = self._read_statement(sql).sql
         try:
             if sql not in self._writes:
                 try:
-                    return await self._database.read(partial(_run, sql, parameters, limits))
+                    return await self._database.read(partial(_run, sql, parameters, limits), who=sql)
                 except sqlite3.OperationalError as error:
                     if self._database.read_only or not sqlite_errors.is_write_refused(error):
                         raise
                 self._remember_write(sql)
-            return await self._database.write(partial(_run_writing, sql, parameters, limits))
+            return await self._database.write(partial(_run_writing, sql, parameters, limits), who=sql)
         except sqlite_errors.ERRORS as error:
             raise sqlite_errors.query_error(error, self._database.path) from error
         except CommitFailed as failure:
@@ -359,4 +365,4 @@ def _advance(batch: WriteBatch, connection: sqlite3.Connection) -> None:
         )
 
 
-CONNECTOR = ConnectorType(name="sqlite", settings=SqliteSettings, build=Sqlite)
+CONNECTOR = ConnectorType(name="sqlite", settings=SqliteSettings, build=Sqlite, parse=parse)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from plugins.api import StatementError
+from plugins.api import ParsedStatement, StatementError
+from plugins.sql.placeholders import NAME, name_in_quotes, not_a_name
 
 # Statements that would change the pooled connection for whoever uses it next, or leave its transaction.
 _VERBS_OF_SESSIONS = """
@@ -19,6 +20,7 @@ _TOKEN = re.compile(
     (?P<space>\s+|--[^\n]*)
   | (?P<comment>/\*)
   | (?P<text>[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*")
+  | \$\{(?P<braced>[^{}]*)\}
   | (?P<dollar>\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$)
   | (?P<positional>\$\d+)
   | (?P<word>[^\W\d][\w$]*)
@@ -42,14 +44,14 @@ class Translated(NamedTuple):
 
 
 def translate(sql: str) -> Translated:
-    """Put `$n` in place of each `:name`; a name that comes twice keeps its number.
+    """Put `$n` in place of each `:name` and `${name}`; a name that comes twice keeps its number.
 
     Quotes, dollar quotes, comments (nested, too) and `::` casts are left alone. A slice with a name after its colon
     wants a space there: `a[i : j]`. Semicolons and comments may follow the statement.
 
     Raises:
-        StatementError: none or more than one statement, an open quote or comment, `$1` written by hand, or a statement
-            that is not for queries (SET, BEGIN, COPY, ...).
+        StatementError: none or more than one statement, an open quote or comment, `$1` written by hand, a parameter
+            inside a text, or a statement that is not for queries (SET, BEGIN, COPY, ...).
     """
     parts: list[str] = []
     names: dict[str, int] = {}
@@ -75,16 +77,33 @@ def translate(sql: str) -> Translated:
     return Translated("".join(parts), tuple(names), verb)
 
 
+def parse(sql: str) -> ParsedStatement:
+    """The parameters and the first word of a statement; StatementError as `translate`."""
+    translated = translate(sql)
+    return ParsedStatement(translated.names, translated.verb)
+
+
 def _translated_token(kind: str | None, text: str, names: dict[str, int]) -> str:
     match kind:
         case "name":
-            return f"${names.setdefault(text[1:], len(names) + 1)}"
+            return _numbered(text[1:], names)
+        case "braced":
+            if re.fullmatch(NAME, text[2:-1]) is None:
+                raise not_a_name(text)
+            return _numbered(text[2:-1], names)
+        case "text":
+            name = name_in_quotes(text)
+            return text if name is None else _numbered(name, names)
         case "positional":
             raise StatementError(f"{text} is no parameter here; write a name: :name")
         case "open":
             raise StatementError(f"a quote ({text}) is not closed")
         case _:
             return text
+
+
+def _numbered(name: str, names: dict[str, int]) -> str:
+    return f"${names.setdefault(name, len(names) + 1)}"
 
 
 def _end_of_comment(sql: str, start: int) -> int:

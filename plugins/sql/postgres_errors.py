@@ -7,6 +7,7 @@ import asyncpg
 from plugins.api import (
     CommitUnknownError,
     ConnectorError,
+    NothingDoneError,
     ParameterError,
     RowRejectedError,
     StatementError,
@@ -56,6 +57,11 @@ def is_row_fault(error: BaseException) -> bool:
 def system_error(error: BaseException, where: str, doing: str) -> ConnectorError:
     """The server, or the way to it, failed: holding and retrying is right."""
     return ConnectorError(f"{doing} PostgreSQL {where} failed: {_described(error)}")
+
+
+def connect_error(error: BaseException, where: str) -> NothingDoneError:
+    """No connection could be made, so that nothing was asked of the server."""
+    return NothingDoneError(f"connect to PostgreSQL {where} failed: {_described(error)}")
 
 
 def query_error(error: BaseException, where: str) -> ConnectorError:

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 import msgspec
-import trio
 from asyncpg.prepared_stmt import PreparedStatement
 
 from plugins.api import Bridge, CommitUnknownError, ConnectorError, TargetTable
-from plugins.sql.postgres_errors import ERRORS, commit_error
+from plugins.sql.postgres_errors import ERRORS, commit_error, connect_error
 from plugins.sql.postgres_values import Convert
+from plugins.sql.turns import SYSTEM, Turns
 
 T = TypeVar("T")
 
@@ -105,25 +105,39 @@ class Session:
 
 
 class Pool:
-    """At most `size` connections, each opened when there is work and no idle one.
+    """At most `size` connections for one statement and one more for others, each opened when there is no idle one.
 
-    Whoever finds all in use waits in trio; how many may wait is the callers' business (a route's admission, a task's
-    runners). Each piece of work gets `timeout` seconds.
+    Whoever finds all in use waits in trio, at most `line` of those who query (see `Turns`). Each piece of work gets
+    `timeout` seconds.
     """
 
     def __init__(
-        self, bridge: Bridge, connect: Callable[[], Awaitable[asyncpg.Connection]], *, size: int, timeout: float
+        self,
+        bridge: Bridge,
+        connect: Callable[[], Awaitable[asyncpg.Connection]],
+        *,
+        where: str,
+        size: int,
+        line: int,
+        timeout: float,
     ) -> None:
         self._bridge = bridge
         self._connect = connect
         self._timeout = timeout
-        self._admission = trio.Semaphore(size)
+        self._turns = Turns(size + 1, line, f"PostgreSQL {where}")
+        self._where = where
         self._idle: list[Session] = []
         self._closed = False
 
-    async def run(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        """Run `work` with a connection on the island; cancellation cancels the command at the server."""
-        async with self._admission:
+    async def run(self, work: Callable[[Session], Awaitable[T]], who: str = SYSTEM) -> T:
+        """Run `work` with a connection on the island, when it is the turn of `who`.
+
+        Cancellation cancels the command at the server.
+
+        Raises:
+            NothingDoneError: no connection could be had.
+        """
+        async with self._turns.turn(who):
             return await self._bridge.call(partial(self._use, work))
 
     async def close(self) -> None:
@@ -153,7 +167,10 @@ class Pool:
         return None
 
     async def _opened(self) -> Session:
-        connection = await self._connect()
+        try:
+            connection = await self._connect()
+        except ERRORS as error:
+            raise connect_error(error, self._where) from error
         try:
             for name in ("json", "jsonb"):
                 await connection.set_type_codec(

@@ -14,10 +14,12 @@ import trio
 from plugins.api import ConnectorError
 from plugins.sql.sqlite_errors import spoils
 from plugins.sql.threads import run_interruptible
+from plugins.sql.turns import SYSTEM, Turns
 
 T = TypeVar("T")
 
-READERS = 4
+# One more than may read with the same statement: the last one is for others.
+READERS = 5
 _CACHED_STATEMENTS = 256
 # A cancelled query notices after so many instructions of SQLite's virtual machine: a millisecond or so.
 _INSTRUCTIONS_BETWEEN_CHECKS = 50_000
@@ -99,23 +101,25 @@ class Database:
     `synchronous = NORMAL`: a transaction of rows and their position is whole or not there. A power cut may take the
     latest ones back, position and all, and the task reads those records again from its topic. Statements of people,
     whom nobody repeats, run under FULL (see `transaction`).
+
+    At most `line` queries wait for a reader, and as many for the writer (see `Turns`).
     """
 
-    def __init__(self, path: Path, *, read_only: bool, busy_timeout: float, make_folder: bool) -> None:
+    def __init__(self, path: Path, *, read_only: bool, busy_timeout: float, make_folder: bool, line: int) -> None:
         self.path = path
         self.read_only = read_only
         self._busy_timeout = busy_timeout
         self._make_folder = make_folder
         self._writer = Seat(self._open_writer, path)
-        self._writing = trio.Semaphore(1)
+        self._writing = Turns(1, line, f"SQLite database {path}")
         self._readers = [Seat(self._open_reader, path) for _ in range(READERS)]
         self._idle = list(self._readers)
-        self._reading = trio.Semaphore(READERS)
+        self._reading = Turns(READERS, line, f"SQLite database {path}")
         self._closed = False
 
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` on a connection that cannot write."""
-        async with self._reading:
+    async def read(self, work: Callable[[sqlite3.Connection], T], who: str = SYSTEM) -> T:
+        """Run `work` on a connection that cannot write; `who` takes turns with others."""
+        async with self._reading.turn(who):
             self._check_open()
             seat = self._idle.pop()
             try:
@@ -123,9 +127,9 @@ class Database:
             finally:
                 self._idle.append(seat)
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` on the one connection that writes."""
-        async with self._writing:
+    async def write(self, work: Callable[[sqlite3.Connection], T], who: str = SYSTEM) -> T:
+        """Run `work` on the one connection that writes; `who` takes turns with others."""
+        async with self._writing.turn(who):
             self._check_open()
             return await self._writer.run(work)
 
@@ -142,18 +146,9 @@ class Database:
             await run_interruptible(self._close_all, lambda: None)
 
     async def _vacant(self) -> None:
-        async with self._writing:
-            for taken in range(READERS):
-                try:
-                    await self._reading.acquire()
-                except trio.Cancelled:
-                    self._release(taken)
-                    raise
-            self._release(READERS)
-
-    def _release(self, readers: int) -> None:
-        for _ in range(readers):
-            self._reading.release()
+        """Return once nothing runs: each seat has had a turn that was its last."""
+        await self._writing.vacate()
+        await self._reading.vacate()
 
     def _close_all(self) -> None:
         for seat in (*self._readers, self._writer):

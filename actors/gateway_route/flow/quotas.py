@@ -119,6 +119,10 @@ class Quotas:
         account.turn(self._clock())
         return QuotaStatistics(account.calls, account.used, account.refused, account.start + account.period)
 
+    def all_statistics(self) -> Mapping[str, QuotaStatistics]:
+        """How each app fares that has a quota."""
+        return {app: found for app in self._accounts if (found := self.statistics(app)) is not None}
+
     def take_changed(self) -> Mapping[str, QuotaUse | None]:
         """What each app has used that called since this was last asked; None for one that has no quota any more."""
         changed = {app: self._use(app) for app in self._changed}

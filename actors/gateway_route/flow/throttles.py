@@ -160,6 +160,10 @@ class Throttles:
         bound = tuple(_Bound(self._meters[name], route, environment) for name in dict.fromkeys(route.throttles))
         return ThrottleStep(bound, self._clock)
 
+    def all_statistics(self) -> Mapping[str, ThrottleStatistics]:
+        """What each has seen, by name."""
+        return {name: meter.statistics() for name, meter in self._meters.items()}
+
     def statistics(self, name: str) -> ThrottleStatistics | None:
         """What a throttle has seen; None where there is none."""
         meter = self._meters.get(name)

@@ -54,3 +54,33 @@ async def test_who_gives_up_waiting_takes_no_place() -> None:
         admission.leave()
     await admission.enter()
     assert admission.statistics().running == 1
+
+
+async def test_a_queue_has_its_own_length(autojump_clock: MockClock) -> None:
+    """None at all where a route wants none: who finds no place is told at once."""
+    for queue in (0, 3):
+        admission = Admission(1, queue)
+        await admission.enter()
+        async with trio.open_nursery() as nursery:
+            for _ in range(queue):
+                nursery.start_soon(admission.enter)
+            await wait_all_tasks_blocked()
+            with pytest.raises(AdmissionFullError):
+                await admission.enter()
+            for _ in range(queue):
+                admission.leave()
+        assert admission.statistics().refused == 1
+
+
+async def test_nobody_waits_for_longer_than_the_queue_takes(autojump_clock: MockClock) -> None:
+    """After that it is refused, and leaves the line to the others."""
+    admission = Admission(1, 2, patience=0.5)
+    await admission.enter()
+    with pytest.raises(AdmissionFullError, match="too long"):
+        await admission.enter()
+    assert trio.current_time() == pytest.approx(0.5)
+    seen = admission.statistics()
+    assert (seen.waiting, seen.refused, seen.waited) == (0, 1, pytest.approx(0.5))
+    admission.leave()
+    await admission.enter()
+    assert admission.statistics().running == 1

@@ -71,12 +71,18 @@ def test_a_route_counts_answers_by_class(penstock: Penstock, control: FakeContro
         "answers": [3, 0, 1, 0],
         "latency_sum": 0.01,
         "latency_buckets": [4, 0],
+        "latency_ms": {"p50": 1.25, "p90": 2.5, "p99": None},
+        "statuses": {"200": 3, "404": 1},
+        "cache": {"hits": 2, "stale_hits": 0, "misses": 1, "entries": 1, "bytes": 700},
         "admission": {"running": 1, "waiting": 0, "refused": 2, "high_water": 9},
     }
     control.on("GET", "routes/r", {"kind": "route", "name": "r", "app": "a", "status": status})
     out = penstock("get", "route", "r").out
     assert "2xx 3, 3xx 0, 4xx 1, 5xx 0\n" in out
     assert "2.5 ms\n" in out
+    assert "200 3, 404 1\n" in out
+    assert "p50 1.25 ms, p90 2.5 ms\n" in out
+    assert "hits 2, stale_hits 0, misses 1, entries 1, bytes 700\n" in out
     assert "running 1, waiting 0, refused 2\n" in out
     assert "buckets" not in out
 

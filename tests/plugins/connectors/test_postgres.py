@@ -16,6 +16,7 @@ from plugins.api import (
     ConnectorError,
     FencedError,
     Host,
+    NothingDoneError,
     ParameterError,
     Position,
     ResultLimits,
@@ -205,6 +206,62 @@ async def test_connections_are_bounded_by_the_pool(postgres_database: PostgresDa
     assert len(seen) == 12
     assert len(set(seen)) == 2
     await connector.close()
+
+
+async def test_a_slow_statement_leaves_a_connection_to_others(
+    postgres_database: PostgresDatabase, island: Island
+) -> None:
+    """Every connection that one statement may have is at work, and another statement is answered at once."""
+    connector = build({**postgres_database.settings, "pool_size": 2}, island)
+    async with trio.open_nursery() as nursery:
+        for _ in range(6):
+            nursery.start_soon(ask, connector, "SELECT pg_sleep(60)")
+        await trio.sleep(0.2)
+        with trio.fail_after(5):
+            assert await ask(connector, "SELECT 1") == [(1,)]
+        nursery.cancel_scope.cancel()
+    await connector.close()
+
+
+async def test_a_server_that_is_down_was_asked_nothing(postgres_database: PostgresDatabase, island: Island) -> None:
+    """Neither a connection that cannot be made nor one that was lost while it was idle did anything."""
+    connector = build(postgres_database.settings, island)
+    assert await ask(connector, "SELECT 1") == [(1,)]
+    with postgres_database.server.stopped(), pytest.raises(NothingDoneError, match="PostgreSQL"):
+        await ask(connector, "SELECT 1")
+    assert await ask(connector, "SELECT 1") == [(1,)]
+    await connector.close()
+
+
+async def test_stored_procedures_are_called(postgres: Postgres, postgres_database: PostgresDatabase) -> None:
+    """What a procedure hands out is a row; one that commits by itself may; one that fails says why."""
+    postgres_database.execute(
+        """
+        CREATE TABLE parked (n int);
+        CREATE PROCEDURE park(n int, INOUT total int) LANGUAGE plpgsql AS $$
+        BEGIN
+            INSERT INTO parked VALUES (n);
+            COMMIT;
+            SELECT sum(parked.n) INTO total FROM parked;
+        END $$;
+        CREATE PROCEDURE clear() LANGUAGE sql AS 'DELETE FROM parked';
+        """
+    )
+    result = await postgres.query("CALL park(:n, NULL)", {"n": "2"}, LIMITS)
+    assert (result.columns, list(result.rows)) == (("total",), [(2,)])
+    assert await ask(postgres, "CALL park(n => ${n}, total => NULL)", n=3) == [(5,)]
+    result = await postgres.query("CALL clear()", {}, LIMITS)
+    assert (result.columns, await ask(postgres, "SELECT * FROM parked")) == ((), [])
+    with pytest.raises(ParameterError, match="n cannot be converted to int4"):
+        await ask(postgres, "CALL park(:n, NULL)", n="two")
+    with pytest.raises(StatementError, match="does not exist"):
+        await ask(postgres, "CALL nobody()")
+
+
+async def test_values_are_bound_wherever_they_are_written(postgres: Postgres) -> None:
+    """`${name}` and `'${name}'` are parameters like `:name`; SQL in a value is a value."""
+    evil = "'; DROP TABLE t; --"
+    assert await ask(postgres, "SELECT ${a}::text, '${a}'::text, :a::text", a=evil) == [(evil, evil, evil)]
 
 
 # --- batched writes

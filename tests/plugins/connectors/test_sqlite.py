@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from plugins.api import (
+    ConnectionBusyError,
     ConnectorError,
     FencedError,
     Host,
@@ -57,6 +58,39 @@ def names(folder: Path) -> list[str]:
 
 async def parked(connector: Sqlite) -> list[tuple]:
     return await ask(connector, "SELECT DeviceId, Status FROM ParkingData ORDER BY DeviceId")
+
+
+SLOW = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+
+async def test_slow_statements_leave_a_reader_to_others(sqlite: Sqlite) -> None:
+    """As many calls of one endless statement as there may be, and another one is answered at once."""
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(ask, sqlite, SLOW)
+        await trio.sleep(0.2)
+        with trio.fail_after(5):
+            assert await ask(sqlite, "SELECT 1") == [(1,)]
+        nursery.cancel_scope.cancel()
+
+
+async def test_more_than_may_wait_are_refused(tmp_path: Path) -> None:
+    """Whoever finds the line full is told at once that nothing was done."""
+    connector = build(tmp_path, max_waiting=2)
+    async with trio.open_nursery() as nursery:
+        for _ in range(6):
+            nursery.start_soon(ask, connector, SLOW)
+        await trio.sleep(0.2)
+        with pytest.raises(ConnectionBusyError, match="is busy"):
+            await ask(connector, SLOW)
+        nursery.cancel_scope.cancel()
+    await connector.close()
+
+
+async def test_values_are_bound_wherever_they_are_written(sqlite: Sqlite) -> None:
+    """`${name}` and `'${name}'` are parameters like `:name`; SQL in a value is a value."""
+    evil = "'; DROP TABLE t; --"
+    assert await ask(sqlite, "SELECT ${a}, '${a}', :a", a=evil) == [(evil, evil, evil)]
 
 
 # --- queries

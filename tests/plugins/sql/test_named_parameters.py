@@ -24,6 +24,9 @@ from plugins.sql.named_parameters import translate
         ("SELECT ';';; -- end\n /* really */ ", "SELECT ';' -- end\n   ", ()),
         ("SELECT f(x := :y)", "SELECT f(x := $1)", ("y",)),
         ("SELECT :größe", "SELECT $1", ("größe",)),
+        ("SELECT ${a}, :b, ${a}", "SELECT $1, $2, $1", ("a", "b")),
+        ("SELECT '${a}', '$' || '{b}'", "SELECT $1, '$' || '{b}'", ("a",)),
+        ("SELECT $$ ${a} $$, ${b}", "SELECT $$ ${a} $$, $1", ("b",)),
     ],
 )
 def test_names_become_numbers_outside_quotes_and_comments(sql: str, expected: str, names: tuple[str, ...]) -> None:
@@ -45,6 +48,9 @@ def test_names_become_numbers_outside_quotes_and_comments(sql: str, expected: st
         ("SELECT $a$ open $b$", "not closed"),
         ("SELECT /* open /* */", "not closed"),
         ("SELECT $1", "write a name"),
+        ("SELECT ${1a}", "no parameter"),
+        ("SELECT '%${a}%'", "inside a text"),
+        ('SELECT "${a}"', "inside a name"),
         ("begin", "BEGIN is not for queries"),
         ("/* x */ SET search_path = evil", "SET is not for queries"),
         ("COPY t TO PROGRAM 'x'", "COPY is not for queries"),

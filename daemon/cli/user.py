@@ -1,0 +1,39 @@
+"""`penstock user`: tokens for users."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from daemon.cli.options import DataOption, UrlOption, control_url, data_folder
+
+app = typer.Typer(help="What users do.", no_args_is_help=True)
+
+PASSWORD = "PENSTOCK_PASSWORD"  # noqa: S105 - the name of a variable
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `token` a command of its own although it is the only one."""
+
+
+@app.command()
+def token(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The user.")],
+    data: DataOption = None,
+    url: UrlOption = None,
+) -> None:
+    """Log a user in: print a token for X-Auth-Token, which opens routes with `auth: iam` until it expires.
+
+    The password is asked for, or taken from PENSTOCK_PASSWORD.
+    """
+    from daemon.cli.client import connect
+
+    password = os.environ.get(PASSWORD) or typer.prompt("Password", hide_input=True, err=True)
+    with connect(data_folder(context, data), control_url(context, url), anonymous=True) as client:
+        answer = client.post("tokens", {"user": name, "password": password})
+    print(answer["token"])
+    typer.echo(f"expires {answer['expires']}", err=True)

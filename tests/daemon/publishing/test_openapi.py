@@ -1,0 +1,144 @@
+"""Routes as OpenAPI documents, and documents as routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors.gateway_route.published import Published
+from config.errors import ManifestError
+from config.resources import ApiGroup, Auth, MockBackend, Parameter, Route, RouteBackend, RouteRequest
+from daemon.publishing.openapi_export import openapi
+from daemon.publishing.openapi_import import Target, routes_of
+
+PARAMETERS = (
+    Parameter(name="id", place="path", type="integer", min=1),
+    Parameter(name="limit", place="query", type="integer", default=10, max=100, description="How many."),
+    Parameter(name="X-Kind", place="header", enum=("a", "b"), required=True),
+    Parameter(name="name", place="body", required=True, min_length=1, max_length=5, pattern="^[a-z]+$"),
+    Parameter(name="size", place="body", type="number"),
+)
+
+
+def route(name: str = "lot", **more: Any) -> Route:
+    request = more.pop("request", RouteRequest(path="/lots/{id}", method="PUT", parameters=PARAMETERS))
+    more = {"title": "A lot", "description": "One of them.", "tags": ("lots",), **more}
+    return Route(name=name, app="city", request=request, backend=RouteBackend(mock=MockBackend(body="")), **more)
+
+
+def document(*routes: Route, environment: str = "RELEASE", group: ApiGroup | None = None) -> dict[str, Any]:
+    published = [Published(route=one, backend=one.backend, environment=environment, version=1) for one in routes]
+    return openapi("city", group, published, ["http://127.0.0.1:8080"])
+
+
+def taken(text: dict[str, Any] | str, **target: Any) -> list[Route]:
+    return routes_of(text.encode() if isinstance(text, str) else msgspec.json.encode(text), Target("city", **target))
+
+
+def problems(text: dict[str, Any] | str) -> str:
+    with pytest.raises(ManifestError) as caught:
+        taken(text)
+    return str(caught.value)
+
+
+def operation(**parts: Any) -> dict[str, Any]:
+    return {"openapi": "3.0.3", "paths": {"/x/{id}": {"get": parts}}}
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        route(),
+        route(auth="none"),
+        route(request=RouteRequest(path="/all", method="ANY")),
+        route(request=RouteRequest(path="/below", match="prefix")),
+        route(title="", description="", tags=()),
+    ],
+)
+def test_what_is_exported_is_imported_as_the_same_route(one: Route) -> None:
+    """Method, path, match, parameters with their bounds, words and openness; also a route of any method."""
+    assert taken(document(one)) == [one]
+
+
+def test_an_export_tells_who_may_call_and_where() -> None:
+    """Security schemes of what the routes take, servers, the group's words, and the stage of another environment."""
+    group = ApiGroup(name="city", app="city", title="City", description="All of it.")
+    exported = document(route(auth=Auth(app=("appcode",))), environment="dev", group=group)
+    assert exported["info"] == {"title": "City", "version": "1", "description": "All of it."}
+    assert exported["servers"] == [{"url": "http://127.0.0.1:8080"}]
+    assert list(exported["components"]["securitySchemes"]) == ["appcode"]
+    put = exported["paths"]["/lots/{id}"]["put"]
+    assert put["security"] == [{"appcode": []}]
+    assert put["parameters"][-1] == {
+        "name": "X-Stage", "in": "header", "required": True, "schema": {"type": "string", "const": "dev"},
+    }  # fmt: skip
+    assert document(route(auth="none"))["paths"]["/lots/{id}"]["put"]["security"] == []
+
+
+def test_a_private_route_is_in_no_document() -> None:
+    """And one of a method goes before one of any at the same path."""
+    assert document(route(visibility="private"))["paths"] == {}
+    both = [route("any", request=RouteRequest(path="/p", method="ANY")), route("own", request=RouteRequest(path="/p"))]
+    paths = document(*both)["paths"]["/p"]
+    assert (paths["get"]["operationId"], paths["post"]["operationId"]) == ("own", "any-post")
+
+
+def test_a_document_is_read_as_people_write_them() -> None:
+    """YAML, references, parameters of a path, types that may be null, the path of a server, examples as answers."""
+    (one,) = taken("""
+openapi: 3.1.0
+servers: [{url: "https://api.example.com/v1/"}]
+paths:
+  /pets/{pet id}:
+    parameters: [{$ref: "#/components/parameters/Id"}]
+    get:
+      operationId: get pet!
+      security: []
+      parameters: [{name: tags, in: query, schema: {type: array, items: {type: string}}}]
+      responses: {"404": {description: none}, "200": {content: {application/json: {example: {id: 7}}}}}
+components:
+  parameters:
+    Id: {name: pet id, in: path, required: true, schema: {$ref: "#/components/schemas/Id"}}
+  schemas:
+    Id: {type: [integer, "null"], minimum: 1}
+""")
+    assert (one.name, one.auth, one.request.path) == ("get-pet", "none", "/v1/pets/{pet_id}")
+    assert one.request.parameters == (
+        Parameter(name="pet_id", place="path", type="integer", min=1),
+        Parameter(name="tags", place="query"),
+    )
+    assert one.backend.mock == MockBackend(body={"id": 7})
+
+
+def test_a_document_that_says_nothing_of_security_opens_nothing() -> None:
+    """Only `security: []` makes a route that everybody may call; a named backend answers instead of examples."""
+    assert taken(operation())[0].auth == "app"
+    assert taken(operation(security=[]))[0].auth == "none"
+    assert taken(operation() | {"security": []})[0].auth == "none"
+    (one,) = taken(operation(), backend="b", group="g")
+    assert (one.name, one.backend, one.group) == ("get-x-id", RouteBackend(name="b"), "g")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[", "did not find expected node content"),
+        ("openapi: 2.0", "expected an OpenAPI 3 document"),
+        ({"openapi": "3.0.0", "paths": []}, "expected a mapping of paths"),
+        ({"openapi": "3.0.0", "paths": {}}, "no operation"),
+        (operation(parameters=[{"name": "c", "in": "cookie"}]), "c: parameters in cookie are not taken"),
+        (operation(parameters=[{"$ref": "other.yaml#/x"}]), "is not within the document"),
+        (operation(parameters=[{"$ref": "#/components/none"}]), "leads nowhere"),
+        (operation(parameters=[{"$ref": "#/paths/~1x~1{id}/get/parameters/0"}]), "leads nowhere"),
+        (operation(parameters=["id"]), "expected a mapping"),
+        (operation(parameters=7), "expected a mapping"),
+        (operation(responses=[]), "cannot be read"),
+        (operation(tags=7), "cannot be read"),
+        (operation(parameters=[{"name": "q", "in": "query", "schema": {"minimum": "x"}}]), "cannot be read"),
+    ],
+)
+def test_what_cannot_be_taken_is_told(text: dict[str, Any] | str, reason: str) -> None:
+    """Where in the document, and why; never a crash."""
+    assert reason in problems(text)
