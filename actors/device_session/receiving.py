@@ -39,6 +39,7 @@ class Answer(NamedTuple):
 class _Retained(NamedTuple):
     """Retained messages that are still to be sent for one subscription."""
 
+    filter: str
     topics: Iterator[str]
     terms: Terms
 
@@ -90,14 +91,19 @@ class Receiver:
         self.is_crowded = False
         """Whether those who feed it with QoS 1 and 2 are to be held."""
 
-    def restore(self, subscriptions: Sequence[SaveSubscription], queue: SavedQueue) -> None:
-        """What the session had when the daemon ended; to be called before it is attached."""
+    def restore(self, subscriptions: Sequence[SaveSubscription], queue: SavedQueue, sent: int | None = None) -> None:
+        """What the session had when the daemon ended, see `SaveSession`; to be called before it is attached.
+
+        Retained messages that were not all queued by then are sent from the first one on.
+        """
         for saved in subscriptions:
             ids = () if saved.identifier is None else (saved.identifier,)
             terms = Terms(saved.qos, saved.no_local, saved.retain_as_published, ids)
             self._put(saved.filter, terms, self._rights())
+            if saved.retained_due:
+                self._send_retained(saved.filter, terms)
         if queue.last:
-            self._made_sender().restore(queue)
+            self._made_sender().restore(queue, sent)
 
     # --- the connection -----------------------------------------------------------------------------------------------
 
@@ -184,13 +190,16 @@ class Receiver:
             return Reason.NOT_AUTHORIZED
         terms = Terms(min(wanted, maximum_qos), no_local, retain_as_published, ids)
         self._put(topic_filter, terms, rights)
+        wants_retained = not in_group and retain_handling != _NEVER and (is_new or retain_handling != _ONLY_NEW)
+        retained_due = wants_retained and self._send_retained(topic_filter, terms)
         if self._durable:
-            session, identifier = self._state.incarnation, ids[0] if ids else None
-            options = (terms.qos, no_local, retain_as_published, retain_handling)
-            changes.append(SaveSubscription(session, topic_filter, *options, identifier))
-        if not in_group and retain_handling != _NEVER and (is_new or retain_handling != _ONLY_NEW):
-            self._send_retained(topic_filter, terms)
+            changes.append(self._saved(topic_filter, terms, retained_due=retained_due))
         return Reason(terms.qos)
+
+    def _saved(self, topic_filter: str, terms: Terms, *, retained_due: bool) -> SaveSubscription:
+        identifier = terms.subscription_ids[0] if terms.subscription_ids else None
+        options = (terms.qos, terms.no_local, terms.retain_as_published, identifier)
+        return SaveSubscription(self._state.incarnation, topic_filter, *options, retained_due=retained_due)
 
     def _put(self, topic_filter: str, terms: Terms, rights: Rights) -> None:
         terms = terms._replace(partly=rights.may_refuse_part_of(topic_filter))
@@ -201,6 +210,7 @@ class Receiver:
         if self._terms.pop(topic_filter, None) is None:
             return Reason.NO_SUBSCRIPTION_EXISTED
         self._broker.subscriptions.remove(topic_filter, self)
+        self._forget_retained(topic_filter)
         if self._durable:
             changes.append(DropSubscription(self._state.incarnation, topic_filter))
         return Reason.SUCCESS
@@ -216,6 +226,11 @@ class Receiver:
     def queued(self) -> tuple[int, int]:
         """How many messages of QoS 1 and 2 wait that were never sent, and their bytes (`Message.size`)."""
         return self._sender.queued if self._sender is not None else (0, 0)
+
+    @property
+    def sent(self) -> int:
+        """The highest sequence of QoS 1 and 2 that may have been sent; 0 where none is written down."""
+        return self._sender.sent if self._sender is not None else 0
 
     @property
     def is_connected(self) -> bool:
@@ -323,29 +338,53 @@ class Receiver:
 
     # --- retained messages --------------------------------------------------------------------------------------------
 
-    def _send_retained(self, topic_filter: str, terms: Terms) -> None:
+    def _send_retained(self, topic_filter: str, terms: Terms) -> bool:
+        """Have the retained messages of a subscription sent, from the first one on; False where there is none."""
+        self._forget_retained(topic_filter)
         if not len(self._broker.retained):
-            return
+            return False
         if self._retained is None:
             self._retained = []
-        self._retained.append(_Retained(self._broker.retained.topics(topic_filter), terms))
+        self._retained.append(_Retained(topic_filter, self._broker.retained.topics(topic_filter), terms))
+        return True
+
+    def _forget_retained(self, topic_filter: str) -> None:
+        if self._retained:
+            self._retained = [one for one in self._retained if one.filter != topic_filter]
 
     def _refill(self) -> None:
         """Put retained messages behind what waits, as far as there is room; the rest comes as it drains."""
         sender, changes = self._made_sender(), list[Change]()
-        before, looked_at = sender.last, 0
+        before, looked_at, filled = sender.last, 0, dict[str, Terms]()
         while self._retained and sender.has_room and looked_at < _RETAINED_SLICE:
             looked_at += 1
-            topics, terms = self._retained[0]
+            topic_filter, topics, terms = self._retained[0]
+            filled[topic_filter] = terms
             topic = next(topics, None)
             if topic is None:
                 del self._retained[0]
+                if self._durable:
+                    changes.append(self._saved(topic_filter, terms, retained_due=False))
             elif (delivery := self._retained_delivery(topic, terms)) is not None:
                 sender.offer(() if delivery.qos else (delivery,), (delivery,) if delivery.qos else (), changes)
         if changes:
             last = sender.last
-            reply: Reply[None] = Reply(lambda: sender.written(before + 1, last, reply.error))
+            reply: Reply[None] = Reply(lambda: self._refilled(sender, (before + 1, last), filled, reply.error))
             self._broker.journal.write(changes, reply)
+
+    def _refilled(
+        self, sender: Sender, span: tuple[int, int], filled: Mapping[str, Terms], error: BaseException | None
+    ) -> None:
+        """Retained messages stand in the queue on disk; where they could not be written, they are sent once more."""
+        sender.written(*span, error)
+        if error is None:
+            return
+        for topic_filter, terms in filled.items():
+            if topic_filter in self._terms:
+                self._send_retained(topic_filter, terms)
+        if self._state.link is not None:
+            what = "retained messages that it subscribed to could not be written down"
+            self._state.link.close(Reason.IMPLEMENTATION_SPECIFIC_ERROR, what)
 
     def _retained_delivery(self, topic: str, terms: Terms) -> Delivery | None:
         """The retained message of a topic, as it is now and if it still may be received, with the retain flag set."""
