@@ -180,7 +180,7 @@ class MqttSettings(_Section, frozen=True, kw_only=True):
     trusted_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     failed_logins: FailedLoginSettings = FailedLoginSettings()
     max_packet_bytes: Positive = 1024 * 1024
-    max_subscriptions: Positive = 100
+    max_subscriptions: Positive = 1000
     inflight_bytes: Positive = 64 * 1024
     # What waits in memory for one subscriber: so much of QoS 0, and so much of QoS 1 and 2.
     outbox_bytes: Positive = 256 * 1024
