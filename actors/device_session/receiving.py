@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from actors.device_session.audience import Terms
 from actors.device_session.journal import Change, DropSubscription, SavedQueue, SaveSubscription
-from actors.device_session.message import Delivery
+from actors.device_session.retained_due import RetainedDue, saved_subscription
 from actors.device_session.sending import Sender
-from actors.device_session.statuses import milliseconds
 from actors.directory.rights import Rights
-from actors.runtime.reply import Reply
 from actors.wire.mqtt.packets import Subscribe, Subscription
 from actors.wire.mqtt.reasons import FAILURE, Reason
 from actors.wire.mqtt.topics import SHARED_PREFIX, shared
@@ -19,11 +17,10 @@ from actors.wire.mqtt.topics import SHARED_PREFIX, shared
 if TYPE_CHECKING:
     from actors.device_session.broker import Broker
     from actors.device_session.fan_out import FanOut, Feeding
+    from actors.device_session.message import Delivery
     from actors.device_session.state import Link, SessionState
 
 _FILTER_SHOWN: Final = 200
-# Retained topics that are looked at before others get their turn.
-_RETAINED_SLICE: Final = 256
 # Retain handling (MQTT 5, 3.8.3.1): send retained messages only for a new subscription; never.
 _ONLY_NEW: Final = 1
 _NEVER: Final = 2
@@ -34,14 +31,6 @@ class Answer(NamedTuple):
 
     reasons: list[Reason]
     changes: list[Change]
-
-
-class _Retained(NamedTuple):
-    """Retained messages that are still to be sent for one subscription."""
-
-    filter: str
-    topics: Iterator[str]
-    terms: Terms
 
 
 class _Watched(NamedTuple):
@@ -85,7 +74,7 @@ class Receiver:
         self._terms: dict[str, Terms] = {}
         # Made when they are first needed: most sessions need none of them.
         self._sender: Sender | None = None
-        self._retained: list[_Retained] | None = None
+        self._retained: RetainedDue | None = None
         self._feeders: set[Feeding] | None = None
         self._watched: _Watched | None = None
         self.is_crowded = False
@@ -127,7 +116,7 @@ class Receiver:
         """The session ends, with all its subscriptions; nothing is written of that."""
         for topic_filter in self._terms:
             self._broker.subscriptions.remove(topic_filter, self)
-        self._terms = {}
+        self._terms.clear()
         self._retained = None
         self._state.link = None
         self._relieve()
@@ -193,13 +182,17 @@ class Receiver:
         wants_retained = not in_group and retain_handling != _NEVER and (is_new or retain_handling != _ONLY_NEW)
         retained_due = wants_retained and self._send_retained(topic_filter, terms)
         if self._durable:
-            changes.append(self._saved(topic_filter, terms, retained_due=retained_due))
+            changes.append(saved_subscription(self._state, topic_filter, terms, retained_due=retained_due))
         return Reason(terms.qos)
 
-    def _saved(self, topic_filter: str, terms: Terms, *, retained_due: bool) -> SaveSubscription:
-        identifier = terms.subscription_ids[0] if terms.subscription_ids else None
-        options = (terms.qos, terms.no_local, terms.retain_as_published, identifier)
-        return SaveSubscription(self._state.incarnation, topic_filter, *options, retained_due=retained_due)
+    def _send_retained(self, topic_filter: str, terms: Terms) -> bool:
+        """Have the retained messages of a subscription sent, from the first one on; False where there are none."""
+        if not len(self._broker.retained):
+            return False
+        if self._retained is None:
+            self._retained = RetainedDue(self._broker, self._state, self._terms, durable=self._durable)
+        self._retained.add(topic_filter, terms)
+        return True
 
     def _put(self, topic_filter: str, terms: Terms, rights: Rights) -> None:
         terms = terms._replace(partly=rights.may_refuse_part_of(topic_filter))
@@ -210,7 +203,8 @@ class Receiver:
         if self._terms.pop(topic_filter, None) is None:
             return Reason.NO_SUBSCRIPTION_EXISTED
         self._broker.subscriptions.remove(topic_filter, self)
-        self._forget_retained(topic_filter)
+        if self._retained:
+            self._retained.forget(topic_filter)
         if self._durable:
             changes.append(DropSubscription(self._state.incarnation, topic_filter))
         return Reason.SUCCESS
@@ -268,7 +262,7 @@ class Receiver:
         if link is None:
             return []
         if self._retained:
-            self._refill()
+            self._retained.fill(self._made_sender())
         if self._sender is None:
             return []
         pieces = self._sender.collect(link)
@@ -335,64 +329,6 @@ class Receiver:
         feeders, self._feeders = self._feeders, None
         for feeding in feeders or ():
             feeding.relieved(self)
-
-    # --- retained messages --------------------------------------------------------------------------------------------
-
-    def _send_retained(self, topic_filter: str, terms: Terms) -> bool:
-        """Have the retained messages of a subscription sent, from the first one on; False where there is none."""
-        self._forget_retained(topic_filter)
-        if not len(self._broker.retained):
-            return False
-        if self._retained is None:
-            self._retained = []
-        self._retained.append(_Retained(topic_filter, self._broker.retained.topics(topic_filter), terms))
-        return True
-
-    def _forget_retained(self, topic_filter: str) -> None:
-        if self._retained:
-            self._retained = [one for one in self._retained if one.filter != topic_filter]
-
-    def _refill(self) -> None:
-        """Put retained messages behind what waits, as far as there is room; the rest comes as it drains."""
-        sender, changes = self._made_sender(), list[Change]()
-        before, looked_at, filled = sender.last, 0, dict[str, Terms]()
-        while self._retained and sender.has_room and looked_at < _RETAINED_SLICE:
-            looked_at += 1
-            topic_filter, topics, terms = self._retained[0]
-            filled[topic_filter] = terms
-            topic = next(topics, None)
-            if topic is None:
-                del self._retained[0]
-                if self._durable:
-                    changes.append(self._saved(topic_filter, terms, retained_due=False))
-            elif (delivery := self._retained_delivery(topic, terms)) is not None:
-                sender.offer(() if delivery.qos else (delivery,), (delivery,) if delivery.qos else (), changes)
-        if changes:
-            last = sender.last
-            reply: Reply[None] = Reply(lambda: self._refilled(sender, (before + 1, last), filled, reply.error))
-            self._broker.journal.write(changes, reply)
-
-    def _refilled(
-        self, sender: Sender, span: tuple[int, int], filled: Mapping[str, Terms], error: BaseException | None
-    ) -> None:
-        """Retained messages stand in the queue on disk; where they could not be written, they are sent once more."""
-        sender.written(*span, error)
-        if error is None:
-            return
-        for topic_filter, terms in filled.items():
-            if topic_filter in self._terms:
-                self._send_retained(topic_filter, terms)
-        if self._state.link is not None:
-            what = "retained messages that it subscribed to could not be written down"
-            self._state.link.close(Reason.IMPLEMENTATION_SPECIFIC_ERROR, what)
-
-    def _retained_delivery(self, topic: str, terms: Terms) -> Delivery | None:
-        """The retained message of a topic, as it is now and if it still may be received, with the retain flag set."""
-        message = self._broker.retained.get(topic, milliseconds())
-        if message is None or not self._rights().may_receive(topic):
-            return None
-        qos = min(terms.qos, message.qos)
-        return Delivery(message, qos, retain=True, subscription_ids=terms.subscription_ids)
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
