@@ -180,7 +180,7 @@ class MqttSettings(_Section, frozen=True, kw_only=True):
     trusted_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     failed_logins: FailedLoginSettings = FailedLoginSettings()
     max_packet_bytes: Positive = 1024 * 1024
-    max_subscriptions: Positive = 100
+    max_subscriptions: Positive = 1000
     inflight_bytes: Positive = 64 * 1024
     # What waits in memory for one subscriber: so much of QoS 0, and so much of QoS 1 and 2.
     outbox_bytes: Positive = 256 * 1024
@@ -194,6 +194,8 @@ class MqttSettings(_Section, frozen=True, kw_only=True):
     # Retained messages of the whole instance; a new topic beyond them is refused.
     max_retained_messages: Positive = 100_000
     max_retained_bytes: Positive = 64 * 1024 * 1024
+    # Events of who came and went that wait for one topic while it takes none: about 15,000 of them.
+    lifecycle_bytes: Positive = 4 * 1024 * 1024
     # What one device may publish a second, over all of its connections; a burst of one second passes at once, and
     # beyond that its connections are read more slowly. 0: no limit.
     max_messages_per_second: Annotated[int, msgspec.Meta(ge=0)] = 0

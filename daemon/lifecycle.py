@@ -136,8 +136,8 @@ class _Life:
         draining = False
         async for number in signals:
             if number == signal.SIGHUP:
-                await self._read_settings_anew()
                 await self._house_now.renew_certificates()
+                await self._read_settings_anew()
             elif not draining:
                 draining = True
                 self._drain(signal.Signals(number).name)

@@ -13,6 +13,7 @@ from actors.device_session.broker import Broker
 from actors.device_session.profile import NEVER
 from actors.device_session.sessions import Account
 from actors.device_session.state import SessionState
+from actors.device_session.will import publish_kept_will
 from actors.runtime.reply import Reply
 from daemon.catalog.errors import NotFoundError
 
@@ -54,6 +55,7 @@ class SessionControl:
         with trio.fail_after(_DROP_SECONDS):
             await self._broker.sessions.end_client(state.key, "its session was dropped by an operator")
             changes = self._broker.states.end(state)
+            publish_kept_will(self._broker, state, "its session was dropped by an operator")
             if not changes:
                 return  # it was not to be kept beyond its connection
             reply: Reply[None] = Reply()

@@ -57,7 +57,7 @@ def open_broker(
 ) -> Broker:
     """A broker without sessions; one without a journal forgets them all when it ends."""
     counters, log, statuses = Counters(), LogLimiter(), Statuses()
-    lifecycle = Lifecycle(directory, topics, counters, log)
+    lifecycle = Lifecycle(directory, topics, counters, log, capacity=settings.lifecycle_bytes)
     return Broker(
         settings=settings,
         directory=directory,

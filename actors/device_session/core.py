@@ -71,7 +71,7 @@ def refuse_form(connect: Connect, profile: ListenerProfile) -> Refusal | None:
 
 
 def authenticate(connect: Connect, profile: ListenerProfile, directory: Directory, names: Sequence[str]) -> Credentials:
-    """Whose credentials these are: a user name and a secret, a certificate, or on an anonymous listener none at all.
+    """Whose credentials these are: a user name and a secret, a certificate, or on an anonymous listener nobody's.
 
     `names` are the devices, as `<product>/<device>`, for which the client's certificate speaks. One that brings a
     password is judged by that alone.
@@ -79,9 +79,10 @@ def authenticate(connect: Connect, profile: ListenerProfile, directory: Director
     if connect.password is None and names:
         # Where it names several devices, the user name tells which of them the client is.
         return directory.certified(name for name in names if connect.username in (None, name))
-    if connect.username is None and profile.anonymous is not None:
+    username = connect.username or ""
+    if profile.anonymous is not None and not directory.has_user(username):
         return directory.passer_by(profile.anonymous, connect.client_id)
-    return directory.authenticate(connect.username or "", connect.password or b"")
+    return directory.authenticate(username, connect.password or b"")
 
 
 def admit(connect: Connect, shown: Credentials, profile: ListenerProfile) -> Admission | Refusal:

@@ -130,6 +130,11 @@ class DurableQueue:
         """The highest sequence given out."""
         return self._last
 
+    @property
+    def sent(self) -> int:
+        """Up to here it may have been sent."""
+        return max(self._dup_to, self._unsent.first - 1)
+
     # --- in -----------------------------------------------------------------------------------------------------------
 
     def offer(self, deliveries: Sequence[Delivery], changes: list[Change]) -> int:
@@ -215,10 +220,11 @@ class DurableQueue:
         self._spilled = resend or self._unsent.count > 0
         self.keep_limits(changes)
 
-    def restore(self, saved: SavedQueue) -> None:
-        """What the store knew when the daemon started."""
+    def restore(self, saved: SavedQueue, sent: int | None) -> None:
+        """What the store knew when the daemon started; `sent`: up to where it may have been sent, None: anywhere."""
         self._unsent = Unsent.of(saved.waiting, saved.last)
-        self._last = self._dup_to = self._synced = saved.last
+        self._last = self._synced = saved.last
+        self._dup_to = saved.last if sent is None else sent
         self._spilled = bool(saved.waiting)
 
     def next_page(self) -> PageRequest | None:

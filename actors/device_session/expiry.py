@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from actors.device_session.states import saved
 from actors.device_session.statuses import milliseconds
-from actors.device_session.will import publish_will
+from actors.device_session.will import publish_kept_will
 
 if TYPE_CHECKING:
     from actors.device_session.broker import Broker
@@ -28,6 +29,8 @@ async def expire(broker: Broker) -> None:
     forgotten = broker.retained.take_expired(milliseconds())
     if forgotten:
         broker.journal.write(forgotten, None)
+    for state in broker.states.pushed_out():
+        publish_kept_will(broker, state, "its session was pushed out by newer ones")
     for number, state in enumerate(broker.states.without_connection()):
         if number % _SLICE == 0:
             await trio.lowlevel.checkpoint()
@@ -35,8 +38,9 @@ async def expire(broker: Broker) -> None:
         # It may have got a connection, or have ended, while others had their turn.
         if state.detached_at is None or broker.states.get(state.key) is not state:
             continue
-        if state.will is not None and now >= state.will.due:
-            _publish_will(broker, state, "its delay is over")
+        if _is_due(state, now):
+            publish_kept_will(broker, state, "its delay is over")
+            broker.journal.write([saved(state)], None)
         at = state.expires_at()
         if at is not None and now >= at:
             end(broker, state, "its session expired")
@@ -48,10 +52,8 @@ def end(broker: Broker, state: SessionState, reason: str) -> None:
     if changes:
         broker.journal.write(changes, None)
     broker.counters.expired_sessions += 1
-    _publish_will(broker, state, reason)
+    publish_kept_will(broker, state, reason)
 
 
-def _publish_will(broker: Broker, state: SessionState, reason: str) -> None:
-    pending, state.will = state.will, None
-    if pending is not None:
-        publish_will(broker, state, pending.will, reason)
+def _is_due(state: SessionState, now: float) -> bool:
+    return state.will is not None and state.will.due is not None and now >= state.will.due

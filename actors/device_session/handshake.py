@@ -16,7 +16,7 @@ from actors.device_session.core import (
 )
 from actors.device_session.errors import ProtocolViolationError
 from actors.device_session.failed_logins import source_of
-from actors.device_session.will import publish_will
+from actors.device_session.will import publish_kept_will
 from actors.runtime.reply import Reply
 from actors.wire.mqtt.dialect import Dialect, dialect_of
 from actors.wire.mqtt.packets import MQTT_5, Connect, Malformed, Packet
@@ -81,14 +81,17 @@ def attach(admission: Admission, broker: Broker) -> tuple[SessionState, bool, Re
     """
     key, states = admission.key, broker.states
     before = states.get(key)
-    will = before.will if before is not None else None
     clean_start = admission.connect.clean_start
     state, present, changes = states.attach(
-        key, admission.identity, admission.connect.level, admission.expiry, clean_start=clean_start
+        key,
+        admission.identity,
+        admission.connect.level,
+        admission.expiry,
+        clean_start=clean_start,
+        will=admission.connect.will,
     )
-    if before is not None and will is not None and state is not before:
-        before.will = None
-        publish_will(broker, before, will.will, "its session ended")
+    if before is not None and state is not before:
+        publish_kept_will(broker, before, "its session ended")
     stored: Reply[None] = Reply()
     if changes:
         broker.journal.write(changes, stored)

@@ -12,6 +12,7 @@ from actors.device_session.message import Message
 from actors.device_session.sessions import ClientKey
 from actors.records import TopicPartition
 from actors.runtime.reply import Reply
+from actors.wire.mqtt.packets import Will
 
 PACKET_IDS = 65_535
 """How many packet ids there are: 1 to 65,535 (MQTT-2.3.1-1)."""
@@ -28,11 +29,18 @@ def packet_id_of(sequence: int) -> int:
 # --- sessions ---------------------------------------------------------------------------------------------------------
 
 
+class KeptWill(NamedTuple):
+    """A will, and when it is to be published, in seconds since the epoch; None while its client has a connection."""
+
+    will: Will
+    due: float | None = None
+
+
 class SaveSession(NamedTuple):
     """A session that is to outlive its connection, or what changed of it.
 
     `session` is its incarnation, `expiry` in seconds (0xFFFFFFFF: for good), `detached_at` in seconds since the epoch
-    (None while it has a connection).
+    (None while it has a connection). `sent` is the highest sequence that may have been sent; None while that changes.
     """
 
     session: str
@@ -40,6 +48,8 @@ class SaveSession(NamedTuple):
     level: int
     expiry: int
     detached_at: float | None
+    sent: int | None = None
+    will: KeptWill | None = None
 
 
 class DropSession(NamedTuple):
@@ -49,15 +59,18 @@ class DropSession(NamedTuple):
 
 
 class SaveSubscription(NamedTuple):
-    """A subscription, in place of the one with the same filter (a shared one with its `$share/...`)."""
+    """A subscription, in place of the one with the same filter (a shared one with its `$share/...`).
+
+    `retained_due`: its retained messages do not all stand in the queue yet.
+    """
 
     session: str
     filter: str
     qos: int
     no_local: bool
     retain_as_published: bool
-    retain_handling: int
     identifier: int | None
+    retained_due: bool = False
 
 
 class DropSubscription(NamedTuple):

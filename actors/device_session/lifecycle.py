@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal, assert_never
+from typing import Literal, assert_never
 
 import msgspec
 import trio
@@ -20,9 +20,6 @@ from actors.runtime.backoff import Backoff
 from actors.runtime.log_limiter import LogLimiter
 
 Event = Literal["online", "offline", "will"]
-
-# What may wait for one topic: about 15,000 events.
-CAPACITY: Final = 4 * 1024 * 1024
 
 
 class LifecycleEvent(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -54,7 +51,7 @@ class Lifecycle:
         counters: Counters,
         log: LogLimiter,
         *,
-        capacity: int = CAPACITY,
+        capacity: int,
         backoff: Backoff = Backoff(initial=0.1, maximum=5.0),  # noqa: B008 - frozen
     ) -> None:
         self._directory = directory

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from actors.device_session.audience import Terms
 from actors.device_session.journal import Change, DropSubscription, SavedQueue, SaveSubscription
-from actors.device_session.message import Delivery
+from actors.device_session.retained_due import RetainedDue, saved_subscription
 from actors.device_session.sending import Sender
-from actors.device_session.statuses import milliseconds
 from actors.directory.rights import Rights
-from actors.runtime.reply import Reply
 from actors.wire.mqtt.packets import Subscribe, Subscription
 from actors.wire.mqtt.reasons import FAILURE, Reason
 from actors.wire.mqtt.topics import SHARED_PREFIX, shared
@@ -19,11 +17,10 @@ from actors.wire.mqtt.topics import SHARED_PREFIX, shared
 if TYPE_CHECKING:
     from actors.device_session.broker import Broker
     from actors.device_session.fan_out import FanOut, Feeding
+    from actors.device_session.message import Delivery
     from actors.device_session.state import Link, SessionState
 
 _FILTER_SHOWN: Final = 200
-# Retained topics that are looked at before others get their turn.
-_RETAINED_SLICE: Final = 256
 # Retain handling (MQTT 5, 3.8.3.1): send retained messages only for a new subscription; never.
 _ONLY_NEW: Final = 1
 _NEVER: Final = 2
@@ -34,13 +31,6 @@ class Answer(NamedTuple):
 
     reasons: list[Reason]
     changes: list[Change]
-
-
-class _Retained(NamedTuple):
-    """Retained messages that are still to be sent for one subscription."""
-
-    topics: Iterator[str]
-    terms: Terms
 
 
 class _Watched(NamedTuple):
@@ -84,20 +74,25 @@ class Receiver:
         self._terms: dict[str, Terms] = {}
         # Made when they are first needed: most sessions need none of them.
         self._sender: Sender | None = None
-        self._retained: list[_Retained] | None = None
+        self._retained: RetainedDue | None = None
         self._feeders: set[Feeding] | None = None
         self._watched: _Watched | None = None
         self.is_crowded = False
         """Whether those who feed it with QoS 1 and 2 are to be held."""
 
-    def restore(self, subscriptions: Sequence[SaveSubscription], queue: SavedQueue) -> None:
-        """What the session had when the daemon ended; to be called before it is attached."""
+    def restore(self, subscriptions: Sequence[SaveSubscription], queue: SavedQueue, sent: int | None = None) -> None:
+        """What the session had when the daemon ended, see `SaveSession`; to be called before it is attached.
+
+        Retained messages that were not all queued by then are sent from the first one on.
+        """
         for saved in subscriptions:
             ids = () if saved.identifier is None else (saved.identifier,)
             terms = Terms(saved.qos, saved.no_local, saved.retain_as_published, ids)
             self._put(saved.filter, terms, self._rights())
+            if saved.retained_due:
+                self._send_retained(saved.filter, terms)
         if queue.last:
-            self._made_sender().restore(queue)
+            self._made_sender().restore(queue, sent)
 
     # --- the connection -----------------------------------------------------------------------------------------------
 
@@ -121,7 +116,7 @@ class Receiver:
         """The session ends, with all its subscriptions; nothing is written of that."""
         for topic_filter in self._terms:
             self._broker.subscriptions.remove(topic_filter, self)
-        self._terms = {}
+        self._terms.clear()
         self._retained = None
         self._state.link = None
         self._relieve()
@@ -184,13 +179,20 @@ class Receiver:
             return Reason.NOT_AUTHORIZED
         terms = Terms(min(wanted, maximum_qos), no_local, retain_as_published, ids)
         self._put(topic_filter, terms, rights)
+        wants_retained = not in_group and retain_handling != _NEVER and (is_new or retain_handling != _ONLY_NEW)
+        retained_due = wants_retained and self._send_retained(topic_filter, terms)
         if self._durable:
-            session, identifier = self._state.incarnation, ids[0] if ids else None
-            options = (terms.qos, no_local, retain_as_published, retain_handling)
-            changes.append(SaveSubscription(session, topic_filter, *options, identifier))
-        if not in_group and retain_handling != _NEVER and (is_new or retain_handling != _ONLY_NEW):
-            self._send_retained(topic_filter, terms)
+            changes.append(saved_subscription(self._state, topic_filter, terms, retained_due=retained_due))
         return Reason(terms.qos)
+
+    def _send_retained(self, topic_filter: str, terms: Terms) -> bool:
+        """Have the retained messages of a subscription sent, from the first one on; False where there are none."""
+        if not len(self._broker.retained):
+            return False
+        if self._retained is None:
+            self._retained = RetainedDue(self._broker, self._state, self._terms, durable=self._durable)
+        self._retained.add(topic_filter, terms)
+        return True
 
     def _put(self, topic_filter: str, terms: Terms, rights: Rights) -> None:
         terms = terms._replace(partly=rights.may_refuse_part_of(topic_filter))
@@ -201,6 +203,8 @@ class Receiver:
         if self._terms.pop(topic_filter, None) is None:
             return Reason.NO_SUBSCRIPTION_EXISTED
         self._broker.subscriptions.remove(topic_filter, self)
+        if self._retained:
+            self._retained.forget(topic_filter)
         if self._durable:
             changes.append(DropSubscription(self._state.incarnation, topic_filter))
         return Reason.SUCCESS
@@ -216,6 +220,11 @@ class Receiver:
     def queued(self) -> tuple[int, int]:
         """How many messages of QoS 1 and 2 wait that were never sent, and their bytes (`Message.size`)."""
         return self._sender.queued if self._sender is not None else (0, 0)
+
+    @property
+    def sent(self) -> int:
+        """The highest sequence of QoS 1 and 2 that may have been sent; 0 where none is written down."""
+        return self._sender.sent if self._sender is not None else 0
 
     @property
     def is_connected(self) -> bool:
@@ -253,7 +262,7 @@ class Receiver:
         if link is None:
             return []
         if self._retained:
-            self._refill()
+            self._retained.fill(self._made_sender())
         if self._sender is None:
             return []
         pieces = self._sender.collect(link)
@@ -320,40 +329,6 @@ class Receiver:
         feeders, self._feeders = self._feeders, None
         for feeding in feeders or ():
             feeding.relieved(self)
-
-    # --- retained messages --------------------------------------------------------------------------------------------
-
-    def _send_retained(self, topic_filter: str, terms: Terms) -> None:
-        if not len(self._broker.retained):
-            return
-        if self._retained is None:
-            self._retained = []
-        self._retained.append(_Retained(self._broker.retained.topics(topic_filter), terms))
-
-    def _refill(self) -> None:
-        """Put retained messages behind what waits, as far as there is room; the rest comes as it drains."""
-        sender, changes = self._made_sender(), list[Change]()
-        before, looked_at = sender.last, 0
-        while self._retained and sender.has_room and looked_at < _RETAINED_SLICE:
-            looked_at += 1
-            topics, terms = self._retained[0]
-            topic = next(topics, None)
-            if topic is None:
-                del self._retained[0]
-            elif (delivery := self._retained_delivery(topic, terms)) is not None:
-                sender.offer(() if delivery.qos else (delivery,), (delivery,) if delivery.qos else (), changes)
-        if changes:
-            last = sender.last
-            reply: Reply[None] = Reply(lambda: sender.written(before + 1, last, reply.error))
-            self._broker.journal.write(changes, reply)
-
-    def _retained_delivery(self, topic: str, terms: Terms) -> Delivery | None:
-        """The retained message of a topic, as it is now and if it still may be received, with the retain flag set."""
-        message = self._broker.retained.get(topic, milliseconds())
-        if message is None or not self._rights().may_receive(topic):
-            return None
-        qos = min(terms.qos, message.qos)
-        return Delivery(message, qos, retain=True, subscription_ids=terms.subscription_ids)
 
     # --- parts --------------------------------------------------------------------------------------------------------
 

@@ -99,6 +99,11 @@ class Sender:
         """The highest sequence given out; 0 where nothing is written down."""
         return self._queue.last if isinstance(self._queue, DurableQueue) else 0
 
+    @property
+    def sent(self) -> int:
+        """The highest sequence that may have been sent; 0 where nothing is written down."""
+        return self._queue.sent if isinstance(self._queue, DurableQueue) else 0
+
     # --- in -----------------------------------------------------------------------------------------------------------
 
     def offer(self, at_most_once: Sequence[Delivery], otherwise: Sequence[Delivery], changes: list[Change]) -> int:
@@ -353,10 +358,10 @@ class Sender:
             if changes:
                 self._broker.journal.write(changes, None)
 
-    def restore(self, saved: SavedQueue) -> None:
-        """What the store knew when the daemon started."""
+    def restore(self, saved: SavedQueue, sent: int | None) -> None:
+        """What the store knew when the daemon started, see `DurableQueue.restore`."""
         assert isinstance(self._queue, DurableQueue)  # noqa: S101 - only those are restored
-        self._queue.restore(saved)
+        self._queue.restore(saved, sent)
         for sequence in saved.received:
             self._window.restore(packet_id_of(sequence), sequence)
 

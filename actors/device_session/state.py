@@ -10,9 +10,9 @@ from actors.device_session.profile import NEVER
 
 if TYPE_CHECKING:
     from actors.device_session.incoming import Incoming
+    from actors.device_session.journal import KeptWill
     from actors.device_session.receiving import Receiver
     from actors.device_session.sessions import ClientKey
-    from actors.device_session.will import PendingWill
     from actors.directory.identities import Identity
     from actors.wire.mqtt.dialect import Dialect
     from actors.wire.mqtt.reasons import Reason
@@ -73,8 +73,8 @@ class SessionState:
         """Subscriptions, what waits to be delivered, and what is on its way to the client."""
         self.incoming: Incoming | None = None
         """The QoS 2 messages of the client that are taken and not released yet."""
-        self.will: PendingWill | None = None
-        """A will that is to be published later, unless the client comes back before."""
+        self.will: KeptWill | None = None
+        """What is to be published once it has been without a connection for long enough, if it is persistent."""
         self.detached_at: float | None = None
         """Since when it has no connection, in seconds since the epoch; None while it has one."""
 

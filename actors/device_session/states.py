@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from actors.device_session.journal import Change, DropSession, SaveSession
+from actors.device_session.journal import Change, DropSession, KeptWill, SaveSession
 from actors.device_session.state import SessionState
 
 if TYPE_CHECKING:
     from actors.device_session.sessions import Account, ClientKey
     from actors.directory.identities import Identity
+    from actors.wire.mqtt.packets import Will
 
 # One device that connects with ever new client ids leaves no more behind than this; an app may have a fleet of clients.
 KEPT_PER_ACCOUNT: Final = {"device": 16, "app": 10_000, "anonymous": 10_000}
@@ -31,6 +32,8 @@ class States:
         # Those without a connection, in the order in which they lost it.
         self._detached: dict[SessionState, None] = {}
         self._by_account: dict[Account, dict[ClientKey, None]] = {}
+        # Those that were ended to keep the bounds, and have left a will.
+        self._pushed_out: list[SessionState] = []
 
     def __len__(self) -> int:
         """How many are kept, with a connection or without."""
@@ -59,7 +62,14 @@ class States:
         self._detached[state] = None
 
     def attach(
-        self, key: ClientKey, identity: Identity, level: int, expiry: int, *, clean_start: bool
+        self,
+        key: ClientKey,
+        identity: Identity,
+        level: int,
+        expiry: int,
+        *,
+        clean_start: bool,
+        will: Will | None = None,
     ) -> tuple[SessionState, bool, list[Change]]:
         """The session for a new connection, and whether it was there before [MQTT-3.1.2-4, MQTT5-3.1.2-5].
 
@@ -72,11 +82,11 @@ class States:
             found = None
         state = found or SessionState(key, identity, level, expiry)
         state.identity, state.level, state.expiry, state.detached_at = identity, level, expiry, None
-        state.will = None
+        state.will = KeptWill(will) if will is not None and expiry else None
         self._detached.pop(state, None)
         if expiry or found is not None:
             self._keep(state)
-            changes.append(_saved(state))
+            changes.append(saved(state))
             changes += self._bound(key)
         return state, found is not None, changes
 
@@ -93,7 +103,7 @@ class States:
         state.detached_at = self._clock()
         self._keep(state)
         self._detached[state] = None
-        return [_saved(state), *self._bound(state.key)]
+        return [saved(state), *self._bound(state.key)]
 
     def end(self, state: SessionState) -> list[Change]:
         """It is over: its subscriptions and all that waits for it go. Its will is whoever's who calls this."""
@@ -114,6 +124,11 @@ class States:
         """Those without a connection whose time is over."""
         return (state for state in tuple(self._detached) if self._is_over(state))
 
+    def pushed_out(self) -> list[SessionState]:
+        """Those that were ended because their account had too many, and whose wills are to be published; each once."""
+        pushed_out, self._pushed_out = self._pushed_out, []
+        return pushed_out
+
     def without_connection(self) -> tuple[SessionState, ...]:
         """Those that wait for their client, the longest waiting first."""
         return tuple(self._detached)
@@ -133,8 +148,16 @@ class States:
             return []
         waiting = [self._kept[other] for other in keys if other != key and self._kept[other].detached_at is not None]
         oldest = min(waiting, key=lambda state: state.detached_at or math.inf, default=None)
-        return self.end(oldest) if oldest is not None else []
+        if oldest is None:
+            return []
+        if oldest.will is not None:
+            self._pushed_out.append(oldest)
+        return self.end(oldest)
 
 
-def _saved(state: SessionState) -> SaveSession:
-    return SaveSession(state.incarnation, state.key, state.level, state.expiry, state.detached_at)
+def saved(state: SessionState) -> SaveSession:
+    """What the journal is to know of a session."""
+    sent = None
+    if state.detached_at is not None:
+        sent = state.receiver.sent if state.receiver is not None else 0
+    return SaveSession(state.incarnation, state.key, state.level, state.expiry, state.detached_at, sent, state.will)

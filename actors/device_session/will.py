@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from actors.device_session.publishing import Publisher
 from actors.errors import PenstockError
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 _TOPIC_SHOWN: Final = 200
 
 
-class PendingWill(NamedTuple):
-    """A will whose delay has begun; `due` in seconds since the epoch."""
-
-    will: Will
-    due: float
+def publish_kept_will(broker: Broker, state: SessionState, reason: str) -> None:
+    """Publish the will that a session without a connection has kept, if it has."""
+    kept, state.will = state.will, None
+    if kept is not None:
+        publish_will(broker, state, kept.will, reason)
 
 
 def publish_will(broker: Broker, state: SessionState, will: Will, reason: str) -> None:

@@ -171,6 +171,11 @@ class Directory:
             return _device_identity(self._devices.get((product, name)), presented)
         return _app_identity(self._apps_by_key.get(username, {}).values(), presented)
 
+    def has_user(self, username: str) -> bool:
+        """Whether a user name is somebody's: a device's, as `<product>/<device>`, or an app's key."""
+        product, slash, name = username.partition("/")
+        return (product, name) in self._devices if slash else username in self._apps_by_key
+
     def certified(self, names: Iterable[str]) -> DeviceIdentity | DisabledDevice | None:
         """The device that one of a trusted certificate's names is, as `<product>/<device>`; the first one counts."""
         for name in names:

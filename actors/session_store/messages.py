@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from actors.device_session.journal import Change, Enqueue, OpenIncoming, QueuePage, Retain
+from actors.device_session.journal import Change, Enqueue, OpenIncoming, QueuePage, Retain, SaveSession
 from actors.records import TopicPartition
 from actors.runtime.reply import Reply
 
@@ -63,4 +63,6 @@ def size_of(changes: Sequence[Change]) -> int:
         if isinstance(change, Enqueue | Retain) and change.message is not last:
             last = change.message
             size += last.size
+        elif isinstance(change, SaveSession) and change.will is not None:
+            size += len(change.will.will.topic) + len(change.will.will.payload)
     return size

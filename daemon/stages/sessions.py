@@ -12,7 +12,7 @@ import structlog
 import trio
 
 from actors.device_session.broker import Broker
-from actors.device_session.journal import DropSession
+from actors.device_session.journal import DropSession, KeptWill
 from actors.device_session.receiving import Receiver
 from actors.device_session.sessions import ClientKey
 from actors.device_session.state import SessionState
@@ -77,9 +77,10 @@ class SessionStage:
             self._broker.states.end(state)
         kept = await self._file.begin(time.time())
         found = await scan_all(self._topics, await self._file.load_tails()) if kept else Found()
+        # Before the sessions, which look for those that they are still to be sent.
+        retained = await self._restore_retained()
         with _without_collections():
             sessions = await self._restore_sessions(found)
-        retained = await self._restore_retained()
         seconds = round(trio.current_time() - began, 3)
         if sessions or retained:
             log.info("Sessions restored", sessions=sessions, retained=retained, seconds=seconds)
@@ -95,17 +96,21 @@ class SessionStage:
 
     def _enter(self, saved: Saved, found: Found) -> bool:
         """Enter one session into the broker; False where nobody is there any more whose it could be."""
-        session, key, level, expiry, detached_at = saved.session
+        session, key, level, expiry, detached_at, sent, will = saved.session
         identity = self._identity(key)
         if identity is None:
             return False
         state = SessionState(key, identity, level, expiry, session)
         state.detached_at = detached_at
+        if will is not None:
+            # Where its connection ended with the daemon, its delay has begun then.
+            due = will.due if will.due is not None else (detached_at or time.time()) + will.will.delay
+            state.will = KeptWill(will.will, due)
         state.incoming = rebuild(session, saved.incoming, saved.released, found, self._broker.open_messages)
         self._broker.states.restore(state)
         if saved.subscriptions or saved.queue.last:
             state.receiver = Receiver(self._broker, state)
-            state.receiver.restore(saved.subscriptions, saved.queue)
+            state.receiver.restore(saved.subscriptions, saved.queue, sent)
         return True
 
     def _identity(self, key: ClientKey) -> Identity | None:

@@ -12,7 +12,7 @@ from actors.device_session.message import Message
 from actors.device_session.sessions import Account, ClientKey
 from actors.records import TopicPartition
 from actors.session_store.store import Saved
-from daemon.store.session_rows import identifiers_of, properties_of, stored_of
+from daemon.store.session_rows import identifiers_of, properties_of, stored_of, will_of
 
 _PAGE = """
 SELECT sequence, q.qos, q.retain, subscription_ids, topic, payload, b.qos, b.retain, published_at, expires_at,
@@ -44,14 +44,11 @@ def load_sessions(connection: sqlite3.Connection, *, after: str, limit: int) -> 
     """The sessions whose incarnations come after that one, at most so many, with all that is known of each."""
     with _one_moment(connection):
         rows = connection.execute(
-            "SELECT session, kind, account, client_id, level, expiry, detached_at FROM sessions "
+            "SELECT session, kind, account, client_id, level, expiry, detached_at, sent, will, will_due FROM sessions "
             "WHERE session > ? ORDER BY session LIMIT ?",
             (after, limit),
         ).fetchall()
-        found = {
-            session: Saved(SaveSession(session, ClientKey(Account(kind, account), client_id), *rest))
-            for session, kind, account, client_id, *rest in rows
-        }
+        found = {row[0]: Saved(_session(row)) for row in rows}
         if found:
             bounds = (rows[0][0], rows[-1][0])
             _add_subscriptions(connection, found, bounds)
@@ -100,18 +97,21 @@ def _message(row: Sequence[Any]) -> Message:
     )
 
 
+def _session(row: Sequence[Any]) -> SaveSession:
+    session, kind, account, client_id, level, expiry, detached_at, sent, will, will_due = row
+    key = ClientKey(Account(kind, account), client_id)
+    return SaveSession(session, key, level, expiry, detached_at, sent, will_of(will, will_due))
+
+
 def _add_subscriptions(connection: sqlite3.Connection, found: Mapping[str, Saved], bounds: tuple[str, str]) -> None:
     rows = connection.execute(
-        "SELECT session, filter, qos, no_local, retain_as_published, retain_handling, identifier FROM subscriptions "
+        "SELECT session, filter, qos, no_local, retain_as_published, identifier, retained_due FROM subscriptions "
         "WHERE session BETWEEN ? AND ?",
         bounds,
     )
-    for session, topic_filter, qos, no_local, as_published, handling, identifier in rows:
-        found[session].subscriptions.append(
-            SaveSubscription(
-                session, topic_filter, qos, bool(no_local), bool(as_published), handling, identifier=identifier
-            )
-        )
+    for session, topic_filter, qos, no_local, as_published, identifier, due in rows:
+        options = (qos, bool(no_local), bool(as_published), identifier)
+        found[session].subscriptions.append(SaveSubscription(session, topic_filter, *options, retained_due=bool(due)))
 
 
 def _add_queues(connection: sqlite3.Connection, found: Mapping[str, Saved], bounds: tuple[str, str]) -> None:

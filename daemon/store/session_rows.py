@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import chain
 from typing import Final
 
 import msgspec
 
-from actors.device_session.journal import Enqueue, OpenIncoming, SaveSession, SaveSubscription
+from actors.device_session.journal import Enqueue, KeptWill, OpenIncoming, SaveSession, SaveSubscription
 from actors.device_session.message import Message
 from actors.records import TopicPartition
 from actors.session_store.core import Folded, SessionChanges
+from actors.wire.mqtt.packets import Will
 from actors.wire.mqtt.properties import NO_PROPERTIES, Properties
 
 # Rows a statement: few different numbers, so that the statements stay prepared.
@@ -25,7 +27,8 @@ _ROWS: Final = (256, 32, 4, 1)
 
 Row = tuple[object, ...]
 
-_encode_properties = msgspec.msgpack.Encoder().encode
+_encode_properties = _encode_will = msgspec.msgpack.Encoder().encode
+_decode_will = msgspec.msgpack.Decoder(Will).decode
 _decode_properties = msgspec.msgpack.Decoder(Properties).decode
 _encode_stored = msgspec.json.Encoder().encode
 _decode_stored = msgspec.json.Decoder(tuple[TopicPartition, ...]).decode
@@ -41,6 +44,14 @@ def properties_blob(properties: Properties) -> bytes | None:
 def properties_of(blob: bytes | None) -> Properties:
     """The properties that lie so in the store."""
     return NO_PROPERTIES if blob is None else _decode_properties(blob)
+
+
+def will_of(blob: bytes | None, due: float | None) -> KeptWill | None:
+    """The will that lies so in the store."""
+    if blob is None:
+        return None
+    will = _decode_will(blob)
+    return KeptWill(replace(will, properties=NO_PROPERTIES) if will.properties == NO_PROPERTIES else will, due)
 
 
 def stored_of(text: str) -> tuple[TopicPartition, ...]:
@@ -89,11 +100,18 @@ def write(connection: sqlite3.Connection, folded: Folded, bodies: Bodies) -> Non
 
 
 def _save_sessions(connection: sqlite3.Connection, saved: Sequence[SaveSession]) -> None:
-    head = "INSERT INTO sessions (session, kind, account, client_id, level, expiry, detached_at)"
+    head = """INSERT INTO sessions
+        (session, kind, account, client_id, level, expiry, detached_at, sent, will, will_due)"""
     tail = """ON CONFLICT (session) DO UPDATE
-        SET level = excluded.level, expiry = excluded.expiry, detached_at = excluded.detached_at"""
-    rows = [(one.session, *one.key.account, one.key.client_id, one.level, one.expiry, one.detached_at) for one in saved]
-    _insert(connection, head, rows, tail, guarded=False)
+        SET level = excluded.level, expiry = excluded.expiry, detached_at = excluded.detached_at, sent = excluded.sent,
+        will = excluded.will, will_due = excluded.will_due"""
+    _insert(connection, head, [_session_row(one) for one in saved], tail, guarded=False)
+
+
+def _session_row(one: SaveSession) -> Row:
+    will, due = (None, None) if one.will is None else (_encode_will(one.will.will), one.will.due)
+    (kind, account), client_id = one.key
+    return (one.session, kind, account, client_id, one.level, one.expiry, one.detached_at, one.sent, will, due)
 
 
 def _write_subscriptions(connection: sqlite3.Connection, changed: Iterable[tuple[str, SessionChanges]]) -> None:
@@ -107,10 +125,10 @@ def _write_subscriptions(connection: sqlite3.Connection, changed: Iterable[tuple
                 saved.append(subscription)
     _delete(connection, "subscriptions", ("session", "filter"), gone)
     head = """INSERT INTO subscriptions
-        (session, filter, qos, no_local, retain_as_published, retain_handling, identifier)"""
+        (session, filter, qos, no_local, retain_as_published, identifier, retained_due)"""
     tail = """ON CONFLICT (session, filter) DO UPDATE SET qos = excluded.qos, no_local = excluded.no_local,
-        retain_as_published = excluded.retain_as_published, retain_handling = excluded.retain_handling,
-        identifier = excluded.identifier"""
+        retain_as_published = excluded.retain_as_published, identifier = excluded.identifier,
+        retained_due = excluded.retained_due"""
     _insert(connection, head, saved, tail)
 
 

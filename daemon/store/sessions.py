@@ -99,7 +99,7 @@ class SessionFile:
         return await self._read(read)
 
     async def begin(self, now: float) -> int:
-        """Drop the sessions that have expired by `now`; returns how many are left."""
+        """Drop the sessions that have expired by `now` and leave no will; returns how many there are then."""
         return await self._write(partial(_begin, now=now))
 
     async def load_sessions(self, after: str, limit: int) -> Sequence[Saved]:
@@ -206,7 +206,8 @@ def _probe(connection: sqlite3.Connection) -> None:
 def _begin(connection: sqlite3.Connection, *, now: float) -> int:
     def settle(within: sqlite3.Connection) -> None:
         within.execute(
-            "DELETE FROM sessions WHERE expiry <> ? AND detached_at IS NOT NULL AND detached_at + expiry <= ?",
+            "DELETE FROM sessions "
+            "WHERE expiry <> ? AND detached_at IS NOT NULL AND detached_at + expiry <= ? AND will IS NULL",
             (_FOREVER, now),
         )
         within.execute("UPDATE sessions SET detached_at = ? WHERE detached_at IS NULL", (now,))

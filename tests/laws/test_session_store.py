@@ -212,8 +212,8 @@ class History:
             qos=self.draw(st.integers(0, 2)),
             no_local=self.draw(st.booleans()),
             retain_as_published=self.draw(st.booleans()),
-            retain_handling=self.draw(st.integers(0, 2)),
             identifier=self.draw(st.sampled_from([None, 1, 268_435_455])),
+            retained_due=self.draw(st.booleans()),
         )
 
     def message(self) -> Message:

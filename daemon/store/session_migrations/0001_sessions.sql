@@ -1,7 +1,8 @@
 -- What persistent MQTT sessions promise: see `daemon/store/sessions.py`.
 
 -- `session` is its incarnation; `expiry` in seconds, 4294967295: for good; `detached_at` in seconds since the epoch,
--- NULL while it has a connection.
+-- NULL while it has a connection. `sent` is the highest sequence that may have been sent, NULL while that changes. `will`
+-- is MessagePack; `will_due`, in seconds since the epoch, is NULL while it has a connection.
 CREATE TABLE sessions (
     session TEXT PRIMARY KEY,
     kind TEXT NOT NULL,
@@ -9,19 +10,23 @@ CREATE TABLE sessions (
     client_id TEXT NOT NULL,
     level INTEGER NOT NULL,
     expiry INTEGER NOT NULL,
-    detached_at REAL
+    detached_at REAL,
+    sent INTEGER,
+    will BLOB,
+    will_due REAL
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX sessions_by_client ON sessions (kind, account, client_id);
 
+-- `retained_due`: its retained messages do not all stand in the queue yet.
 CREATE TABLE subscriptions (
     session TEXT NOT NULL,
     filter TEXT NOT NULL,
     qos INTEGER NOT NULL,
     no_local INTEGER NOT NULL,
     retain_as_published INTEGER NOT NULL,
-    retain_handling INTEGER NOT NULL,
     identifier INTEGER,
+    retained_due INTEGER NOT NULL,
     PRIMARY KEY (session, filter)
 ) STRICT, WITHOUT ROWID;
 

@@ -33,6 +33,7 @@ from actors.wire.mqtt.packets import (
     Subscribe,
     Subscription,
     Unsubscribe,
+    Will,
 )
 from actors.wire.mqtt.reasons import Reason
 from config.settings import MqttSettings
@@ -86,6 +87,7 @@ def broker(store: Store) -> Broker:
 def wall(monkeypatch: pytest.MonkeyPatch, broker: Broker) -> Wall:
     wall = Wall()
     monkeypatch.setattr("actors.device_session.expiry.time.time", wall)
+    monkeypatch.setattr("actors.device_session.entry.time.time", wall)
     monkeypatch.setattr(broker.states, "_clock", wall)
     return wall
 
@@ -227,6 +229,55 @@ async def test_a_session_that_cannot_be_stored_is_refused(broker: Broker, client
     assert len(broker.sessions) == 0
     _, connack = await clients.connect(broker, LOT_1)
     assert connack.reason == 0
+
+
+async def test_who_is_not_let_in_leaves_no_will(broker: Broker, clients: Clients, store: Store, wall: Wall) -> None:
+    """[MQTT-3.1.2-8, MQTT5-3.1.2-7]: nor does it withdraw the one that its session has kept."""
+    will = Will("sensor/out/lot-1", b"{}", 1, delay=60)
+    client, _ = await clients.connect(broker, KEPT, will=will)
+    await client.stream.aclose()
+    await client.settle()
+    store.fails = True
+    _, connack = await clients.connect(broker, KEPT, will=replace(will, delay=0))
+    assert connack.reason == Reason.SERVER_UNAVAILABLE
+    await client.settle()
+    assert broker.counters.wills == 0
+    wall.now += 60
+    await expire(broker)
+    assert broker.counters.wills == 1
+
+
+async def test_the_disk_knows_the_will_and_what_was_sent(
+    broker: Broker, clients: Clients, store: Store, wall: Wall
+) -> None:
+    """[MQTT-3.1.2-8]: with the session, until it is published; what was sent is known while nobody is there."""
+    will = Will("sensor/out/lot-1", b"{}", 1, delay=60)
+    client, _ = await clients.connect(broker, KEPT, will=will)
+    await client.say(Subscribe(1, (Subscription(IN, 1),)))
+    app, _ = await clients.connect(broker, APP)
+    await open_door(app, 1)
+    await client.heard()
+    await client.stream.aclose()
+    await client.settle()
+    await open_door(app, 2)
+    saved = store.of(SaveSession)
+    assert [(one.will.due is not None, one.sent) for one in saved] == [(False, None), (True, 1)]
+    wall.now += 600
+    await expire(broker)
+    assert (store.of(SaveSession)[-1].will, store.of(SaveSession)[-1].sent) == (None, 1)
+
+
+async def test_a_session_that_is_pushed_out_leaves_its_will(broker: Broker, clients: Clients, wall: Wall) -> None:
+    """[MQTT5-3.1.2-10]: whoever ends it."""
+    will = Will("sensor/out/lot-1", b"{}", 1, delay=60)
+    for number in range(KEPT_PER_ACCOUNT["device"] + 1):
+        client, _ = await clients.connect(broker, KEPT, client_id=str(number), will=will)
+        await client.stream.aclose()
+        await client.settle()
+        wall.now += 0.1
+    await expire(broker)
+    await expire(broker)
+    assert broker.counters.wills == 1
 
 
 async def test_suback_and_unsuback_wait_for_the_disk(broker: Broker, clients: Clients, store: Store) -> None:

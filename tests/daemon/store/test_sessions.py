@@ -13,6 +13,7 @@ from actors.device_session.journal import (
     Done,
     DropSession,
     Enqueue,
+    KeptWill,
     OpenIncoming,
     Retain,
     SaveSession,
@@ -24,6 +25,8 @@ from actors.errors import ConfigurationError, StorageError
 from actors.records import TopicPartition
 from actors.session_store.core import fold
 from actors.session_store.messages import ReadQueue, Write
+from actors.wire.mqtt.packets import Will
+from actors.wire.mqtt.properties import NO_PROPERTIES, Properties
 from daemon.store.sessions import FILE_NAME, SessionFile, StoreLimits
 
 LIMITS = StoreLimits(reserve_bytes=0, reserve_percent=0.0)
@@ -36,7 +39,7 @@ def save(session: str, client: str = "", *, expiry: int = NEVER, detached_at: fl
 
 
 def subscribe(session: str) -> SaveSubscription:
-    return SaveSubscription(session, "a/#", 1, False, False, 0, None)  # noqa: FBT003 - its options
+    return SaveSubscription(session, "a/#", 1, False, False, None)  # noqa: FBT003 - its options
 
 
 def enqueue(session: str, sequence: int, message: Message | None = None) -> Enqueue:
@@ -64,6 +67,24 @@ async def test_it_is_durable_and_private(tmp_path: Path) -> None:
     file = await SessionFile.open(tmp_path, LIMITS)
     (saved,) = await file.load_sessions("", 10)
     assert saved.subscriptions == [subscribe("s")]
+    await file.close()
+
+
+async def test_a_session_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    """With its will, which outlives even the session's time: somebody has to publish it."""
+    file = await SessionFile.open(tmp_path, LIMITS)
+    properties = Properties(content_type="text/plain", user=(("a", "b"),))
+    will = KeptWill(Will("a", b"\x00", 1, retain=True, delay=5, properties=properties), 1_000.5)
+    first = save("a", expiry=10, detached_at=5.5)._replace(sent=7, will=will)
+    second = save("b")._replace(will=KeptWill(Will("b", b"")))
+    await commit(file, first, second, save("c", expiry=10, detached_at=5.5))
+    await file.begin(2_000.0)
+    saved = [one.session for one in await file.load_sessions("", 10)]
+    assert saved == [first, second._replace(detached_at=2_000.0)]
+    assert saved[1].will is not None
+    assert saved[1].will.will.properties is NO_PROPERTIES
+    await commit(file, first._replace(will=None))
+    assert (await file.load_sessions("", 1))[0].session.will is None
     await file.close()
 
 
