@@ -179,7 +179,8 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
             self._joined = True
             self._membership.join(frozenset(self._deliveries.partitions))
             if trio.current_time() >= self._membership.due_at:
-                self._membership.beat(idle=self._group.statistics().lag == 0)
+                idle = self._group.statistics().lag == 0
+                self._membership.beat(idle=idle, in_hand=self._deliveries.worked_on)
         elif self._joined:
             self._leave()
             self._deliveries = self._fresh()

@@ -125,6 +125,7 @@ class Deliveries:
         self._ready_bytes = 0
         self._again_bytes = 0
         self._out_bytes = 0
+        self._ran_out = False
 
     def begin(self, partition: int, position: Confirmed) -> None:
         """Deliver a partition from where it was."""
@@ -146,6 +147,11 @@ class Deliveries:
     def handed_out(self) -> int:
         """Messages that consumers have in hand."""
         return sum([len(one.out) for one in self._partitions.values()])
+
+    @property
+    def worked_on(self) -> int:
+        """Messages that consumers have in hand; none once they let a delivery run out, until they confirm one again."""
+        return 0 if self._ran_out else self.handed_out
 
     @property
     def has_changed(self) -> bool:
@@ -298,6 +304,7 @@ class Deliveries:
             if succeeded:
                 one.settle(handler.offset)
                 self._changed.add(handler.partition)
+                self._ran_out = False
                 self.counters.confirmed += 1
             else:
                 self.counters.failed += 1
@@ -317,6 +324,7 @@ class Deliveries:
                 _, partition, offset, _ = entry
                 self._fail(partition, offset, self._take_back(self._partitions[partition], offset))
                 count += 1
+        self._ran_out = self._ran_out or count > 0
         self.counters.expired += count
         return count
 

@@ -44,6 +44,24 @@ async def test_what_is_not_confirmed_in_time_is_delivered_again(autojump_clock: 
         assert await world.take(wait=60) == []
 
 
+async def test_what_consumers_have_in_hand_is_told(autojump_clock: MockClock) -> None:
+    """The group hears of work that is under way within its time, which is progress; not of what ran out of it."""
+    world = World()
+    world.produce(3)
+    async with world.running():
+        taken = await world.take(2, ack_wait=30)
+        await trio.sleep(25)
+        (member,) = world.group.statistics().members
+        assert member.in_hand == 2
+        assert member.last_progress_seconds <= 11
+        await trio.sleep(10)
+        assert offsets(await world.take(2, ack_wait=30)) == offsets(taken)
+        await trio.sleep(25)
+        (member,) = world.group.statistics().members
+        assert member.in_hand == 0
+        assert member.last_progress_seconds > 25
+
+
 async def test_what_came_while_consumers_wait_expires_in_time(autojump_clock: MockClock) -> None:
     """A message that was handed to one who waited goes to the next one that waits as soon as its time is over."""
     world = World()
