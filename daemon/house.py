@@ -175,7 +175,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         root=lambda: engine.root,
     )
     families = (
-        groups_family(GroupControl(groups, topics, catalog, connections)),
+        groups_family(GroupControl(groups, topics, catalog, connections, audit)),
         homecomings_family(backlog),
         backlog_family(doctor),
         topics_family(TopicMessages(topics, catalog, audit)),
