@@ -165,8 +165,9 @@ class PartitionProgress:
 class MemberStatus:
     """A member as its group sees it.
 
-    `last_seen_seconds` ago it last said anything; `last_progress_seconds` ago it moved an offset, had read all there is,
-    or had messages in hand: so many were handed on and may still be confirmed in time. `seconds` is the time it has spent so far by step (fetch, decode, map, write, commit).
+    `last_seen_seconds` ago it last said anything; `last_progress_seconds` ago it moved an offset, had read all there
+    is, or had messages in hand: `in_hand` of them were handed on and may still be confirmed in time. `seconds` is the
+    time it has spent so far by step (fetch, decode, map, write, commit).
     """
 
     name: str

@@ -77,7 +77,7 @@ def mask_of(instance: Instance, name: str) -> Mask | None:
 
 
 async def test_dead_letters_hide_what_their_source_hides(instance: Instance) -> None:
-    """Records that are put aside are masked as they were before, also when that is said later; what it hides beyond that stays hidden."""
+    """Records that are put aside are masked as before, also when that is said later; what else is hidden stays so."""
     await instance.service.apply(MASKED % b"name" + READS)
     assert mask_of(instance, "copy.dead") == Mask(fields=("name",))
     await instance.service.apply(MASKED % b"name, phone")
