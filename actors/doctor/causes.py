@@ -99,7 +99,8 @@ def _help(ward: Ward, members: Sequence[str]) -> list[Remedy]:
     if ward.task is None:
         return [remedies.start_consumers(ward)]
     if ward.task.holding:
-        return [remedies.fix_sink(ward, ward.task)]
+        fix = remedies.fix_sink if ward.task.held_by_sink else remedies.lift_hold
+        return [fix(ward, ward.task)]
     return [remedies.restart_member(ward, member) for member in members]
 
 

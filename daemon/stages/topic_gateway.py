@@ -46,6 +46,7 @@ class HttpGroupStage:
         self._topics = topics
         self._groups = groups
         groups.forgotten = self._forget
+        self._on_damage = settings.on_damage
         self._limits = DeliveryLimits(settings.max_deliveries, settings.max_unconfirmed, settings.fetch_ahead_bytes)
         self._actors: dict[str, HttpGroupActor] = {}
         self._references: dict[str, GroupReference] = {}
@@ -100,7 +101,9 @@ class HttpGroupStage:
         make = partial(self._make_dead_letters, group, topic)
 
         def start() -> HttpGroupActor:
-            actor = self._actors[group] = HttpGroupActor(reference, self._topics, self._limits, make_dead_letters=make)
+            actor = self._actors[group] = HttpGroupActor(
+                reference, self._topics, self._limits, make_dead_letters=make, on_damage=self._on_damage
+            )
             return actor
 
         await supervisor.add(ChildSpec(group, start, shutdown=_DRAIN_SECONDS, resource=True))

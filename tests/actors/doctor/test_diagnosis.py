@@ -181,6 +181,19 @@ def test_a_member_that_waits_for_its_sink() -> None:
     assert [remedy.kind for remedy in diagnosis.causes[0].remedies] == ["fix_sink"]
 
 
+def test_a_member_that_waits_for_people() -> None:
+    """What holds it is not its sink: nobody is sent there."""
+    play = four(100.0, readers=1)
+    play.run(60.0)
+    play.members["t-0"].stands_since = play.now
+    play.task = replace(TASK, holding="00.log is damaged at position 5", held_by_sink=False)
+    (cause,) = play.run(15.0).causes
+    (remedy,) = cause.remedies
+    assert remedy.kind == "lift_hold"
+    assert not remedy.harmless
+    assert remedy.commands == ("penstock get task t", "penstock topic verify reports")
+
+
 def test_a_dead_member() -> None:
     """Thrown out and not back: that explains its partitions, and not that the rest is slow."""
     play = four(450.0, readers=3)

@@ -399,6 +399,22 @@ async def test_damage_holds_the_partition_and_says_where(autojump_clock: MockClo
         assert offsets(await world.take()) == [0, 1]
 
 
+async def test_damage_is_skipped_where_that_is_wanted(autojump_clock: MockClock) -> None:
+    """What can be read on both sides of it is delivered, also what is in hand; what lies in it counts as lost."""
+    world = World()
+    world.on_damage = "skip"
+    world.produce(1)
+    async with world.running():
+        taken = await world.take()
+        world.partitions[0].fault = DamagedLogError("00.log is damaged at position 5", resume=3)
+        world.produce(4)
+        taken += await world.take()
+        assert offsets(taken) == [0, 3, 4]
+        assert world.actor.statistics().counters.lost == 2
+        assert await world.settle(*taken) == (3, 0)
+        assert world.store.positions[HERE] == Confirmed(5, ())
+
+
 async def test_a_group_without_consumers_has_no_member(autojump_clock: MockClock) -> None:
     """A minute after the last consumer the group can be reset without force; the next one finds it as it was."""
     world = World()
