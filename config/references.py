@@ -213,12 +213,12 @@ def _of_use(name: Identity, resource: AppResource, path: str, topic: Topic) -> I
     diverts = topic.backlog is not None and topic.backlog.divert_to is not None
     if isinstance(resource, Topic) and diverts and topic.name != resource.name:
         yield Finding(name, path, f"topic {topic.name} itself diverts to another; name one that keeps")
-    if isinstance(resource, Topic) and not _hides(topic.mask, resource.mask):
+    if isinstance(resource, Topic) and not hides(topic.mask, resource.mask):
         reason = f"topic {topic.name} does not mask what topic {resource.name} masks; give it the same `mask`"
         yield Finding(name, path, reason)
 
 
-def _hides(mask: Mask | None, wanted: Mask | None) -> bool:
+def hides(mask: Mask | None, wanted: Mask | None) -> bool:
     """Whether a mask hides all that another one does."""
     if wanted is None:
         return True

@@ -263,6 +263,8 @@ class TopicGatewaySettings(HttpSettings, frozen=True, kw_only=True):
     # Messages of one group that are handed out or wait to be again, and bytes of them that are kept in memory.
     max_unconfirmed: Positive = 10_000
     fetch_ahead_bytes: Positive = 1024 * 1024
+    # At records that are damaged on disk a group waits for a person, or leaves them out, counts them, and goes on.
+    on_damage: Literal["stop", "skip"] = "stop"
     # How many of a topic's last records are searched for what a numbered producer sends again.
     producer_window: Positive = 100_000
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, assert_never
 
@@ -11,7 +12,7 @@ import structlog
 from actors.consumer_group.groups import GroupReference
 from actors.consumer_group.messages import GroupStatistics
 from actors.errors import OffsetOutOfRangeError, PenstockError
-from actors.ports import ConnectionLookup
+from actors.ports import AuditEntry, AuditTrail, ConnectionLookup
 from actors.records import TopicPartition
 from actors.topic_partition.reference import PartitionReference
 from actors.topic_partition.topic import Topics
@@ -54,6 +55,7 @@ class GroupControl:
     topics: Topics
     catalog: Catalog
     connections: ConnectionLookup
+    audit: AuditTrail
 
     def groups(self) -> Sequence[GroupStatistics]:
         """Every group as it stands, by name."""
@@ -96,7 +98,21 @@ class GroupControl:
         await stored.wait()
         moved = [Moved(number, before.get(number), offset) for number, offset in offsets.items()]
         log.warning("group reset", group=name, topic=group.topic, to=_word(to), forced=force, moved=_worded(moved))
+        await self._record(name, to, moved, force=force)
         return moved
+
+    async def _record(self, name: str, to: Target, moved: Sequence[Moved], *, force: bool) -> None:
+        await self.audit.record(
+            AuditEntry(
+                at=round(time.time() * 1000),
+                by="operator",
+                subject=f"group {name}",
+                action="reset by force" if force else "reset",
+                before=_places((one.partition, one.before) for one in moved),
+                after=_places((one.partition, one.after) for one in moved),
+                reason=f"to {_word(to)}",
+            )
+        )
 
     def _partitions(self, group: GroupReference, partition: int | None) -> dict[int, PartitionReference]:
         topic = self.topics.get(group.topic)
@@ -141,6 +157,10 @@ async def _offset(partition: PartitionReference, to: Target) -> int:
 
 def _word(to: Target) -> str:
     return format_moment(to.timestamp) if isinstance(to, Since) else str(to)
+
+
+def _places(places: Iterable[tuple[int, int | None]]) -> str:
+    return ", ".join(f"{partition}: {'-' if offset is None else offset}" for partition, offset in places)
 
 
 def _worded(moved: Sequence[Moved]) -> str:

@@ -331,7 +331,7 @@ class Parts:
         documents = Documents(self.catalog, self.ground.publications, self.doors.addresses)
         publishing = Publishing(self.catalog_service, self.ground.store, self.gateway, self.audit)
         return (
-            groups_family(GroupControl(self.groups, self.topics, self.catalog, self.connections)),
+            groups_family(GroupControl(self.groups, self.topics, self.catalog, self.connections, self.audit)),
             homecomings_family(self.backlog),
             backlog_family(self.doctor),
             topics_family(TopicMessages(self.topics, self.catalog, self.audit)),

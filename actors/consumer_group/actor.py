@@ -154,8 +154,8 @@ class GroupActor(Actor[GroupMessage]):
             case Leave(member):
                 self._core.leave(member, now)
                 self._supersede(member, ActorGone(self.name))
-            case Heartbeat(member, idle):
-                self._core.heard(member, now, idle=idle)
+            case Heartbeat(member, idle, in_hand):
+                self._core.heard(member, now, idle=idle, in_hand=in_hand)
             case Commit(member, generation, offsets):
                 self._core.commit(member, generation, offsets, now)
             case Confirm():

@@ -26,6 +26,7 @@ class _Member:
     progressed: float
     seconds: Mapping[str, float]
     held: frozenset[int] = frozenset()
+    in_hand: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +120,12 @@ class GroupCore:
         if self._members.pop(name, None) is not None:
             self._rebalance(now)
 
-    def heard(self, name: str, now: float, *, idle: bool) -> None:
-        """A member says that it is alive, and whether it has read all there is."""
+    def heard(self, name: str, now: float, *, idle: bool, in_hand: int = 0) -> None:
+        """A member says that it is alive, whether it has read all there is, and how much it has handed on."""
         member = self._members.get(name)
         if member is not None:
-            member.seen = now
-            if idle:
+            member.seen, member.in_hand = now, in_hand
+            if idle or in_hand:
                 member.progressed = now
 
     def expire(self, now: float) -> list[str]:
@@ -232,6 +233,7 @@ class GroupCore:
                 last_seen_seconds=now - member.seen,
                 last_progress_seconds=now - member.progressed,
                 seconds=dict(member.seconds),
+                in_hand=member.in_hand,
             )
 
     def expelled(self, now: float) -> Iterator[Expulsion]:

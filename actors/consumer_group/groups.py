@@ -68,10 +68,13 @@ class GroupReference:
         self._live().submit(Join(member, owned, generation, seconds or {}, reply))
         return reply
 
-    def heartbeat(self, member: str, *, idle: bool = False) -> None:
-        """Say that the member is alive, and whether it has read all there is; commits and joins say so as well."""
+    def heartbeat(self, member: str, *, idle: bool = False, in_hand: int = 0) -> None:
+        """Say that the member is alive, whether it has read all there is, and how much of it is worked on elsewhere.
+
+        Commits and joins are signs of life as well.
+        """
         # A group that has no room for it does not look for who is silent either.
-        self._live().offer(Heartbeat(member, idle))
+        self._live().offer(Heartbeat(member, idle, in_hand))
 
     async def commit(self, member: str, generation: int, offsets: Mapping[int, int]) -> None:
         """Say how far the member has come: for each partition the next offset to read. Stored from time to time.

@@ -92,13 +92,13 @@ class Membership:
         self._heard_of(now)
         return True
 
-    def beat(self, *, idle: bool = False) -> None:
-        """Say that this member is alive, where it is time to; `idle` if it has read all there is."""
+    def beat(self, *, idle: bool = False, in_hand: int = 0) -> None:
+        """Say that this member is alive, where it is time to (see `GroupReference.heartbeat`)."""
         now = trio.current_time()
         if now >= self._beat_at:
             self._heard_of(now)
             with suppress(ActorGone):
-                self._group.heartbeat(self.name, idle=idle)
+                self._group.heartbeat(self.name, idle=idle, in_hand=in_hand)
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """Say how far this member has come (see `GroupReference.commit`)."""

@@ -55,10 +55,14 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """I am alive; `idle` if I have read all there is, which counts as progress. Every message of a member says so."""
+    """I am alive, as every message of a member says.
+
+    `idle` if I have read all there is, `in_hand` what I have handed on and wait for: both count as progress.
+    """
 
     member: str
     idle: bool = False
+    in_hand: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +165,9 @@ class PartitionProgress:
 class MemberStatus:
     """A member as its group sees it.
 
-    `last_seen_seconds` ago it last said anything; `last_progress_seconds` ago it moved an offset, or had read all there
-    is. `seconds` is the time it has spent so far by step (fetch, decode, map, write, commit).
+    `last_seen_seconds` ago it last said anything; `last_progress_seconds` ago it moved an offset, had read all there
+    is, or had messages in hand: `in_hand` of them were handed on and may still be confirmed in time. `seconds` is the
+    time it has spent so far by step (fetch, decode, map, write, commit).
     """
 
     name: str
@@ -170,6 +175,7 @@ class MemberStatus:
     last_seen_seconds: float = 0.0
     last_progress_seconds: float = 0.0
     seconds: Mapping[str, float] = field(default_factory=dict)
+    in_hand: int = 0
 
 
 @dataclass(frozen=True, slots=True)

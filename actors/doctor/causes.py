@@ -45,12 +45,12 @@ def unconsumed(ward: Ward, orphans: Sequence[Late]) -> Cause | None:
     if not orphans:
         return None
     group, task = ward.group, ward.task
-    whose = ", ".join(str(one.number) for one in orphans)
+    whose = _numbered([one.number for one in orphans])
     if not group.members:
         evidence = f"Task {task.name} is {task.state}." if task is not None else "No consumer is connected."
     else:
         count = len(group.members)
-        evidence = f"Nobody reads partition {whose} of topic {group.topic}, although the group has {count} members."
+        evidence = f"Nobody reads {whose} of topic {group.topic}, although the group has {count} members."
     figures = {"partitions": len(orphans), "lag": lag_of(orphans), "members": len(group.members)}
     return Cause("unconsumed_partitions", evidence, figures, (remedies.start_consumers(ward),))
 
@@ -63,7 +63,7 @@ def dead_members(ward: Ward, dead: Sequence[Expulsion], late: Sequence[Late]) ->
     names = ", ".join(one.member for one in dead)
     evidence = (
         f"Member {names} is gone: the group threw it out {last.seconds_ago:.0f} s ago ({last.reason}), with "
-        f"partitions {_numbers(last.partitions)}."
+        f"{_numbered(last.partitions)}."
     )
     figures = {"dead_members": len(dead), "seconds_ago": last.seconds_ago, "lag": lag_of(late)}
     help_ = _help(ward, [one.member for one in dead])
@@ -76,11 +76,15 @@ def stuck_members(ward: Ward, stuck: Sequence[MemberStatus], late: Sequence[Late
         return None
     longest = max(stuck, key=lambda one: one.last_progress_seconds)
     names = ", ".join(one.name for one in stuck)
-    evidence = (
-        f"Member {names} makes no progress: {longest.name} has partitions {_numbers(longest.partitions)} and has "
-        f"moved nothing for {longest.last_progress_seconds:.0f} s; it was last heard of "
-        f"{longest.last_seen_seconds:.0f} s ago."
-    )
+    if ward.task is None:
+        # It is the daemon's own; who does nothing are those behind it.
+        evidence = f"Consumers over HTTP have confirmed nothing in time for {longest.last_progress_seconds:.0f} s."
+    else:
+        evidence = (
+            f"Member {names} makes no progress: {longest.name} has {_numbered(longest.partitions)} and has "
+            f"moved nothing for {longest.last_progress_seconds:.0f} s; it was last heard of "
+            f"{longest.last_seen_seconds:.0f} s ago."
+        )
     if ward.task is not None and ward.task.holding:
         evidence += f" It waits: {ward.task.holding}"
     figures = {
@@ -95,7 +99,8 @@ def _help(ward: Ward, members: Sequence[str]) -> list[Remedy]:
     if ward.task is None:
         return [remedies.start_consumers(ward)]
     if ward.task.holding:
-        return [remedies.fix_sink(ward, ward.task)]
+        fix = remedies.fix_sink if ward.task.held_by_sink else remedies.lift_hold
+        return [fix(ward, ward.task)]
     return [remedies.restart_member(ward, member) for member in members]
 
 
@@ -145,6 +150,19 @@ def burst(ward: Ward, found: Burst | None) -> Cause | None:
     figures = {"peak_rate": found.peak, "usual_rate": found.usual, "excess": found.excess, "lag": ward.lag}
     help_ = (remedies.wait(ward),) if found.over else tuple(remedies.capacity_remedies(ward))
     return Cause("burst", evidence, figures, help_)
+
+
+def unhurried(ward: Ward) -> Cause | None:
+    """Consumers over HTTP work on messages, each within its time, and for so long nothing gets done."""
+    in_hand = sum(member.in_hand for member in ward.group.members)
+    if not in_hand or ward.load.consume > 0:
+        return None
+    evidence = (
+        f"Consumers have {in_hand} message{'s' if in_hand > 1 else ''} in hand, within the time that they asked for, "
+        "and have confirmed none lately; the others wait for them."
+    )
+    figures = {"in_hand": in_hand, "lag": ward.lag}
+    return Cause("slow_consumers", evidence, figures, (remedies.more_consumers(),))
 
 
 def overload(ward: Ward, readers: int) -> Cause | None:
@@ -217,5 +235,7 @@ def _sink(ward: Ward) -> str:
     return f" It is connection {task.connection} that is slow: {milliseconds:.3g} ms a row."
 
 
-def _numbers(partitions: Sequence[int]) -> str:
-    return ", ".join(map(str, partitions)) if partitions else "none"
+def _numbered(partitions: Sequence[int]) -> str:
+    if not partitions:
+        return "no partition"
+    return f"partition{'s' if len(partitions) > 1 else ''} {', '.join(map(str, partitions))}"

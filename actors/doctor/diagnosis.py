@@ -31,7 +31,7 @@ def diagnose(history: History, before: Diagnosis | None = None) -> Diagnosis:
     group = snapshot.group
     bound = LATE_SECONDS if group.kind == "task" else LATE_SECONDS_HTTP
     waits = [Late(one, history.waiting_seconds(one)) for one in group.partitions]
-    late = [one for one in waits if one.seconds >= bound]
+    late = [one for one in waits if one.seconds >= bound] if not _in_hand(group) else []
     load = load_of(history)
     verdict = _verdict(load, late)
     found = _causes(Ward(snapshot, load, lag_of(late)), late, history) if late else ()
@@ -99,6 +99,7 @@ def _of_rates(ward: Ward, late: Sequence[Late], history: History, dead: int) -> 
     if found[1] is None and not only_hot:
         # With those that are missing the others could take it: then that is the cause, and not that they are slow.
         heavy = causes.overload(ward, ward.load.readers + dead)
+        heavy = heavy or causes.unhurried(ward)
         named += [heavy] if heavy is not None else []
     return named
 
@@ -116,6 +117,12 @@ def _is_stuck(member: MemberStatus, late: Sequence[Late], ward: Ward) -> bool:
     if ward.load.transaction_seconds is not None:
         bound = max(bound, 3 * ward.load.transaction_seconds)
     return min(member.last_progress_seconds, max(one.seconds for one in own)) >= bound
+
+
+def _in_hand(group: GroupStatistics) -> bool:
+    """Whether consumers work on all there is, each within its time: nothing waits for them."""
+    in_hand = sum(member.in_hand for member in group.members)
+    return 0 < group.lag <= in_hand
 
 
 def _part(ward: Ward, late: Sequence[Late]) -> Ward:

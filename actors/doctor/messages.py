@@ -24,6 +24,7 @@ RemedyKind = Literal[
     "start_consumers",
     "restart_member",
     "fix_sink",
+    "lift_hold",
     "more_runners",
     "more_consumers",
     "larger_batches",
@@ -48,6 +49,7 @@ class TaskSnapshot:
     state: str = "running"
     reason: str = ""
     holding: str = ""
+    held_by_sink: bool = True
     connection: str = ""
     runners: int = 1
     wanted_runners: int = 1

@@ -157,6 +157,13 @@ def fix_sink(ward: Ward, task: TaskSnapshot) -> Remedy:
     return Remedy("fix_sink", text, drain, harmless=False, commands=commands)
 
 
+def lift_hold(ward: Ward, task: TaskSnapshot) -> Remedy:
+    """Something keeps a task from going on that is no matter of its sink, and that a restart does not change."""
+    text = "Put right what the task waits for, as it says above; it goes on by itself then."
+    commands = (f"penstock get task {task.name}", f"penstock topic verify {ward.group.topic}")
+    return Remedy("lift_hold", text, None, harmless=False, commands=commands)
+
+
 def start_consumers(ward: Ward) -> Remedy:
     """Have somebody read."""
     task = ward.task

@@ -13,7 +13,7 @@ from actors.consumer_group.messages import Assignment
 from actors.errors import FencedError, MemberFencedError
 from actors.ports import ConnectionLookup
 from actors.runtime.child import describe
-from actors.task_runner.context import OnDamage, RunnerContext
+from actors.task_runner.context import RunnerContext
 from actors.task_runner.core import BatchLimits, rest_seconds
 from actors.task_runner.dead_letters import DeadLetters
 from actors.task_runner.mapping import Mapping
@@ -45,7 +45,6 @@ class TaskRunner:
         group: GroupReference,
         settings: TaskSettings,
         limits: BatchLimits | None = None,
-        on_damage: OnDamage = "stop",
     ) -> None:
         self.name = progress.member
         self._membership = Membership(group, self.name, self._wake_up, progress.seconds)
@@ -59,7 +58,6 @@ class TaskRunner:
             limits=limits or BatchLimits(settings.batch_rows, settings.fetch_bytes),
             progress=progress,
             dead_letters=DeadLetters(task.name, topics),
-            on_damage=on_damage,
             interrupted=self._interrupted,
         )
         self._progress = progress

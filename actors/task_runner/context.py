@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from actors.consumer_group.membership import Membership
 from actors.ports import ConnectionLookup
@@ -16,9 +15,6 @@ from actors.task_runner.progress import RunnerProgress
 from actors.topic_partition.topic import Topics
 from config.resources import Task
 from config.settings import TaskSettings
-
-OnDamage = Literal["stop", "skip"]
-"""What to do about records that are not what was written: wait for a person, or go on after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +30,6 @@ class RunnerContext:
     limits: BatchLimits
     progress: RunnerProgress
     dead_letters: DeadLetters
-    on_damage: OnDamage
     interrupted: Callable[[], bool]
 
     @property

@@ -142,7 +142,7 @@ class Pipeline:
             await self._reset(partition, error)
             return [], self._cursor
         except DamagedLogError as error:
-            if self._context.on_damage == "stop" or error.resume <= self._cursor:
+            if self._context.task.source.on_damage == "stop" or error.resume <= self._cursor:
                 raise
             self._lose(error.resume, str(error))
             return [], self._cursor
@@ -176,6 +176,8 @@ class Pipeline:
         if by_sink:
             self._sink.doubt()
         reason = str(error)
+        if isinstance(error, DamagedLogError):
+            reason += "; `on_damage: skip` in the task's source leaves that out"
         if self.hold is None or self.hold.reason != reason:
             log.warning("task holds", task=self._context.task.name, source=str(self.source), reason=reason)
         until = trio.current_time() + self._context.backoff.delay(self._attempts)

@@ -12,7 +12,6 @@ from actors.ports import ConnectionLookup
 from actors.runtime.child import ChildSpec, ChildState, ChildStatus
 from actors.runtime.supervisor import Supervisor
 from actors.task_runner.actor import TaskRunner
-from actors.task_runner.context import OnDamage
 from actors.task_runner.core import BatchLimits
 from actors.task_runner.mapping import Mapping, compile_mapping
 from actors.task_runner.progress import STEPS, RunnerProgress, RunnerStatus, TaskState, TaskStatus
@@ -42,7 +41,6 @@ class TaskSupervisor:
         connections: ConnectionLookup,
         group: GroupReference,
         settings: TaskSettings,
-        on_damage: OnDamage = "stop",
         shutdown: float = 10.0,
         mapping: Mapping | None = None,
     ) -> None:
@@ -62,7 +60,6 @@ class TaskSupervisor:
             group=group,
             settings=settings,
             limits=self._limits,
-            on_damage=on_damage,
         )
         self._progress: dict[str, RunnerProgress] = {}
         self._runners = task.runners

@@ -22,6 +22,7 @@ from actors.topic_gateway.deliveries import Deliveries, DeliveryCounters, Delive
 from actors.topic_gateway.messages import HttpGroupMessage, Settle, Take
 from actors.topic_gateway.reading import MakeDeadLetters, Reading
 from actors.topic_partition.topic import Topics
+from config.resources.tasks import OnDamage
 
 log = structlog.get_logger()
 
@@ -58,6 +59,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
         limits: DeliveryLimits,
         *,
         make_dead_letters: MakeDeadLetters,
+        on_damage: OnDamage = "stop",
         clock: Callable[[], float] = time.time,
     ) -> None:
         name = f"consumers of {group.name}"
@@ -68,7 +70,7 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
         self._clock = clock
         self._membership = Membership(group, MEMBER, self._poke)
         self._joined = False
-        self._reading = Reading(topics, group.topic, group.name, make_dead_letters)
+        self._reading = Reading(topics, group.topic, group.name, make_dead_letters, on_damage)
         self._counters = DeliveryCounters()
         self._deliveries = self._fresh()
         self._waiting: deque[Take] = deque()
@@ -179,7 +181,8 @@ class HttpGroupActor(Actor[HttpGroupMessage]):
             self._joined = True
             self._membership.join(frozenset(self._deliveries.partitions))
             if trio.current_time() >= self._membership.due_at:
-                self._membership.beat(idle=self._group.statistics().lag == 0)
+                idle = self._group.statistics().lag == 0
+                self._membership.beat(idle=idle, in_hand=self._deliveries.worked_on)
         elif self._joined:
             self._leave()
             self._deliveries = self._fresh()

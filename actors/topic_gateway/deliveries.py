@@ -17,19 +17,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heapify, heappop, heappush, nlargest
+from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from actors.records import Confirmed, StoredRecord
 from actors.topic_gateway.handlers import Handler
+from actors.topic_gateway.partition_deliveries import Out, PartitionDeliveries
 from actors.topic_gateway.ranges import OffsetRanges
 
 # The expiry of a confirmed delivery is dropped late: once there are so many of them, and they are most of all.
 _STALE_EXPIRIES = 1024
 # What a record costs in memory beside its value, in bytes, so that empty ones count too.
 _RECORD_BYTES = 256
-# Of so many messages of a partition it is stored how often they came back: those that did most often.
-MAX_KEPT_FAILURES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,78 +57,25 @@ class Verdict(NamedTuple):
     success: bool
 
 
-class _Out(NamedTuple):
-    number: int
-    expires: int
-    record: StoredRecord | None
-
-
-class _Partition:
-    """The deliveries of one partition."""
-
-    __slots__ = ("again", "confirmed", "cursor", "dead", "failed", "out", "ready", "ready_again")
-
-    def __init__(self, confirmed: OffsetRanges, failed: Iterable[tuple[int, int]]) -> None:
-        self.confirmed = confirmed
-        # How often each message came back.
-        self.failed = {offset: count for offset, count in failed if offset not in confirmed}
-        self.cursor = confirmed.floor
-        self.ready: deque[StoredRecord] = deque()
-        self.ready_again: deque[StoredRecord] = deque()
-        self.out: dict[int, _Out] = {}
-        # To be read once more: to be delivered again, or to be put aside.
-        self.again: set[int] = set()
-        self.dead: set[int] = set()
-
-    @property
-    def unconfirmed(self) -> int:
-        return len(self.out) + len(self.again) + len(self.ready_again) + len(self.dead)
-
-    def settle(self, offset: int) -> None:
-        """Nothing more is to be done about an offset."""
-        self.failed.pop(offset, None)
-        self.confirmed.add(offset)
-
-    def skip_to(self, offset: int) -> int:
-        """Forget all below; returns how many offsets there were not confirmed."""
-        known = sum(min(end, offset) - start for start, end in self.confirmed if start < offset)
-        lost = max(0, offset - self.confirmed.floor - known)
-        self.again = {key for key in self.again if key >= offset}
-        self.dead = {key for key in self.dead if key >= offset}
-        self.failed = {key: count for key, count in self.failed.items() if key >= offset}
-        self.confirmed.raise_floor(offset)
-        self.cursor = max(self.cursor, offset)
-        return lost
-
-    def position(self) -> Confirmed:
-        """What is to be stored."""
-        failed = self.failed.items()
-        if len(failed) > MAX_KEPT_FAILURES:
-            return self._position(nlargest(MAX_KEPT_FAILURES, failed, key=lambda one: (one[1], -one[0])))
-        return self._position(failed)
-
-    def _position(self, failed: Iterable[tuple[int, int]]) -> Confirmed:
-        return Confirmed(self.confirmed.floor, tuple(self.confirmed), tuple(sorted(failed)))
-
-
 class Deliveries:
     """The deliveries of one group over all partitions of its topic; times are in milliseconds since the epoch."""
 
     def __init__(self, limits: DeliveryLimits, counters: DeliveryCounters | None = None) -> None:
         self.counters = counters or DeliveryCounters()
         self._limits = limits
-        self._partitions: dict[int, _Partition] = {}
+        self._partitions: dict[int, PartitionDeliveries] = {}
         self._turn: deque[int] = deque()
         self._expiries: list[tuple[int, int, int, int]] = []
         self._changed: set[int] = set()
         self._ready_bytes = 0
         self._again_bytes = 0
         self._out_bytes = 0
+        self._ran_out = False
 
     def begin(self, partition: int, position: Confirmed) -> None:
         """Deliver a partition from where it was."""
         offset, ranges, failed = position
-        self._partitions[partition] = _Partition(OffsetRanges(offset, ranges), failed)
+        self._partitions[partition] = PartitionDeliveries(OffsetRanges(offset, ranges), failed)
         self._turn.append(partition)
 
     @property
@@ -146,6 +92,11 @@ class Deliveries:
     def handed_out(self) -> int:
         """Messages that consumers have in hand."""
         return sum([len(one.out) for one in self._partitions.values()])
+
+    @property
+    def worked_on(self) -> int:
+        """Messages that consumers have in hand; none once they let a delivery run out, until they confirm one again."""
+        return 0 if self._ran_out else self.handed_out
 
     @property
     def has_changed(self) -> bool:
@@ -179,6 +130,13 @@ class Deliveries:
         if offset <= one.cursor < next_offset and self._ready_bytes < self._limits.fetch_ahead_bytes:
             dead += self._read_on(partition, records, next_offset)
         return dead
+
+    def leave_out(self, partition: int, offset: int, next_offset: int) -> int:
+        """What lies from `offset` up to `next_offset` cannot be read; returns how many offsets were given up for it."""
+        one, before = self._partitions[partition], self.counters.lost
+        self.counters.lost += max(0, next_offset - max(one.cursor, offset))
+        self.fetched(partition, offset, (), next_offset)
+        return self.counters.lost - before
 
     def skip_to(self, partition: int, offset: int) -> int:
         """What lies below cannot be read any more; returns how many offsets were given up."""
@@ -263,13 +221,13 @@ class Deliveries:
         kept = self._out_bytes + weight <= self._limits.fetch_ahead_bytes
         if kept:
             self._out_bytes += weight
-        one.out[offset] = _Out(number, expires, record if kept else None)
+        one.out[offset] = Out(number, expires, record if kept else None)
         heappush(self._expiries, (expires, partition, offset, number))
         self.counters.delivered += 1
         self.counters.redelivered += number > 1
         return Handed(record, Handler(partition, offset, number, expires))
 
-    def _take_back(self, one: _Partition, offset: int) -> StoredRecord | None:
+    def _take_back(self, one: PartitionDeliveries, offset: int) -> StoredRecord | None:
         record = one.out.pop(offset).record
         if record is not None:
             self._out_bytes -= _weight(record)
@@ -298,6 +256,7 @@ class Deliveries:
             if succeeded:
                 one.settle(handler.offset)
                 self._changed.add(handler.partition)
+                self._ran_out = False
                 self.counters.confirmed += 1
             else:
                 self.counters.failed += 1
@@ -317,6 +276,7 @@ class Deliveries:
                 _, partition, offset, _ = entry
                 self._fail(partition, offset, self._take_back(self._partitions[partition], offset))
                 count += 1
+        self._ran_out = self._ran_out or count > 0
         self.counters.expired += count
         return count
 
@@ -365,7 +325,7 @@ class Deliveries:
         else:
             one.again.add(offset)
 
-    def _is_spent(self, one: _Partition, offset: int) -> bool:
+    def _is_spent(self, one: PartitionDeliveries, offset: int) -> bool:
         return one.failed.get(offset, 0) >= self._limits.max_deliveries
 
 

@@ -14,6 +14,7 @@ from actors.topic_gateway.deliveries import Deliveries
 from actors.topic_partition.messages import Append
 from actors.topic_partition.reference import PartitionReference
 from actors.topic_partition.topic import TopicReference, Topics
+from config.resources.tasks import OnDamage
 
 log = structlog.get_logger()
 
@@ -33,16 +34,25 @@ def dead_letter_topic(group: str) -> str:
 class Reading:
     """Moves records of a topic into the deliveries of one group, and the dead ones into its dead-letter topic.
 
-    What cannot be read or put aside is tried again; `holding` says why, by partition: nothing is skipped meanwhile.
+    What cannot be read or put aside is tried again; `holding` says why, by partition: nothing is skipped meanwhile,
+    but for damage where `on_damage` says so.
     `make_dead_letters` makes the dead-letter topic, which is not there before it is needed.
     """
 
-    def __init__(self, topics: Topics, topic: str, group: str, make_dead_letters: MakeDeadLetters) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        topic: str,
+        group: str,
+        make_dead_letters: MakeDeadLetters,
+        on_damage: OnDamage = "stop",
+    ) -> None:
         self.holding: dict[int, str] = {}
         self._topics = topics
         self._topic = topic
         self._group = group
         self._make_dead_letters = make_dead_letters
+        self._on_damage = on_damage
         self._retry_at: dict[int, float] = {}
 
     async def read(self, deliveries: Deliveries, partition: int) -> bool:
@@ -82,13 +92,22 @@ class Reading:
             if error.start <= offset:
                 raise
             lost = deliveries.skip_to(partition, error.start)
-            log.warning("messages are gone before they were consumed", group=self._group, count=lost, reason=str(error))
+            self._tell_lost(lost, error)
+            return True
+        except DamagedLogError as error:
+            if self._on_damage == "stop" or error.resume <= offset:
+                raise
+            lost = deliveries.leave_out(partition, offset, error.resume)
+            self._tell_lost(lost, error)
             return True
         dead = deliveries.fetched(partition, offset, records, fetched.next_offset)
         if dead:
             await self._bury(partition, dead)
             deliveries.buried(partition, [record.offset for record in dead])
         return True
+
+    def _tell_lost(self, count: int, error: PenstockError) -> None:
+        log.warning("messages are gone before they were consumed", group=self._group, count=count, reason=str(error))
 
     def _arrival(self, partition: int, offset: int) -> Callable[[], Awaitable[None]]:
         async def wait() -> None:
@@ -102,7 +121,7 @@ class Reading:
     def _hold(self, partition: int, error: PenstockError) -> None:
         reason = str(error)
         if isinstance(error, DamagedLogError):
-            reason += "; the group waits here until the log is repaired or retention deletes it"
+            reason += "; the group waits here: the setting `topics.on_damage: skip` leaves that out"
         if self.holding.get(partition) != reason:
             log.warning("group holds", group=self._group, source=f"{self._topic}-{partition}", reason=reason)
         self.holding[partition] = reason

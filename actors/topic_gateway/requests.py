@@ -165,8 +165,10 @@ def read(query: str) -> Read:
     match given.get("offset", "earliest"):
         case "earliest" | "latest" as end:
             offset = end
-        case _:
-            offset = _number(given, "offset", 0, _LARGEST, 0)
+        case text if not _DIGITS.fullmatch(text) or int(text) > _LARGEST:
+            raise bad(f"offset is earliest, latest or a number from 0 to {_LARGEST}")
+        case text:
+            offset = int(text)
     return Read(
         partition=_number(given, "partition", 0, 49, 0),
         offset=offset,

@@ -8,6 +8,9 @@ import msgspec
 
 from config.resources.base import AppResource, Name, TopicName
 
+OnDamage = Literal["stop", "skip"]
+"""What to do about records that are not what was written: wait for a person, or go on after them."""
+
 FieldType = Literal["string", "integer", "number", "boolean", "json"]
 
 
@@ -21,10 +24,14 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class TaskSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """Where records come from and what is read out of them."""
+    """Where records come from and what is read out of them.
+
+    At records that are damaged on disk the task stops, or it leaves them out, counts them, and goes on.
+    """
 
     topic: TopicName
     start: Literal["earliest", "latest"] = "latest"
+    on_damage: OnDamage = "stop"
     format: Literal["json"] = "json"
     fields: tuple[Field, ...] = ()
 

@@ -12,7 +12,8 @@ from config.errors import ManifestError, Problem
 from config.manifest import Document
 from config.plan import PlannedChange
 from config.plan import plan as compare
-from config.resources import AnyResource, App, Connection, Task, Topic
+from config.references import hides
+from config.resources import AnyResource, App, Connection, Mask, Task, Topic
 from config.resources.identity import Identity
 from config.validate import validate
 from daemon.catalog.catalog import Catalog
@@ -49,7 +50,8 @@ class Planner:
         """Each resource's step, in the order in which they are to be applied.
 
         Args:
-            documents: the manifest; dead-letter topics of its tasks are added where they are missing.
+            documents: the manifest; dead-letter topics of its tasks are added where they are missing, or do not mask
+                what the topics that the tasks read mask.
             now: milliseconds since the epoch, for the meta of what changes.
 
         Raises:
@@ -81,13 +83,38 @@ class Planner:
 
     def _dead_letters(self, documents: Sequence[Document]) -> Iterator[Document]:
         named = {document.identity for document in documents}
+        topics = {document.identity.name: document for document in documents if isinstance(document.resource, Topic)}
+        for task, document in self._tasks_of(documents, topics):
+            name = Identity("topic", dead_letter_topic(task.name))
+            if name in named:
+                continue
+            present = self._topic(name.name)
+            source = topics.get(task.source.topic)
+            mask = _mask(source.resource if source is not None else self._topic(task.source.topic))
+            if present is None:
+                letters = Topic(name=name.name, app=task.app, tags=(DEAD_LETTER_TAG,), mask=mask)
+            elif DEAD_LETTER_TAG in present.tags and not hides(present.mask, mask):
+                letters = msgspec.structs.replace(present, mask=_both(present.mask, mask))
+            else:
+                continue
+            yield dataclasses.replace(document, resource=letters)
+
+    def _tasks_of(
+        self, documents: Sequence[Document], topics: Mapping[str, Document]
+    ) -> Iterator[tuple[Task, Document]]:
+        """The tasks that a manifest has, and those that read a topic that it has, each with its place there."""
+        written = {document.identity for document in documents}
         for document in documents:
-            task = document.resource
-            if isinstance(task, Task):
-                topic = Topic(name=dead_letter_topic(task.name), app=task.app, tags=(DEAD_LETTER_TAG,))
-                added = dataclasses.replace(document, resource=topic)
-                if added.identity not in named and self._catalog.get(added.identity) is None:
-                    yield added
+            if isinstance(document.resource, Task):
+                yield document.resource, document
+        for stored in self._catalog.of_kind("task"):
+            task = stored.resource
+            if isinstance(task, Task) and stored.identity not in written and task.source.topic in topics:
+                yield task, topics[task.source.topic]
+
+    def _topic(self, name: str) -> Topic | None:
+        stored = self._catalog.get(Identity("topic", name))
+        return stored.resource if stored is not None and isinstance(stored.resource, Topic) else None
 
     def _foreign_dead_letters(self, documents: Sequence[Document]) -> Iterator[Problem]:
         wanted = {document.identity: document.resource for document in documents}
@@ -169,6 +196,18 @@ class Planner:
             generated=issued.generated,
             warnings=warnings,
         )
+
+
+def _mask(resource: AnyResource | None) -> Mask | None:
+    return resource.mask if isinstance(resource, Topic) else None
+
+
+def _both(one: Mask | None, other: Mask | None) -> Mask | None:
+    """What hides all that either of them does."""
+    if one is None or other is None:
+        return one or other
+    fields = tuple(dict.fromkeys((*one.fields, *other.fields)))
+    return Mask(fields=fields, at="store" if "store" in {one.at, other.at} else "read")
 
 
 def _refuse(problems: Sequence[Problem]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -29,6 +29,15 @@ class CommandError(Exception):
         self.code = code
 
 
+def _told(detail: Mapping[str, Any]) -> Iterator[str]:
+    path, reason = str(detail.get("path") or ""), str(detail.get("reason") or "")
+    if path:
+        # What is a parameter of the API is an option here.
+        yield f"--{path[1:]}" if path.startswith("?") else path
+    if reason:
+        yield reason
+
+
 class RefusedError(CommandError):
     """The daemon refused what it was asked.
 
@@ -39,7 +48,7 @@ class RefusedError(CommandError):
     """
 
     def __init__(self, reason: str, details: Sequence[Mapping[str, Any]] = ()) -> None:
-        lines = [": ".join(str(one[key]) for key in ("path", "reason") if one.get(key)) for one in details]
+        lines = [": ".join(_told(one)) for one in details]
         super().__init__("\n  ".join([reason, *lines]))
         self.reason = reason
         self.details = tuple(details)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from daemon.cli.failure import CommandError
+from daemon.cli.failure import CommandError, ExitCode
 from daemon.cli.options import DataOption, UrlOption, control_url, data_folder
 from daemon.cli.selectors import (
     FromOption,
@@ -39,6 +39,7 @@ def replay(  # noqa: PLR0917 - options are given by name
         int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many messages, the oldest first.")
     ] = None,
     *,
+    all_messages: Annotated[bool, typer.Option("--all", help="All that the topic holds.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
     data: DataOption = None,
     url: UrlOption = None,
@@ -62,6 +63,9 @@ def replay(  # noqa: PLR0917 - options are given by name
         "limit": limit,
         "dry_run": dry_run,
     }
+    chosen = (partition, offset, since, until, key, message_id, tag, limit)
+    if not (all_messages or dry_run) and all(value is None for value in chosen):
+        raise CommandError("say which messages, or --all for all that the topic holds", ExitCode.USAGE)
     said = {name: value for name, value in body.items() if value is not None}
     with connect(data_folder(context, data), control_url(context, url)) as client:
         done = client.post(f"topics/{quote(topic, safe='')}/replay", said)
@@ -70,4 +74,6 @@ def replay(  # noqa: PLR0917 - options are given by name
     if not done["complete"]:
         places = ", ".join(f"partition {one['partition']} offset {one['offset']}" for one in done["positions"])
         raise CommandError(f"{done['messages']} messages were sent, then: {done['reason']}; it can go on at {places}")
-    print(f"{done['messages']} messages {'would be' if dry_run else 'were'} sent to topic {target or topic}")
+    count = done["messages"]
+    were = "would be" if dry_run else "was" if count == 1 else "were"
+    print(f"{count} message{'' if count == 1 else 's'} {were} sent to topic {target or topic}")

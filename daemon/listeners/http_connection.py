@@ -116,7 +116,7 @@ class HttpConnection:
         body = None
         if head.length:
             body = self._body = IncomingBody(head, self._parser, self._stream, service, self.deadline)
-        request = Request(head.method, head.path, head.query, head.headers, body or b"", self._peer)
+        request = Request(head.method, head.path, head.query, head.headers, body or b"", self._peer, self._wait_gone)
         try:
             response = await service.handler(request)
         except RequestRefusedError as error:
@@ -131,6 +131,20 @@ class HttpConnection:
             keep_alive = await self._end_body(body, keep_alive=keep_alive)
         self._answering = False
         return keep_alive
+
+    async def _wait_gone(self) -> None:
+        """See `Request.wait_gone`; what comes meanwhile is kept for the next request, up to a bound."""
+        kept = 0
+        while kept < READ_BYTES:
+            try:
+                data = await self._stream.receive_some(READ_BYTES)
+            except STREAM_ERRORS:
+                return
+            if not data:
+                return
+            kept += len(data)
+            self._parser.receive(bytes(data))
+        await trio.sleep_forever()
 
     async def _end_body(self, body: IncomingBody, *, keep_alive: bool) -> bool:
         """Deal with what was not read of an answered request's body; says whether the connection can go on."""

@@ -125,6 +125,7 @@ class Patients:
             state=status.state.value,
             reason=status.reason,
             holding=status.holding,
+            held_by_sink=status.held_by_sink,
             connection=task.target.connection,
             runners=living.runners if living is not None else task.runners,
             wanted_runners=task.runners,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 import structlog
 import trio
@@ -30,12 +30,13 @@ class GroupStage:
     """Makes groups follow tasks and HTTP consumers; a task's group bears the task's name.
 
     `http_groups` are the names and topics of those that HTTP consumers made before: they outlive them, so that what
-    waits for consumers that are away is known.
+    waits for consumers that are away is known. `forgotten` hears of each that is no more.
     """
 
     def __init__(
         self, catalog: Catalog, topics: Topics, store: Store, settings: GroupSettings, http_groups: Mapping[str, str]
     ) -> None:
+        self.forgotten: Callable[[str], Awaitable[None]] | None = None
         self._catalog = catalog
         self._topics = topics
         self._store = store
@@ -189,6 +190,8 @@ class GroupStage:
             await self._store.delete_group(name)
             self._http.pop(name, None)
             log.info("group forgotten", group=name)
+            if self.forgotten is not None:
+                await self.forgotten(name)
             for task in self._tasks():
                 if task.name == name:
                     await self.put_task(task)

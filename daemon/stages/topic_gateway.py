@@ -45,6 +45,8 @@ class HttpGroupStage:
         self._catalog = catalog
         self._topics = topics
         self._groups = groups
+        groups.forgotten = self._forget
+        self._on_damage = settings.on_damage
         self._limits = DeliveryLimits(settings.max_deliveries, settings.max_unconfirmed, settings.fetch_ahead_bytes)
         self._actors: dict[str, HttpGroupActor] = {}
         self._references: dict[str, GroupReference] = {}
@@ -64,7 +66,10 @@ class HttpGroupStage:
             async with self._opening:
                 if not self._current(group, topic):
                     await self._start(group, topic)
-        return self._actors[group].mailbox
+        actor = self._actors.get(group)
+        if actor is None:
+            raise ActorGone(f"group {group}")  # forgotten while it was made
+        return actor.mailbox
 
     def knows(self, group: str, topic: str) -> bool:
         """See `ConsumerGroups.knows`."""
@@ -73,6 +78,12 @@ class HttpGroupStage:
     def statistics(self) -> Mapping[str, HttpGroupStatistics]:
         """Every group in use as it stands."""
         return {name: actor.statistics() for name, actor in self._actors.items()}
+
+    async def _forget(self, group: str) -> None:
+        """End the actor of a group that is no more; one that somebody asks for meanwhile is of a new group."""
+        self._references.pop(group, None)
+        if self._actors.pop(group, None) is not None and self._supervisor is not None:
+            await self._supervisor.remove(group)
 
     def _current(self, group: str, topic: str) -> bool:
         reference = self._groups.find_http(group, topic)
@@ -90,7 +101,9 @@ class HttpGroupStage:
         make = partial(self._make_dead_letters, group, topic)
 
         def start() -> HttpGroupActor:
-            actor = self._actors[group] = HttpGroupActor(reference, self._topics, self._limits, make_dead_letters=make)
+            actor = self._actors[group] = HttpGroupActor(
+                reference, self._topics, self._limits, make_dead_letters=make, on_damage=self._on_damage
+            )
             return actor
 
         await supervisor.add(ChildSpec(group, start, shutdown=_DRAIN_SECONDS, resource=True))

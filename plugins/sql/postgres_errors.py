@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import asyncpg
 
 from plugins.api import (
@@ -34,6 +36,10 @@ _HINTS = {
 _PARAMETER_STATES = frozenset(
     {"22P02", "22P03", "22003", "22007", "22008", "22018", "22021", "22023", "22P05", "22000"}
 )
+
+
+# From the first quote to the last: a value may have quotes of its own.
+_QUOTED = re.compile(r'".*"')
 
 
 def sqlstate(error: BaseException) -> str:
@@ -84,7 +90,7 @@ def query_error(error: BaseException, where: str) -> ConnectorError:
 def write_error(error: BaseException, where: str, table: str) -> ConnectorError:
     """What a batched write met: the rows' fault (classes 22 and 23), or the sink's."""
     if is_row_fault(error):
-        return RowRejectedError(f"table {table}: {_one_line(error)}{_culprit(error)}")
+        return RowRejectedError(f"table {table}: {_without_values(error)}{_culprit(error)}")
     return system_error(error, where, f"write to table {table} of")
 
 
@@ -93,6 +99,12 @@ def commit_error(error: BaseException, where: str) -> Exception:
     if is_lost(error):
         return CommitUnknownError(f"PostgreSQL {where} was lost during COMMIT ({_described(error)})")
     return error if isinstance(error, Exception) else ConnectorError(str(error))
+
+
+def _without_values(error: BaseException) -> str:
+    """Data exceptions (class 22) quote the value, which may be hidden from those who read why a row was rejected."""
+    text = _one_line(error)
+    return _QUOTED.sub('"***"', text) if sqlstate(error).startswith("22") else text
 
 
 def _culprit(error: BaseException) -> str:

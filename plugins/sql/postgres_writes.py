@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 
@@ -44,6 +45,8 @@ _ADVANCE = (
     f'UPDATE {POSITIONS} SET "offset" = $4 {_WHERE} AND epoch = $5 '  # noqa: S608 - a constant
     'AND "offset" IS NOT DISTINCT FROM $6 RETURNING epoch'
 )
+
+_ARGUMENT = re.compile(r"query argument \$([0-9]+)")
 
 Who = tuple[str, str, int]
 
@@ -153,8 +156,11 @@ async def _insert(session: Session, batch: WriteBatch) -> None:
     statement = await session.prepare(target.sql)
     try:
         await statement.executemany(rows)
-    except REFUSED_VALUES as error:
-        raise RowRejectedError(f"table {batch.table.name}: a value cannot be stored: {error}") from error
+    except (*REFUSED_VALUES, asyncpg.DataError) as error:
+        argument = _argument(error)
+        if argument is None and isinstance(error, asyncpg.DataError):
+            raise  # the server's
+        raise _misfit(batch.table, argument) from error
 
 
 async def _learn(session: Session, table: TargetTable) -> Target:
@@ -175,7 +181,16 @@ def _converted(row: tuple[object, ...], converters: Sequence[Convert | None], ta
             try:
                 values[index] = convert(values[index])
             except REFUSED_VALUES as error:
-                raise RowRejectedError(
-                    f"table {table.name}, column {table.columns[index][0]}: the value does not fit the column's type"
-                ) from error
+                raise _misfit(table, index) from error
     return tuple(values)
+
+
+def _argument(error: Exception) -> int | None:
+    """Which of a statement's arguments asyncpg does not take; it quotes the value too, which is nobody's to read."""
+    found = _ARGUMENT.search(str(error))
+    return int(found[1]) - 1 if found is not None else None
+
+
+def _misfit(table: TargetTable, index: int | None) -> RowRejectedError:
+    where = "" if index is None else f", column {table.columns[index][0]}"
+    return RowRejectedError(f"table {table.name}{where}: the value does not fit the column's type")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import socket
+import struct
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -315,6 +318,26 @@ def test_a_group_reads_one_topic_and_is_of_one_kind(daemon: ChildDaemon, shop: h
         " target: {connection: db, table: T, create: true, columns: {N: n}}}"
     )
     problem(shop.get(GROUP.format("to-table")), 409, "APIC.0201")
+
+
+@pytest.mark.parametrize("farewell", ["close", "reset"])
+def test_nothing_is_handed_to_a_consumer_that_left(shop: httpx.Client, farewell: str) -> None:
+    """Who gives up waiting takes nothing along: the next message goes to whoever asks then, at once."""
+    path = GROUP.format(f"left-{farewell}")
+    while taken := shop.get(path, params={"time_wait": 1}).json():
+        shop.post(path, json=verdicts(taken))
+    head = (
+        f"GET {path}?time_wait=30&ack_wait=300 HTTP/1.1\r\nHost: a\r\nAuthorization: Basic "
+        f"{base64.b64encode(b'shop-key:shop-secret').decode()}\r\n\r\n"
+    )
+    with socket.create_connection((shop.base_url.host, shop.base_url.port or 80)) as waiting:
+        waiting.sendall(head.encode())
+        time.sleep(0.3)
+        if farewell == "reset":
+            waiting.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    time.sleep(0.3)
+    shop.post("/v1/topic/orders/messages", json=messages("late")).raise_for_status()
+    assert contents(shop.get(path, params={"time_wait": 5}).json()) == ["late"]
 
 
 def test_a_drain_does_not_wait_for_consumers_that_wait(tmp_path: Path) -> None:

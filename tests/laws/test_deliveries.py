@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from actors.records import Confirmed, StoredRecord
-from actors.topic_gateway.deliveries import MAX_KEPT_FAILURES, Deliveries, DeliveryLimits, Handed, Verdict
+from actors.topic_gateway.deliveries import Deliveries, DeliveryLimits, Handed, Verdict
 from actors.topic_gateway.handlers import Handler
+from actors.topic_gateway.partition_deliveries import MAX_KEPT_FAILURES
 from actors.topic_gateway.ranges import OffsetRanges
 
 LIMITS = DeliveryLimits(max_deliveries=3, max_unconfirmed=8, fetch_ahead_bytes=900)

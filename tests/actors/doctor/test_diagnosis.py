@@ -181,6 +181,19 @@ def test_a_member_that_waits_for_its_sink() -> None:
     assert [remedy.kind for remedy in diagnosis.causes[0].remedies] == ["fix_sink"]
 
 
+def test_a_member_that_waits_for_people() -> None:
+    """What holds it is not its sink: nobody is sent there."""
+    play = four(100.0, readers=1)
+    play.run(60.0)
+    play.members["t-0"].stands_since = play.now
+    play.task = replace(TASK, holding="00.log is damaged at position 5", held_by_sink=False)
+    (cause,) = play.run(15.0).causes
+    (remedy,) = cause.remedies
+    assert remedy.kind == "lift_hold"
+    assert not remedy.harmless
+    assert remedy.commands == ("penstock get task t", "penstock topic verify reports")
+
+
 def test_a_dead_member() -> None:
     """Thrown out and not back: that explains its partitions, and not that the rest is slow."""
     play = four(450.0, readers=3)
@@ -247,6 +260,36 @@ def test_consumers_over_http_that_confirm_too_little() -> None:
     assert kinds(diagnosis) == ["slow_consumers"]
     assert diagnosis.causes[0].remedies[0].kind == "more_consumers"
     assert not any(remedy.harmless for remedy in diagnosis.causes[0].remedies)
+
+
+def http_group(waiting: int, in_hand: int) -> Play:
+    """Nothing comes any more and nothing is confirmed; consumers have some of what waits in hand."""
+    play = Play([0.0], {"http": Member((0,), 0.001, in_hand=in_hand)}, None, kind="http")
+    play.start()
+    play.highs[0] = waiting
+    return play
+
+
+def test_consumers_over_http_that_work_on_all_there_is() -> None:
+    """However long they may take: what they have in hand within its time is no lag."""
+    assert http_group(3, 3).run(120.0).verdict == "healthy"
+
+
+def test_consumers_over_http_that_let_others_wait() -> None:
+    """What waits behind messages that are worked on for long is late because consumers are slow, and not stuck."""
+    diagnosis = http_group(50, 3).run(120.0)
+    assert kinds(diagnosis) == ["slow_consumers"]
+    assert "3 messages in hand" in diagnosis.causes[0].evidence
+    assert diagnosis.causes[0].remedies[0].kind == "more_consumers"
+
+
+def test_consumers_over_http_that_confirm_nothing_in_time() -> None:
+    """Taking messages and never confirming them is no work."""
+    play = http_group(50, 0)
+    play.members["http"].stands_since = play.now
+    diagnosis = play.run(120.0)
+    assert kinds(diagnosis) == ["stuck_members"]
+    assert "confirmed nothing" in diagnosis.causes[0].evidence
 
 
 def test_two_causes_the_heavier_first() -> None:

@@ -22,6 +22,7 @@ class Member:
     writing: float = 0.7
     stands_since: float | None = None
     done: float = 0.0
+    in_hand: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: {"fetch": 0.0, "map": 0.0, "write": 0.0})
 
 
@@ -105,6 +106,7 @@ class Play:
                 partitions=member.partitions,
                 last_progress_seconds=0.0 if member.stands_since is None else self.now - member.stands_since,
                 seconds=dict(member.seconds) if self.kind == "task" else {},
+                in_hand=member.in_hand,
             )
             for name, member in self.members.items()
         )

@@ -353,7 +353,7 @@ async def test_damage_stops_the_partition_or_is_skipped(autojump_clock: MockCloc
         world.reports[0].report(*"abcde")
         first = world.reports[0]
         first.fault = DamagedLogError("reports-0/0.log: offsets 0 to 2 are damaged", resume=3)
-        async with world.running(on_damage=on_damage) as task:
+        async with world.running(make_task(on_damage=on_damage)) as task:
             await world.until(lambda first=first: first.fetches > 0)  # type: ignore[misc]
             if on_damage == "skip":
                 first.fault = None
@@ -362,6 +362,7 @@ async def test_damage_stops_the_partition_or_is_skipped(autojump_clock: MockCloc
             else:
                 await trio.sleep(50)
                 assert "offsets 0 to 2 are damaged" in task.status().holding
+                assert "on_damage: skip" in task.status().holding
                 assert world.sink.offsets(0) == []
             assert world.sink.offsets(1) == [0]
 

@@ -31,7 +31,10 @@ COLUMNS = {"topic": "$topic", "partition": "$partition", "offset": "$offset", "v
 def make_task(**changes: Any) -> Task:
     """A task from topic `reports` into table `T`, append-only, from the beginning."""
     source = TaskSource(
-        topic="reports", start=changes.pop("start", "earliest"), fields=(Field(name="value", path="value"),)
+        topic="reports",
+        start=changes.pop("start", "earliest"),
+        on_damage=changes.pop("on_damage", "stop"),
+        fields=(Field(name="value", path="value"),),
     )
     target = TaskTarget(connection="db", table="T", columns=COLUMNS, create=changes.pop("create", False))
     return replace_struct(Task(name="to-table", app="city", source=source, target=target), **changes)

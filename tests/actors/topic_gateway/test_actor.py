@@ -44,6 +44,24 @@ async def test_what_is_not_confirmed_in_time_is_delivered_again(autojump_clock: 
         assert await world.take(wait=60) == []
 
 
+async def test_what_consumers_have_in_hand_is_told(autojump_clock: MockClock) -> None:
+    """The group hears of work that is under way within its time, which is progress; not of what ran out of it."""
+    world = World()
+    world.produce(3)
+    async with world.running():
+        taken = await world.take(2, ack_wait=30)
+        await trio.sleep(25)
+        (member,) = world.group.statistics().members
+        assert member.in_hand == 2
+        assert member.last_progress_seconds <= 11
+        await trio.sleep(10)
+        assert offsets(await world.take(2, ack_wait=30)) == offsets(taken)
+        await trio.sleep(25)
+        (member,) = world.group.statistics().members
+        assert member.in_hand == 0
+        assert member.last_progress_seconds > 25
+
+
 async def test_what_came_while_consumers_wait_expires_in_time(autojump_clock: MockClock) -> None:
     """A message that was handed to one who waited goes to the next one that waits as soon as its time is over."""
     world = World()
@@ -379,6 +397,22 @@ async def test_damage_holds_the_partition_and_says_where(autojump_clock: MockClo
         assert "damaged at position 5" in world.actor.statistics().holding
         world.partitions[0].fault = None
         assert offsets(await world.take()) == [0, 1]
+
+
+async def test_damage_is_skipped_where_that_is_wanted(autojump_clock: MockClock) -> None:
+    """What can be read on both sides of it is delivered, also what is in hand; what lies in it counts as lost."""
+    world = World()
+    world.on_damage = "skip"
+    world.produce(1)
+    async with world.running():
+        taken = await world.take()
+        world.partitions[0].fault = DamagedLogError("00.log is damaged at position 5", resume=3)
+        world.produce(4)
+        taken += await world.take()
+        assert offsets(taken) == [0, 3, 4]
+        assert world.actor.statistics().counters.lost == 2
+        assert await world.settle(*taken) == (3, 0)
+        assert world.store.positions[HERE] == Confirmed(5, ())
 
 
 async def test_a_group_without_consumers_has_no_member(autojump_clock: MockClock) -> None:

@@ -84,6 +84,8 @@ def test_a_reader_says_where_it_begins() -> None:
     assert requests.read("offset=latest").offset == "latest"
     for query in ("offset=-1", "offset=oldest", "partition=50", "offset=99999999999999999999", "time_wait=31"):
         refused(lambda query=query: requests.read(query))
+    with pytest.raises(CallRefusedError, match="earliest, latest or a number"):
+        requests.read("offset=oldest")
 
 
 def numbered(**headers: str) -> Request:

@@ -16,6 +16,7 @@ from actors.topic_gateway.actor import HttpGroupActor
 from actors.topic_gateway.deliveries import DeliveryLimits, Handed, Verdict
 from actors.topic_gateway.messages import Settle, Take
 from actors.topic_partition.topic import TopicReference, Topics
+from config.resources.tasks import OnDamage
 from tests.actors.task_runner.world import FakePartition, start
 
 LIMITS = DeliveryLimits(max_deliveries=3, max_unconfirmed=50, fetch_ahead_bytes=10_000)
@@ -54,6 +55,7 @@ class World:
         self.group = Groups().add("g", "t", "http")
         self.limits = LIMITS
         self.makes_dead_letters = False
+        self.on_damage: OnDamage = "stop"
         self.actor: HttpGroupActor
 
     def add(self, name: str, partitions: list[FakePartition]) -> None:
@@ -82,7 +84,9 @@ class World:
         """The group, then its consumers' actor; stopped in reverse."""
         group = GroupActor(self.group, self, self.store, clock=trio.current_time)
         make, clock = self._make_dead_letters, trio.current_time
-        self.actor = HttpGroupActor(self.group, self.topics, self.limits, make_dead_letters=make, clock=clock)
+        self.actor = HttpGroupActor(
+            self.group, self.topics, self.limits, make_dead_letters=make, on_damage=self.on_damage, clock=clock
+        )
         async with trio.open_nursery() as outer:
             await start(outer, group)
             async with trio.open_nursery() as inner:

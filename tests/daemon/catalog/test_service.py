@@ -9,7 +9,7 @@ import trio
 
 from actors.errors import StorageError
 from config.errors import ManifestError
-from config.resources import Task
+from config.resources import Mask, Task, Topic
 from config.resources.identity import Identity
 from daemon.catalog.errors import InUseError, NotFoundError, UnreachableError, VersionConflictError
 from daemon.catalog.service import Applied
@@ -51,6 +51,44 @@ async def test_a_task_brings_its_dead_letter_topic(instance: Instance, parking: 
         await instance.service.delete(dead)
     await instance.service.delete(Identity("task", "status-to-table"))
     await instance.service.delete(dead)
+
+
+MASKED = b"""
+{kind: app, name: a, key: a-key, secret: a-secret}
+---
+{kind: connection, app: a, name: db, connector: sqlite, settings: {path: a.db}}
+---
+{kind: topic, app: a, name: t, mask: {fields: [%b]}}
+"""
+READS = b"""
+---
+kind: task
+app: a
+name: copy
+source: {topic: t, fields: [{name: n, path: n}]}
+target: {connection: db, table: T, columns: {n: n}}
+"""
+
+
+def mask_of(instance: Instance, name: str) -> Mask | None:
+    topic = instance.service.require(Identity("topic", name)).resource
+    assert isinstance(topic, Topic)
+    return topic.mask
+
+
+async def test_dead_letters_hide_what_their_source_hides(instance: Instance) -> None:
+    """Records that are put aside are masked as before, also when that is said later; what else is hidden stays so."""
+    await instance.service.apply(MASKED % b"name" + READS)
+    assert mask_of(instance, "copy.dead") == Mask(fields=("name",))
+    await instance.service.apply(MASKED % b"name, phone")
+    assert mask_of(instance, "copy.dead") == Mask(fields=("name", "phone"))
+    own = b"{kind: topic, app: a, name: copy.dead, tags: [dead-letter], mask: {fields: [n, name, phone], at: store}}"
+    await instance.service.apply(own)
+    applied = await instance.service.apply(MASKED % b"phone" + READS)
+    assert mask_of(instance, "copy.dead") == Mask(fields=("n", "name", "phone"), at="store")
+    assert "topic copy.dead" not in actions(applied)
+    await instance.service.apply(MASKED % b"street")
+    assert mask_of(instance, "copy.dead") == Mask(fields=("n", "name", "phone", "street"), at="store")
 
 
 async def test_a_plan_changes_nothing(instance: Instance, parking: bytes) -> None:

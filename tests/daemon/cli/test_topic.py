@@ -105,13 +105,24 @@ def test_a_replay_sends_what_was_chosen(penstock: Penstock, control: FakeControl
     body = json.loads(control.requests[0].body)
     assert body == {"target": "u", "from": "1h", "key": "k", "limit": 3, "dry_run": False}
     assert penstock("topic", "replay", "t", "--dry-run").out == "3 messages would be sent to topic t\n"
+    control.on("POST", "topics/t/replay", replayed(messages=1))
+    assert penstock("topic", "replay", "t", "--id", "7").out == "1 message was sent to topic t\n"
+
+
+def test_a_whole_topic_is_not_sent_again_by_mistake(penstock: Penstock, control: FakeControl) -> None:
+    """Without a choice nothing is sent but with --all."""
+    control.on("POST", "topics/t/replay", replayed())
+    ended = penstock("topic", "replay", "t", "--target", "u")
+    assert (ended.code, control.requests) == (2, [])
+    assert "--all" in ended.err
+    assert penstock("topic", "replay", "t", "--all").out == "3 messages were sent to topic t\n"
 
 
 def test_a_replay_that_was_broken_off(penstock: Penstock, control: FakeControl) -> None:
     """Exit code 1, the reason, and where it can go on."""
     broken = replayed(complete=False, reason="the disk is full", positions=[{"partition": 0, "offset": 7}])
     control.on("POST", "topics/t/replay", broken)
-    ended = penstock("topic", "replay", "t")
+    ended = penstock("topic", "replay", "t", "--all")
     assert ended.code == 1
     assert "3 messages were sent, then: the disk is full; it can go on at partition 0 offset 7" in ended.err
 

@@ -129,6 +129,33 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
     assert answers == [(200, b"/0:"), (200, b"/1:" + inner), (200, b"/2:"), (200, b"/3:")]
 
 
+async def test_a_handler_that_waits_hears_of_a_client_that_left() -> None:
+    """`wait_gone` returns when the client closes, and not for the requests that come meanwhile: these are answered."""
+    heard = trio.Event()
+
+    async def patient(request: Request) -> Response:
+        assert request.wait_gone is not None
+        if request.path == "/long":
+            with trio.move_on_after(0.05):
+                await request.wait_gone()
+            return Response(200, (), b"waited")
+        await request.wait_gone()
+        heard.set()
+        return Response(200)
+
+    async with listening(patient) as listener:
+        async with await connect(listener) as client:
+            await client.send_all(GET % b"/long")
+            await trio.sleep(0.01)
+            await client.send_all(GET % b"/long" + GET % b"/left")
+            data = b""
+            while data.count(b"waited") < 2:
+                data += bytes(await client.receive_some())
+            assert not heard.is_set()
+        with trio.fail_after(5):
+            await heard.wait()
+
+
 async def test_a_client_with_many_requests_takes_turns() -> None:
     """However many requests one client has in the pipe, another is served meanwhile."""
     order = []

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 import structlog
@@ -170,6 +171,25 @@ async def test_positions_go_with_the_topics_data(tenant: Tenant) -> None:
     assert stage_of(tenant).get("readers") is None
 
 
+async def test_nothing_is_left_running_of_a_forgotten_group(tenant: Tenant) -> None:
+    """The actor of its HTTP consumers ends with it; asked for again, the group is a new one."""
+    await tenant.apply(TOPIC.format(name="spare"))
+    await take_over_http(tenant, "spare", "readers")
+    assert tenant.entry("consumers").status("readers") is not None
+    assert (await tenant.call("DELETE", "topics/spare?data=true")).status_code == 204
+    assert tenant.entry("consumers").status("readers") is None
+    await tenant.apply(TOPIC.format(name="spare"))
+    await take_over_http(tenant, "spare", "readers")
+    assert tenant.entry("consumers").status("readers") is not None
+
+
+async def take_over_http(tenant: Tenant, topic: str, group: str) -> None:
+    """Ask for messages once, as the app that owns everything."""
+    path = f"http://{tenant.house.addresses()['topics']}/v1/topic/{topic}/group/{group}/messages?time_wait=1"
+    async with httpx.AsyncClient(auth=("house", SECRET)) as client:
+        assert (await client.get(path)).json() == []
+
+
 async def test_a_reset_is_refused_under_a_running_task_and_moves_a_stopped_one(tenant: Tenant, tmp_path: Path) -> None:
     """409 names the runner and changes nothing; stopped, the sink's position moves, and the rows come once more."""
     await publish(tenant, 6)
@@ -183,6 +203,11 @@ async def test_a_reset_is_refused_under_a_running_task_and_moves_a_stopped_one(t
     assert moved.json() == {"group": "every", "partitions": [{"partition": 0, "before": 6, "after": 4}]}
     (line,) = [one for one in logs if one["event"] == "group reset"]
     assert (line["group"], line["moved"], line["forced"]) == ("every", "0: 6 -> 4", False)
+    (entry,) = (await tenant.call("GET", "audit")).json()["entries"]
+    told = {name: entry[name] for name in ("subject", "action", "before", "after", "reason")}
+    assert told == {
+        "subject": "group every", "action": "reset", "before": "0: 6", "after": "0: 4", "reason": "to 4"
+    }  # fmt: skip
     assert (await group(tenant, "every"))["lag"] == 2
     await tenant.call("POST", "tasks/every/start")
     await eventually(lambda: _lag_is(tenant, "every", 0))
