@@ -18,7 +18,6 @@ from config.resources import (
     ResponseMapping,
     Route,
     RouteBackend,
-    SignatureKey,
 )
 
 
@@ -33,8 +32,6 @@ class _Unbuilt(NamedTuple):
 _KINDS: tuple[type[AnyResource], ...] = (
     # domains and transport
     Certificate,
-    # identity
-    SignatureKey,
 )
 
 _GROUP = (
@@ -49,8 +46,6 @@ _ROUTE = (
     _Unbuilt("$.visibility", lambda route: route.visibility != "public"),
     _Unbuilt("$.response_headers", lambda route: bool(route.response_headers)),
     _Unbuilt("$.cors", lambda route: route.cors is not None),
-    # identity
-    _Unbuilt("$.signature_key", lambda route: route.signature_key is not None),
     # parameters, mapping, backends
     _Unbuilt("$.request.parameters", lambda route: bool(route.request.parameters)),
     _Unbuilt("$.response", lambda route: route.response != ResponseMapping()),
