@@ -9,6 +9,7 @@ from time import perf_counter
 import msgspec
 import trio
 
+from actors.gateway_route.access_log import FIRST_ERROR
 from actors.gateway_route.admission import Admission, AdmissionFullError, AdmissionStatistics
 from actors.gateway_route.backends.base import Backend
 from actors.gateway_route.cache import CacheStatistics
@@ -56,7 +57,7 @@ class GatewayRoute:
         cache = steps.cache
         self._respond = self._answered if cache is None else partial(cache.answer, fetch=self._answered)
         self._compressor = steps.compressor
-        self._observe = steps.observe
+        self._observer = steps.observe
 
     async def answer(self, call: Call) -> Response:
         """Answer a call, also one that fails."""
@@ -85,8 +86,11 @@ class GatewayRoute:
             response = msgspec.structs.replace(response, headers=(*response.headers, *call.debug))
         seconds = perf_counter() - started
         counters.answered(response.status, seconds)
-        if self._observe is not None:
-            self._observe(call, response, seconds)
+        observer = self._observer
+        if observer is not None and (
+            response.status >= FIRST_ERROR or seconds >= observer.slow or next(observer.sampled)
+        ):
+            observer.tell(call, response, seconds)
         return response
 
     def retire(self) -> None:
