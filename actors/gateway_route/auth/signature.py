@@ -13,7 +13,7 @@ from functools import lru_cache
 from hashlib import sha256
 from time import strptime
 from typing import NamedTuple
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from actors.errors import PenstockError
 from actors.wire.http.messages import Request
@@ -146,7 +146,7 @@ def _signature(secret: bytes, date: str, head: bytes, payload: str) -> str:
 
 
 def _encoded(text: bytes) -> str:
-    return quote(text, safe="~")
+    return quote_from_bytes(text, "~")
 
 
 def _check_date(date: str, now: float) -> None:
