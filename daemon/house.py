@@ -67,6 +67,7 @@ from daemon.stages.doctor import DoctorStage
 from daemon.stages.flow import FlowStage
 from daemon.stages.groups import GroupStage
 from daemon.stages.identities import IdentityStage
+from daemon.stages.records import RouteRecords
 from daemon.stages.routes import RouteStage
 from daemon.stages.tasks import TaskStage
 from daemon.stages.topic_gateway import HttpGroupStage, topic_gateway
@@ -175,7 +176,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         keys=KeySets(KeySources(data), time.monotonic),
     )
     identity_stage = IdentityStage(identities, credentials)
-    gateway = Gateway(identities, connections, settings.gateway, flow)
+    gateway = Gateway(identities, connections, settings.gateway, flow, RouteRecords(topics, settings.topics))
     flow_stage = FlowStage(flow.throttles)
     routes = RouteStage(gateway, catalog, ground.publications)
     audit = AuditLog(ground.store)

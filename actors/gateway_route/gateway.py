@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from actors.errors import ConfigurationError
 from actors.gateway_route.admission import AdmissionStatistics
 from actors.gateway_route.auth.compile import Identities
+from actors.gateway_route.backends.topic import Records
 from actors.gateway_route.cache import CacheStatistics
 from actors.gateway_route.call import Call
 from actors.gateway_route.compiler import Compiler
@@ -78,11 +79,12 @@ class Gateway:
         connections: ConnectionLookup,
         settings: GatewaySettings,
         flow: FlowControl | None = None,
+        records: Records | None = None,
     ) -> None:
         limits = ResultLimits(settings.max_rows, settings.max_result_bytes)
         self.measured_routes = settings.measured_routes
         self.flow = flow if flow is not None else FlowControl(settings)
-        self._compiler = Compiler(identities, connections, limits, self.flow)
+        self._compiler = Compiler(identities, connections, limits, self.flow, records)
         self._observer = self.flow.access_log.observer()
         self._stages: dict[str, Router[GatewayRoute]] = {}
         self._routes: dict[str, _Route] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from actors.gateway_route.access_log import Observer
@@ -11,8 +11,8 @@ from actors.gateway_route.call import Call, Step
 from actors.gateway_route.compression import Compressor
 from actors.wire.http.messages import Response
 
-After = Callable[[Call, Response], Response]
-"""One thing that is done to an answer."""
+After = Callable[[Call, Response], Response | Awaitable[Response]]
+"""One thing that is done to an answer; one that must wait returns what is to be awaited, as a step does."""
 
 
 class NamedStep(NamedTuple):
