@@ -7,6 +7,7 @@ from hashlib import sha256
 from time import gmtime, strftime
 from typing import Literal
 
+from actors.directory.signing import SigningKey
 from actors.gateway_route.auth.signature import DATE_HEADER, sign
 from actors.wire.http.messages import HeaderFields, Request
 
@@ -16,11 +17,11 @@ _SIGNED = ("content-type", "host")
 class BackendSigner:
     """Adds to requests what a signature key says; the key's secret is in plain text here, and shown by nothing."""
 
-    __slots__ = ("_basic", "_key", "_secret")
+    __slots__ = ("_basic", "_key", "_signing_key")
 
     def __init__(self, kind: Literal["hmac", "basic"], key: str, secret: bytes) -> None:
         self._key = key
-        self._secret = secret
+        self._signing_key = SigningKey(secret)
         shown = base64.b64encode(key.encode() + b":" + secret).decode()
         self._basic: HeaderFields | None = (("authorization", f"Basic {shown}"),) if kind == "basic" else None
 
@@ -36,5 +37,5 @@ class BackendSigner:
         dated = Request(request.method, request.path, request.query, [*request.headers, date], body)
         present = {name for name, _ in request.headers}
         names = (*(name for name in _SIGNED if name in present), DATE_HEADER)
-        authorization = sign(dated, self._key, self._secret, names, sha256(body).hexdigest())
+        authorization = sign(dated, self._key, self._signing_key, names, sha256(body).hexdigest())
         return (date, ("authorization", authorization))

@@ -4,6 +4,7 @@ from hashlib import sha256
 
 import pytest
 
+from actors.directory.signing import SigningKey
 from actors.errors import ConfigurationError
 from actors.gateway_route.auth import signature
 from actors.gateway_route.auth.compile import check_binding
@@ -22,8 +23,8 @@ def test_hmac_is_what_the_gateway_itself_would_take() -> None:
     arrived = Request("POST", "/a b", "x=1", [*REQUEST.headers, *added], b"body")
     signed = signature.read(arrived, NOW)
     assert signed.key == "key"
-    assert signed.matches(b"secret", sha256(b"body").hexdigest())
-    assert not signed.matches(b"secret", sha256(b"other").hexdigest())
+    assert signed.matches(SigningKey(b"secret"), sha256(b"body").hexdigest())
+    assert not signed.matches(SigningKey(b"secret"), sha256(b"other").hexdigest())
 
 
 def test_basic_is_key_and_secret() -> None:
