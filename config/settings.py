@@ -115,6 +115,8 @@ class GatewaySettings(HttpSettings, frozen=True, kw_only=True):
     throttle_keys: Positive = 20_000
     # Routes with series of their own on the metrics page; those applied later are summed up.
     measured_routes: Positive = 1000
+    # Networks that outgoing calls may reach although they are loopback, link-local or a cloud's metadata.
+    outgoing_networks: tuple[str, ...] = ()
 
 
 class TopicGatewaySettings(HttpSettings, frozen=True, kw_only=True):

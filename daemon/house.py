@@ -25,6 +25,7 @@ from actors.gateway_route.auth.jwks import KeySets
 from actors.gateway_route.flow.control import FlowControl
 from actors.gateway_route.flow.quotas import QuotaUse
 from actors.gateway_route.gateway import Gateway
+from actors.http_calls.address_guard import AddressGuard
 from actors.runtime.supervisor import Supervisor
 from actors.topic_partition.topic import Topics
 from actors.topic_tail.tails import Tails
@@ -173,7 +174,7 @@ def _build(ground: _Ground, instance: str, known: Iterable[DeviceStatus]) -> Hou
         users=Users(credentials.digest),
         grants=Grants(),
         access_lists=AccessLists(),
-        keys=KeySets(KeySources(data), time.monotonic),
+        keys=KeySets(KeySources(data, AddressGuard(settings.gateway.outgoing_networks)), time.monotonic),
     )
     identity_stage = IdentityStage(identities, credentials)
     gateway = Gateway(identities, connections, settings.gateway, flow, RouteRecords(topics, settings.topics))
