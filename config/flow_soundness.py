@@ -27,9 +27,6 @@ def throttle_flaws(throttle: Throttle) -> Iterator[Flaw]:
 
 def flow_flaws(route: Route) -> Iterator[Flaw]:
     """What is wrong with the flow control of a route."""
-    for name, times in Counter(route.throttles).items():
-        if times > 1:
-            yield Flaw("$.throttles", f"throttle {name} stands there {times} times")
     if route.cache is not None:
         yield from _cache(route, route.cache)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from config.findings import Finding, World
 from config.gateway_soundness import path_shape
+from config.identity_checks import identity_findings
 from config.resources import RELEASE, ApiGroup, Route
 from config.resources.identity import Identity
 from config.variables import variables_in
@@ -18,6 +19,7 @@ def gateway_findings(world: World, new: World) -> list[Finding]:
         *_undefined_variables(world, new),
         *_foreign_default_groups(world, new),
         *_shared_domains(world, new),
+        *identity_findings(world, new),
     ]
 
 

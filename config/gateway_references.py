@@ -46,6 +46,7 @@ def gateway_references(resource: GatewayResource) -> Iterator[Reference]:
                 yield Reference(f"$.apps[{i}]", Identity("app", app), may_wait=True)
         case Backend():
             yield from _group_named_by(resource)
+            yield from _key_of(resource)
             yield from backend_references(resource, "$")
         case Route():
             yield from _of_route(resource)
@@ -73,8 +74,12 @@ def _of_route(route: Route) -> Iterator[Reference]:
         yield Reference(f"$.throttles[{i}]", Identity("throttle", name))
     for i, name in enumerate(route.access_lists):
         yield Reference(f"$.access_lists[{i}]", Identity("access_list", name))
-    if route.signature_key is not None:
-        yield Reference("$.signature_key", Identity("signature_key", route.signature_key))
+    yield from _key_of(route)
+
+
+def _key_of(resource: Backend | Route) -> Iterator[Reference]:
+    if resource.signature_key is not None:
+        yield Reference("$.signature_key", Identity("signature_key", resource.signature_key))
 
 
 def backend_references(backend: Backend | RouteBackend, path: str) -> Iterator[Reference]:

@@ -44,6 +44,9 @@ def grant_flaws(grant: RouteGrant) -> Iterator[Flaw]:
 
 def route_auth_flaws(route: Route) -> Iterator[Flaw]:
     """What a route asks of its callers."""
+    if route.signature_key is not None and route.backend.name is None:
+        reason = "nothing is signed with it: this backend is not called over HTTP, and asks for no key"
+        yield Flaw("$.signature_key", reason, warning=True)
     auth = route.auth
     if not isinstance(auth, Auth):
         return

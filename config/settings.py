@@ -224,13 +224,13 @@ class HttpSettings(_Section, frozen=True, kw_only=True):
 class AccessLogSettings(_Section, frozen=True, kw_only=True):
     """One line for each call of the gateway: for all of them, none, or those chosen.
 
-    Chosen are errors (status 400 and more), calls that took `slow_ms`, and one in `sample` of all (0: none of them), at
+    Chosen are errors (status 400 and more), calls that took `slow_ms`, and one in `sample` of the others (0: none), at
     most `max_per_second`; what is left out is counted. `query` adds query strings, which may hold what is secret.
     """
 
     lines: Literal["chosen", "all", "none"] = "chosen"
     slow_ms: Positive = 1000
-    sample: Annotated[int, msgspec.Meta(ge=0)] = 100
+    sample: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 100
     max_per_second: Positive = 1000
     query: bool = False
 
@@ -248,6 +248,8 @@ class GatewaySettings(HttpSettings, frozen=True, kw_only=True):
     throttle_keys: Positive = 20_000
     # Routes with series of their own on the metrics page; those applied later are summed up.
     measured_routes: Positive = 1000
+    # Networks that outgoing calls may reach although they are loopback, link-local or a cloud's metadata.
+    outgoing_networks: tuple[str, ...] = ()
 
 
 class TopicGatewaySettings(HttpSettings, frozen=True, kw_only=True):

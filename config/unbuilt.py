@@ -14,11 +14,7 @@ from config.resources import (
     ApiGroup,
     Backend,
     Certificate,
-    DataBackend,
-    ResponseMapping,
     Route,
-    RouteBackend,
-    SignatureKey,
 )
 
 
@@ -33,8 +29,6 @@ class _Unbuilt(NamedTuple):
 _KINDS: tuple[type[AnyResource], ...] = (
     # domains and transport
     Certificate,
-    # identity
-    SignatureKey,
 )
 
 _GROUP = (
@@ -49,20 +43,6 @@ _ROUTE = (
     _Unbuilt("$.visibility", lambda route: route.visibility != "public"),
     _Unbuilt("$.response_headers", lambda route: bool(route.response_headers)),
     _Unbuilt("$.cors", lambda route: route.cors is not None),
-    # identity
-    _Unbuilt("$.signature_key", lambda route: route.signature_key is not None),
-    # parameters, mapping, backends
-    _Unbuilt("$.request.parameters", lambda route: bool(route.request.parameters)),
-    _Unbuilt("$.response", lambda route: route.response != ResponseMapping()),
-    _Unbuilt("$.retries", lambda route: route.retries > 0),
-    _Unbuilt("$.retry_any_method", lambda route: route.retry_any_method),
-)
-
-_BACKEND = (
-    # parameters, mapping, backends
-    _Unbuilt("$.inputs", lambda backend: bool(backend.inputs)),
-    _Unbuilt("$.returns", lambda backend: backend.returns != "json"),
-    _Unbuilt("$.format", lambda backend: backend.format),
 )
 
 _FORMS = (
@@ -71,13 +51,6 @@ _FORMS = (
         lambda form: form.device is not None,
         "devices take no commands yet, so no backend can send them any; let them fetch what they need, or use `topic`",
     ),
-    # parameters, mapping, backends
-    _Unbuilt(".topic", lambda form: form.topic is not None),
-    _Unbuilt(".data.statements", lambda form: _data(form) is not None and bool(form.data.statements)),
-    _Unbuilt(".data.paging", lambda form: _data(form) is not None and form.data.paging),
-    _Unbuilt(".data.returns", lambda form: _data(form) is not None and form.data.returns != "json"),
-    _Unbuilt(".data.format", lambda form: _data(form) is not None and form.data.format),
-    _Unbuilt(".data.parameters", lambda form: _data(form) is not None and bool(form.data.parameters)),
 )
 
 
@@ -89,7 +62,6 @@ def unbuilt(resource: AnyResource) -> Iterator[Flaw]:
         case ApiGroup():
             yield from _used(_GROUP, resource)
         case Backend():
-            yield from _used(_BACKEND, resource)
             yield from _used(_FORMS, resource, "$")
         case Route():
             yield from _used(_ROUTE, resource)
@@ -102,7 +74,3 @@ def _used(table: tuple[_Unbuilt, ...], subject: Any, prefix: str = "") -> Iterat
     for one in table:
         if one.used(subject):
             yield Flaw(f"{prefix}{one.path}", one.reason)
-
-
-def _data(form: Backend | RouteBackend) -> DataBackend | None:
-    return form.data

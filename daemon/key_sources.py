@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
+from http import HTTPStatus
 from pathlib import Path
 
-import httpx
+import httpcore
 import trio
 
 from actors.gateway_route.auth.jwks import KeySourceError
+from actors.http_calls.address_guard import AddressDeniedError, AddressGuard
 from config.resources import Jwt
+from daemon.guarded_http import GuardedNetwork
 
 _MAX_BYTES = 1024 * 1024
 _SECONDS = 5.0
@@ -17,8 +21,10 @@ _SECONDS = 5.0
 class KeySources:
     """Reads key sets; a file that is not absolute is in the data folder. See FetchKeys."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, guard: AddressGuard) -> None:
         self._data = data
+        self._network = GuardedNetwork(guard)
+        self._tls = ssl.create_default_context()
         self._threads = trio.CapacityLimiter(2)
 
     async def __call__(self, settings: Jwt) -> bytes:
@@ -26,7 +32,33 @@ class KeySources:
         if settings.jwks_file is not None:
             path = self._data / settings.jwks_file
             return await trio.to_thread.run_sync(_read, path, limiter=self._threads)
-        return await _fetch(settings.jwks_url or "")
+        return await self._fetch(settings.jwks_url or "")
+
+    async def _fetch(self, url: str) -> bytes:
+        try:
+            with trio.fail_after(_SECONDS):
+                return await self._get(url)
+        except trio.TooSlowError:
+            raise KeySourceError(f"there is no answer within {_SECONDS:g} seconds") from None
+        except AddressDeniedError as error:
+            raise KeySourceError(str(error)) from error
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol, ValueError) as error:
+            raise KeySourceError(f"it cannot be reached: {str(error) or type(error).__name__}") from error
+
+    async def _get(self, url: str) -> bytes:
+        data = bytearray()
+        pool = httpcore.AsyncConnectionPool(ssl_context=self._tls, network_backend=self._network)
+        async with pool, pool.stream("GET", url, headers={"Accept": "application/json"}) as answer:
+            if answer.status != HTTPStatus.OK:
+                raise KeySourceError(f"the answer is {answer.status}")
+            # Its generators must come to an end of their own: leaving them would leave the connection open.
+            with trio.CancelScope() as reading:
+                async for piece in answer.aiter_stream():
+                    data += piece
+                    if len(data) > _MAX_BYTES:
+                        reading.cancel()
+        _check(len(data))
+        return bytes(data)
 
 
 def _read(path: Path) -> bytes:
@@ -37,23 +69,6 @@ def _read(path: Path) -> bytes:
         raise KeySourceError(f"{path} cannot be read: {error.strerror}") from error
     _check(len(data))
     return data
-
-
-async def _fetch(url: str) -> bytes:
-    data = bytearray()
-    try:
-        with trio.fail_after(_SECONDS):
-            async with httpx.AsyncClient(trust_env=False) as client, client.stream("GET", url) as answer:
-                if answer.status_code != httpx.codes.OK:
-                    raise KeySourceError(f"the answer is {answer.status_code}")
-                async for piece in answer.aiter_bytes():
-                    data += piece
-                    _check(len(data))
-    except trio.TooSlowError:
-        raise KeySourceError(f"there is no answer within {_SECONDS:g} seconds") from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise KeySourceError(f"it cannot be reached: {error or type(error).__name__}") from error
-    return bytes(data)
 
 
 def _check(length: int) -> None:

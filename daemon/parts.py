@@ -17,6 +17,7 @@ from actors.gateway_route.auth.grants import Grants
 from actors.gateway_route.auth.jwks import KeySets
 from actors.gateway_route.flow.control import FlowControl
 from actors.gateway_route.gateway import Gateway
+from actors.http_calls.address_guard import AddressGuard
 from actors.session_store.reference import SessionStoreReference
 from actors.topic_gateway.gateway import TopicGateway
 from actors.topic_partition.topic import Topics
@@ -58,6 +59,7 @@ from daemon.stages.doctor import DoctorStage
 from daemon.stages.flow import FlowStage
 from daemon.stages.groups import GroupStage
 from daemon.stages.identities import IdentityStage
+from daemon.stages.records import RouteRecords
 from daemon.stages.routes import RouteStage
 from daemon.stages.sessions import SessionStage
 from daemon.stages.tasks import TaskStage
@@ -97,12 +99,13 @@ class Parts:
     @cached_property
     def identities(self) -> Identities:
         """Who may call routes."""
+        guard = AddressGuard(self.settings.gateway.outgoing_networks)
         return Identities(
             apps=self.broker.directory,
             users=Users(self.credentials.digest),
             grants=Grants(),
             access_lists=AccessLists(),
-            keys=KeySets(KeySources(self.ground.data), time.monotonic),
+            keys=KeySets(KeySources(self.ground.data, guard), time.monotonic),
         )
 
     @cached_property
@@ -209,7 +212,8 @@ class Parts:
     @cached_property
     def gateway(self) -> Gateway:
         """Routes."""
-        return Gateway(self.identities, self.connections, self.settings.gateway, self.flow)
+        records = RouteRecords(self.topics, self.settings.topics)
+        return Gateway(self.identities, self.connections, self.settings.gateway, self.flow, records)
 
     @cached_property
     def routes(self) -> RouteStage:

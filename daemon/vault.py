@@ -14,6 +14,7 @@ import trio
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from actors.errors import ConfigurationError, PenstockError
@@ -41,14 +42,17 @@ class Vault:
     def __init__(self, key: bytes) -> None:
         if len(key) != KEY_BYTES:
             raise ConfigurationError(f"an instance key has {KEY_BYTES} bytes, and this one {len(key)}")
-        self._digest_key = _derive(key, b"penstock digest")
+        # Set up once and copied: that is what an HMAC costs, and callers are asked for theirs call by call.
+        self._digest = HMAC(_derive(key, b"penstock digest"), SHA256())
         self._cipher = AESGCM(_derive(key, b"penstock seal"))
         self.check = _derive(key, b"penstock check")
         self.handler_key = _derive(key, b"penstock handler")
 
     def digest(self, secret: bytes) -> bytes:
         """HMAC-SHA-256 of a secret; compare with `hmac.compare_digest`."""
-        return hmac.digest(self._digest_key, secret, "sha256")
+        digest = self._digest.copy()
+        digest.update(secret)
+        return digest.finalize()
 
     def seal(self, plain: bytes, identity: Identity, field: str) -> bytes:
         """Encrypt (AES-256-GCM); the result opens only for the same resource and field."""

@@ -7,28 +7,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from actors.directory.signing import NO_KEY, SigningKey
+
 
 @dataclass(frozen=True, slots=True)
 class AppEntry:
     """An app as it may log in; `secret` and `codes` are digests under the instance key.
 
-    `signing_secret` is its secret in plain text; empty where it was forgotten, which signs nothing.
+    `signing_key` is its secret as it signs; empty where it was forgotten, which signs nothing.
     """
 
     name: str
     key: str
     secret: bytes
     codes: tuple[bytes, ...] = ()
-    signing_secret: bytes = field(default=b"", repr=False)
+    signing_key: SigningKey = NO_KEY
 
 
 @dataclass(frozen=True, slots=True)
 class AccessKeyEntry:
-    """A key that its user signs with; `signing_secret` is its secret in plain text."""
+    """A key that its user signs with."""
 
     key: str
     user: str
-    signing_secret: bytes = field(repr=False)
+    signing_key: SigningKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import count
+from itertools import cycle
+from typing import NamedTuple
 
 import structlog
 
@@ -14,14 +14,25 @@ from actors.runtime.log_limiter import LogLimiter
 from actors.wire.http.messages import Response
 from config.settings import AccessLogSettings
 
-Observe = Callable[[Call, Response, float], None]
-"""Told of a call, its answer, and the seconds that it took."""
+FIRST_ERROR = 400
+"""Statuses from this one on are errors."""
+
+
+class Observer(NamedTuple):
+    """Who is to be told of a route's calls, and which: errors, those that took `slow` seconds, and what is `sampled`.
+
+    Whoever answers calls looks at these itself: to ask for each call would cost as much as to count it.
+    """
+
+    tell: Callable[[Call, Response, float], None]
+    slow: float
+    sampled: Iterator[bool]
+
 
 EVENT = "Call answered"
 
 # What a line holds of a text that its sender chose; all of it is a line of 32 KiB.
 _LONGEST = 512
-_FIRST_ERROR = 400
 
 
 class AccessLog:
@@ -35,32 +46,15 @@ class AccessLog:
         self._settings = settings
         self._log = structlog.get_logger()
         self._limited = LogLimiter(settings.max_per_second)
-        self._calls = count(1)
+        self._sampled = _sampled(1 if settings.lines == "all" else settings.sample)
 
-    def observer(self, route: str = "", version: int = 0) -> Observe | None:
+    def observer(self, route: str = "", version: int = 0) -> Observer | None:
         """What is to be told of each call of a route; None where nothing is written. Without a name: of no route."""
         settings = self._settings
-        match settings.lines:
-            case "none":
-                return None
-            case "all":
-                return partial(self._write, self._log.info, route, version)
-            case _:
-                return self._chooser(route, version)
-
-    def _chooser(self, route: str, version: int) -> Observe:
-        slow = self._settings.slow_ms / 1000
-        sample = self._settings.sample or sys.maxsize
-        calls = self._calls
-        write = self._write
-        info = self._limited.info
-
-        def observe(call: Call, response: Response, seconds: float) -> None:
-            # The count first: each call is counted, also those that have a line for another reason.
-            if next(calls) % sample == 0 or response.status >= _FIRST_ERROR or seconds >= slow:
-                write(info, route, version, call, response, seconds)
-
-        return observe
+        if settings.lines == "none":
+            return None
+        info = self._log.info if settings.lines == "all" else self._limited.info
+        return Observer(partial(self._write, info, route, version), settings.slow_ms / 1000, self._sampled)
 
     def _write(  # noqa: PLR0917 - the facts of one call
         self,
@@ -89,3 +83,8 @@ class AccessLog:
         if self._settings.query and request.query:
             facts["query"] = request.query[:_LONGEST]
         info(EVENT, **facts)
+
+
+def _sampled(one_in: int) -> Iterator[bool]:
+    """True for the last of so many, over and over."""
+    return cycle(number == one_in - 1 for number in range(one_in)) if one_in else cycle((False,))

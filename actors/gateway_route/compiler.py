@@ -5,30 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from actors.errors import ConfigurationError
-from actors.gateway_route.auth.compile import Identities, compile_identity
+from actors.gateway_route.auth.compile import Identities, check_binding, compile_identity
 from actors.gateway_route.backends.base import Backend
 from actors.gateway_route.backends.data import Data
 from actors.gateway_route.backends.mock import Mock
+from actors.gateway_route.backends.topic import Records, TopicProducer
 from actors.gateway_route.counters import RouteCounters
 from actors.gateway_route.debugging import debugging
 from actors.gateway_route.flow.control import FlowControl
+from actors.gateway_route.mapping.response import ResponseMap
+from actors.gateway_route.parameters.compile import parameter_step
 from actors.gateway_route.published import Published
 from actors.gateway_route.route import GatewayRoute
 from actors.gateway_route.steps import NamedAfter, NamedStep, Steps
 from actors.ports import ConnectionLookup, ResultLimits
 from actors.runtime.log_limiter import LogLimiter
+from config.resources import ResponseMapping
 
 
 class Compiler:
     """Makes routes of versions; `identities` and `connections` are looked at call by call."""
 
     def __init__(
-        self, identities: Identities, connections: ConnectionLookup, limits: ResultLimits, flow: FlowControl
+        self,
+        identities: Identities,
+        connections: ConnectionLookup,
+        limits: ResultLimits,
+        flow: FlowControl,
+        records: Records | None = None,
     ) -> None:
         self._identities = identities
         self._connections = connections
         self._limits = limits
         self._flow = flow
+        self._records = records
 
     def compile(self, published: Published, counters: RouteCounters, *, trusted: bool = False) -> GatewayRoute:
         """A route that answers calls as one version says; `trusted` calls are not asked who they are.
@@ -36,11 +46,15 @@ class Compiler:
         Raises:
             ConfigurationError: the version cannot be served.
         """
+        check_binding(published)
         log = LogLimiter(per_second=1)
         backend = self._backend(published, log)
+        parameters = parameter_step(published, self._limits)
+        read = () if parameters is None else (NamedStep("parameters", parameters),)
+        late = parameters is not None and parameters.reads_body
         steps = Steps(
-            head=tuple(self._head(published, trusted=trusted)),
-            body=tuple(self._body(published)),
+            head=(*self._head(published, trusted=trusted), *(() if late else read)),
+            body=read if late else (),
             after=tuple(self._after(published)),
             cache=None if trusted else self._flow.cache(published.route),
             compressor=self._flow.compressor(published.route),
@@ -67,19 +81,19 @@ class Compiler:
         if published.route.auth != "none":
             yield NamedStep("quota", self._flow.quotas.step)
 
-    def _body(self, _published: Published) -> Iterator[NamedStep]:
-        """Parameters, request mapping."""
-        yield from ()
-
-    def _after(self, _published: Published) -> Iterator[NamedAfter]:
-        """Response mapping, compression, response headers."""
-        yield from ()
+    def _after(self, published: Published) -> Iterator[NamedAfter]:
+        """Response mapping, response headers."""
+        route = published.route
+        if route.response != ResponseMapping():
+            yield NamedAfter("response mapping", ResponseMap(route.response, route.name))
 
     def _backend(self, published: Published, log: LogLimiter) -> Backend:
-        """What answers, with what stands closest around it: retries, the cache."""
+        """What answers, with what stands closest around it: request mapping, retries."""
         name, backend = published.route.name, published.backend
         if backend.data is not None:
-            return Data(name, backend.data, self._connections, self._limits, log)
+            return Data(published.route, backend.data, self._connections, self._limits, log)
         if backend.mock is not None:
             return Mock(backend.mock)
+        if backend.topic is not None and self._records is not None:
+            return TopicProducer(backend.topic, self._records)
         raise ConfigurationError(f"route {name}: its backend cannot be served by this version")

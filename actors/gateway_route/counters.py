@@ -12,6 +12,7 @@ from actors.gateway_route.cache import CacheStatistics
 # Upper bounds in seconds, with "more" after the last: the usual ladder of Prometheus' clients, from 0.5 ms on, and up
 # to a usual time-out.
 LATENCY_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_BUCKETS = len(LATENCY_BOUNDS) + 1
 _CLASSES = 5
 
 
@@ -62,43 +63,47 @@ def _within(number: int, share: float) -> float:
 class RouteCounters:
     """Counters of one route; they outlive its replacements."""
 
-    __slots__ = ("_buckets", "_statuses", "_sums", "abandoned", "crashed", "in_flight")
+    __slots__ = ("_cells", "abandoned", "crashed", "in_flight")
 
     def __init__(self) -> None:
         self.abandoned = 0
         self.crashed = 0
         self.in_flight = 0
-        # As many as there are numbers of three digits, at most.
-        self._statuses: dict[int, int] = {}
-        self._buckets = [[0] * (len(LATENCY_BOUNDS) + 1) for _ in range(_CLASSES + 1)]
-        self._sums = [0.0] * (_CLASSES + 1)
+        # By status: its buckets, and last the sum of seconds. One list, since every call comes by here.
+        self._cells: dict[int, list[float]] = {}
 
     def answered(self, status: int, seconds: float) -> None:
         """One call has its answer."""
-        statuses = self._statuses
-        statuses[status] = statuses.get(status, 0) + 1
-        number = status // 100
-        self._sums[number] += seconds
-        self._buckets[number][bisect_left(LATENCY_BOUNDS, seconds)] += 1
+        cells = self._cells.get(status)
+        if cells is None:
+            cells = self._cells[status] = [0] * (_BUCKETS + 1)
+        cells[bisect_left(LATENCY_BOUNDS, seconds)] += 1
+        cells[_BUCKETS] += seconds
 
     def statistics(
         self, admission: AdmissionStatistics, *, published: bool, cache: CacheStatistics | None = None
     ) -> RouteStatistics:
         """What has been counted so far."""
-        buckets = self._buckets
+        classes = [self._class(number) for number in range(1, _CLASSES + 1)]
+        buckets = [tuple(map(int, cells[:_BUCKETS])) for cells in classes]
         answers = [sum(of_class) for of_class in buckets]
         return RouteStatistics(
             published=published,
             requests=sum(answers) + self.abandoned + self.in_flight,
-            answers=tuple(answers[2:]),
+            answers=tuple(answers[1:]),
             abandoned=self.abandoned,
             crashed=self.crashed,
             in_flight=self.in_flight,
-            latency_sum=sum(self._sums),
+            latency_sum=sum(cells[_BUCKETS] for cells in classes),
             latency_buckets=tuple(map(sum, zip(*buckets, strict=True))),
             admission=admission,
-            statuses=dict(sorted(self._statuses.items())),
-            class_buckets=tuple(tuple(of_class) for of_class in buckets[2:]),
-            class_sums=tuple(self._sums[2:]),
+            statuses={status: int(sum(cells[:_BUCKETS])) for status, cells in sorted(self._cells.items())},
+            class_buckets=tuple(buckets[1:]),
+            class_sums=tuple(cells[_BUCKETS] for cells in classes[1:]),
             cache=cache,
         )
+
+    def _class(self, number: int) -> list[float]:
+        """The cells of all statuses of a class, summed up."""
+        each = [cells for status, cells in self._cells.items() if status // 100 == number]
+        return [sum(column) for column in zip(*each, strict=True)] if each else [0] * (_BUCKETS + 1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from actors.errors import ConfigurationError
 from actors.gateway_route.admission import AdmissionStatistics
 from actors.gateway_route.auth.compile import Identities
+from actors.gateway_route.backends.topic import Records
 from actors.gateway_route.cache import CacheStatistics
 from actors.gateway_route.call import Call
 from actors.gateway_route.compiler import Compiler
@@ -78,12 +79,13 @@ class Gateway:
         connections: ConnectionLookup,
         settings: GatewaySettings,
         flow: FlowControl | None = None,
+        records: Records | None = None,
     ) -> None:
         limits = ResultLimits(settings.max_rows, settings.max_result_bytes)
         self.measured_routes = settings.measured_routes
         self.flow = flow if flow is not None else FlowControl(settings)
-        self._compiler = Compiler(identities, connections, limits, self.flow)
-        self._observe = self.flow.access_log.observer()
+        self._compiler = Compiler(identities, connections, limits, self.flow, records)
+        self._observer = self.flow.access_log.observer()
         self._stages: dict[str, Router[GatewayRoute]] = {}
         self._routes: dict[str, _Route] = {}
         self._ids = RequestIds()
@@ -204,8 +206,8 @@ class Gateway:
             router.remove(published.route.request.method, parse_route(published.route.request.path))
 
     def _unserved(self, request: Request, request_id: str, response: Response) -> Response:
-        if self._observe is not None:
-            self._observe(Call(request, request_id), response, 0.0)
+        if self._observer is not None:
+            self._observer.tell(Call(request, request_id), response, 0.0)
         return _tagged(response, request_id)
 
     def _unrouted(self, request: Request, match: Match[GatewayRoute], request_id: str) -> Response:

@@ -12,7 +12,8 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     """One version of a route in one environment.
 
     `backend` is never a name: a backend that the route names stands here as it was deployed, with what it takes in
-    `inputs`. The environment's variables are filled in. Versions of a route count from 1 over all environments.
+    `inputs` and the signature key that it asks for in `backend_key`. The environment's variables are filled in.
+    Versions of a route count from 1 over all environments.
 
     What a route binds by name (throttles, access lists, a signature key), the domains of its group and `enabled` are
     not part of it: they apply to every version as they are now.
@@ -21,6 +22,7 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     route: Route
     backend: RouteBackend
     inputs: tuple[BackendInput, ...] = ()
+    backend_key: str | None = None
     environment: str = RELEASE
     version: int = 0
 

@@ -9,11 +9,13 @@ from time import perf_counter
 import msgspec
 import trio
 
+from actors.gateway_route.access_log import FIRST_ERROR
 from actors.gateway_route.admission import Admission, AdmissionFullError, AdmissionStatistics
 from actors.gateway_route.backends.base import Backend
 from actors.gateway_route.cache import CacheStatistics
 from actors.gateway_route.call import Call
 from actors.gateway_route.counters import RouteCounters
+from actors.gateway_route.debugging import LATENCY_HEADER, UPSTREAM_LATENCY_HEADER, latency
 from actors.gateway_route.published import Published
 from actors.gateway_route.steps import Steps
 from actors.http_calls.errors import (
@@ -56,7 +58,7 @@ class GatewayRoute:
         cache = steps.cache
         self._respond = self._answered if cache is None else partial(cache.answer, fetch=self._answered)
         self._compressor = steps.compressor
-        self._observe = steps.observe
+        self._observer = steps.observe
 
     async def answer(self, call: Call) -> Response:
         """Answer a call, also one that fails."""
@@ -81,12 +83,16 @@ class GatewayRoute:
             counters.in_flight -= 1
             if response is None:
                 counters.abandoned += 1
-        if call.debug:
+        if call.debug is not None:
+            call.debug.append(latency(LATENCY_HEADER, perf_counter() - started))
             response = msgspec.structs.replace(response, headers=(*response.headers, *call.debug))
         seconds = perf_counter() - started
         counters.answered(response.status, seconds)
-        if self._observe is not None:
-            self._observe(call, response, seconds)
+        observer = self._observer
+        if observer is not None and (
+            response.status >= FIRST_ERROR or seconds >= observer.slow or next(observer.sampled)
+        ):
+            observer.tell(call, response, seconds)
         return response
 
     def retire(self) -> None:
@@ -119,7 +125,8 @@ class GatewayRoute:
                 await answer
         response = await self._respond(call)
         for after in self._after:
-            response = after(call, response)
+            changed = after(call, response)
+            response = changed if isinstance(changed, Response) else await changed
         if self._compressor is not None:
             return await self._compressor.compress(call.request, response)
         return response
@@ -130,7 +137,8 @@ class GatewayRoute:
             with _Timed(timings, name):
                 answer = step(call)
                 if answer is not None and not isinstance(answer, Response):
-                    answer = await answer
+                    await answer
+                    answer = None
             if answer is not None:
                 return answer
         if self._takes_body and call.request.body:
@@ -140,14 +148,16 @@ class GatewayRoute:
             with _Timed(timings, name):
                 answer = step(call)
                 if answer is not None and not isinstance(answer, Response):
-                    answer = await answer
+                    await answer
+                    answer = None
             if answer is not None:
                 return answer
         with _Timed(timings, "backend"):
             response = await self._respond(call)
         for name, after in self._steps.after:
             with _Timed(timings, name):
-                response = after(call, response)
+                changed = after(call, response)
+                response = changed if isinstance(changed, Response) else await changed
         if self._compressor is not None:
             with _Timed(timings, "compress"):
                 response = await self._compressor.compress(call.request, response)
@@ -164,9 +174,16 @@ class GatewayRoute:
     async def _admitted(self, call: Call) -> Response:
         await self._admission.enter()
         try:
-            return await self._backend.answer(call)
+            return await (self._backend.answer(call) if call.debug is None else self._debugged(call, call.debug))
         finally:
             self._admission.leave()
+
+    async def _debugged(self, call: Call, headers: list[tuple[str, str]]) -> Response:
+        started = perf_counter()
+        try:
+            return await self._backend.answer(call)
+        finally:
+            headers.append(latency(UPSTREAM_LATENCY_HEADER, perf_counter() - started))
 
 
 class _Timed:

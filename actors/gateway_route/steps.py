@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from actors.gateway_route.access_log import Observe
+from actors.gateway_route.access_log import Observer
 from actors.gateway_route.caching import CachedAnswers
 from actors.gateway_route.call import Call, Step
 from actors.gateway_route.compression import Compressor
 from actors.wire.http.messages import Response
 
-After = Callable[[Call, Response], Response]
-"""One thing that is done to an answer."""
+After = Callable[[Call, Response], Response | Awaitable[Response]]
+"""One thing that is done to an answer; one that must wait returns what is to be awaited, as a step does."""
 
 
 class NamedStep(NamedTuple):
@@ -34,7 +34,7 @@ class Steps(NamedTuple):
 
     `head` works on the request's head alone: what is refused there never sends its body. `body` comes once the body is
     read, which it asks for by being there. `after` is done to the answers of the backend, which may come out of
-    `cache`; `compressor` comes last. `observe` is told of each call that has its answer.
+    `cache`; `compressor` comes last. `observe` is told of calls that have their answer.
     """
 
     head: tuple[NamedStep, ...] = ()
@@ -42,4 +42,4 @@ class Steps(NamedTuple):
     after: tuple[NamedAfter, ...] = ()
     cache: CachedAnswers | None = None
     compressor: Compressor | None = None
-    observe: Observe | None = None
+    observe: Observer | None = None

@@ -107,7 +107,7 @@ class Backend(
 
     What is applied is a saved copy. `penstock backend deploy` makes it what is published from then on, and `penstock
     backend publish` makes or updates its route, which has its name, in `group` (left out: the app's default one).
-    `format` lays JSON and XML out for people to read.
+    `format` lays JSON and XML out for people to read. With `signature_key` it answers only routes bound to that key.
     """
 
     path: Annotated[str, msgspec.Meta(pattern="^/", max_length=1024)]
@@ -115,6 +115,7 @@ class Backend(
     version: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "1.0"
     group: Name | None = None
     inputs: tuple[BackendInput, ...] = ()
+    signature_key: Name | None = None
     returns: Literal["json", "xml", "stream"] = "json"
     format: bool = False
     data: DataBackend | None = None

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from actors.directory.entries import AccessKeyEntry, AppEntry, DeviceEntry, UserEntry
+from actors.directory.signing import SigningKey
 from actors.errors import ConfigurationError
 from config.errors import SecretError
 from config.resources import AnyResource, App, Connection, Device, User
@@ -38,7 +39,7 @@ class Credentials:
             key=app.key or "",
             secret=self._vault.digest(secret) if secret else _nobody(),
             codes=tuple(codes),
-            signing_secret=secret,
+            signing_key=SigningKey(secret),
         )
 
     def user_entry(self, user: User) -> UserEntry:
@@ -50,7 +51,7 @@ class Credentials:
             name=user.name,
             password="" if password is None else self._open(user, "password", password).decode(),
             access_keys=tuple(
-                AccessKeyEntry(key, user.name, self._open(user, f"access_keys.{key}", secret))
+                AccessKeyEntry(key, user.name, SigningKey(self._open(user, f"access_keys.{key}", secret)))
                 for key, secret in held
                 if secret is not None
             ),

@@ -32,13 +32,13 @@ class VersionConflictError(PenstockError):
 
 
 class UnreachableError(PenstockError):
-    """Connections of a manifest did not pass their test.
+    """Connections of a manifest did not pass their test; its text names them, and leaves the reasons to the reports.
 
     Attributes:
         reports: what their tests found.
     """
 
     def __init__(self, reports: Sequence[tuple[Identity, ConnectionReport]]) -> None:
-        found = "; ".join(f"{identity}: {report.problem}" for identity, report in reports)
-        super().__init__(f"nothing was applied, as a connection failed its test: {found} (--allow-unreachable applies)")
+        named = ", ".join(str(identity) for identity, _ in reports)
+        super().__init__(f"nothing was applied, as these failed their test: {named} (--allow-unreachable applies them)")
         self.reports = tuple(reports)

@@ -13,6 +13,7 @@ import trio
 from actors.runtime.log_limiter import LogLimiter
 from config.settings import Listener
 from daemon.listeners import sockets
+from daemon.listeners.hang_ups import hung_up
 from daemon.listeners.http_connection import HttpConnection
 from daemon.listeners.http_service import (
     Handler,
@@ -93,9 +94,12 @@ class HttpListener:
         """Counters of all connections so far, and how many there are."""
         return replace(self._service.statistics, connections=len(self._connections))
 
-    async def serve(self, stream: HttpStream, peer: str) -> None:
-        """Serve one connection; whatever happens in it, nobody else notices."""
-        connection = HttpConnection(stream, self._service, peer)
+    async def serve(self, stream: HttpStream, peer: str, descriptor: int = -1) -> None:
+        """Serve one connection; whatever happens in it, nobody else notices.
+
+        With the `descriptor` of its socket, a client that hangs up ends what its request began.
+        """
+        connection = HttpConnection(stream, self._service, peer, descriptor)
         self._connections.add(connection)
         try:
             await connection.run()
@@ -138,7 +142,7 @@ class HttpListener:
         except STREAM_ERRORS:
             connected.close()  # the client has gone since, or speaks no TLS
             return
-        await self.serve(stream, peer)
+        await self.serve(stream, peer, connected.fileno())
 
     async def _shake_hands(self, connected: socket.socket, context: ssl.SSLContext) -> HttpStream:
         self._shaking += 1
@@ -162,6 +166,8 @@ class HttpListener:
             for connection in self._connections:
                 if connection.deadline.at <= now:
                     connection.expire()
+            for connection in hung_up(one for one in self._connections if one.waiting):
+                connection.abandon()
             if len(self._connections) >= service.limits.max_connections:
                 self._evict_idle()
             self._limited_log.flush()

@@ -25,12 +25,13 @@ class HttpConnection:
     """
 
     __slots__ = (
-        "_answering", "_body", "_draining", "_parser", "_peer", "_scope", "_service", "_stream", "_writer", "deadline",
-        "idle",
+        "_answering", "_body", "_draining", "_handling", "_parser", "_peer", "_scope", "_service", "_stream", "_writer",
+        "deadline", "descriptor", "idle",
     )  # fmt: skip
 
-    def __init__(self, stream: HttpStream, service: HttpService, peer: str) -> None:
+    def __init__(self, stream: HttpStream, service: HttpService, peer: str, descriptor: int = -1) -> None:
         limits = service.limits
+        self.descriptor = descriptor
         self.deadline = Deadline(service)
         self.idle = True
         self._stream = stream
@@ -43,7 +44,13 @@ class HttpConnection:
         self._scope = trio.CancelScope()
         self._body: IncomingBody | None = None
         self._answering = False
+        self._handling = False
         self._draining = False
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a handler has all of a request, and its client nothing to do but wait for the answer."""
+        return self._handling and self.descriptor >= 0 and (self._body is None or self._body.complete)
 
     async def run(self) -> None:
         """Serve until the connection is over, and close it."""
@@ -56,11 +63,17 @@ class HttpConnection:
         except STREAM_ERRORS:
             pass
         finally:
+            self._handling = False
             self._release_body()
             await self._stream.aclose()
 
     def expire(self) -> None:
         """The deadline has passed: end the connection, with 408 where a request has begun."""
+        self._scope.cancel()
+
+    def abandon(self) -> None:
+        """The client has hung up: what its request began is cancelled, and nobody gets an answer."""
+        self._service.statistics.abandoned += 1
         self._scope.cancel()
 
     def drain(self) -> None:
@@ -117,6 +130,7 @@ class HttpConnection:
         if head.length:
             body = self._body = IncomingBody(head, self._parser, self._stream, service, self.deadline)
         request = Request(head.method, head.path, head.query, head.headers, body or b"", self._peer, self._wait_gone)
+        self._handling = True
         try:
             response = await service.handler(request)
         except RequestRefusedError as error:
@@ -124,6 +138,7 @@ class HttpConnection:
             response = service.refuse(error.status, error.reason)
         except Exception as error:  # noqa: BLE001 - a handler's crash is this request's alone
             response = service.crashed("HTTP handler crashed", error, head, self._peer)
+        self._handling = False
         keep_alive = head.keep_alive and not self._draining and (body is None or body.may_be_skipped)
         self._answering = True
         keep_alive = await self._writer.write(head, response, keep_alive=keep_alive)

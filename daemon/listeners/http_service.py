@@ -87,7 +87,10 @@ class HttpStream(Protocol):
 
 @dataclass(slots=True)
 class HttpStatistics:
-    """What the connections of one listener have seen; `connections` and the bytes are those of this moment."""
+    """What the connections of one listener have seen; `connections` and the bytes are those of this moment.
+
+    `abandoned` requests were given up since their client hung up before it had its answer.
+    """
 
     connections: int = 0
     accepted: int = 0
@@ -95,6 +98,7 @@ class HttpStatistics:
     refused: int = 0
     timed_out: int = 0
     crashed: int = 0
+    abandoned: int = 0
     bodies_bytes: int = 0
     answers_bytes: int = 0
 

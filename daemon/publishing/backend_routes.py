@@ -30,6 +30,7 @@ def route_of(backend: Backend, existing: Route | None) -> Route:
             group=backend.group,
             request=request,
             backend=RouteBackend(name=backend.name),
+            signature_key=backend.signature_key,
             publish=False,
         )
     if existing.backend.name != backend.name or existing.app != backend.app:
@@ -41,7 +42,12 @@ def route_of(backend: Backend, existing: Route | None) -> Route:
         method=backend.method,
         parameters=_parameters(backend, existing.request.parameters),
     )
-    return msgspec.structs.replace(existing, request=request, group=backend.group or existing.group)
+    return msgspec.structs.replace(
+        existing,
+        request=request,
+        group=backend.group or existing.group,
+        signature_key=backend.signature_key or existing.signature_key,
+    )
 
 
 def _parameters(backend: Backend, written: tuple[Parameter, ...]) -> tuple[Parameter, ...]:

@@ -32,7 +32,7 @@ def resolve(route: Route, environment: str, group: ApiGroup | None, find_backend
         UnpublishableError: its backend is not deployed, or a variable is not defined, or makes no path.
     """
     values = {} if group is None else group.variables.get(environment, {})
-    backend, inputs = _backend(route.backend, find_backend)
+    backend, inputs, backend_key = _backend(route.backend, find_backend)
     where = f"in environment {environment} of group {route.group_name}"
     path = _filled(route.request.path, values, "$.request.path", where)
     request = msgspec.structs.replace(route.request, path=path)
@@ -44,12 +44,14 @@ def resolve(route: Route, environment: str, group: ApiGroup | None, find_backend
     if backend.topic is not None and backend.topic.key is not None:
         key = _filled(backend.topic.key, values, "$.backend.topic.key", where)
         backend = msgspec.structs.replace(backend, topic=msgspec.structs.replace(backend.topic, key=key))
-    return Published(route=settled, backend=backend, inputs=inputs, environment=environment)
+    return Published(route=settled, backend=backend, inputs=inputs, backend_key=backend_key, environment=environment)
 
 
-def _backend(written: RouteBackend, find_backend: FindBackend) -> tuple[RouteBackend, tuple[BackendInput, ...]]:
+def _backend(
+    written: RouteBackend, find_backend: FindBackend
+) -> tuple[RouteBackend, tuple[BackendInput, ...], str | None]:
     if written.name is None:
-        return written, ()
+        return written, (), None
     found = find_backend(written.name)
     if found is None:
         reason = (
@@ -60,7 +62,7 @@ def _backend(written: RouteBackend, find_backend: FindBackend) -> tuple[RouteBac
     forms = {name: getattr(found, name) for name in RouteBackend.__struct_fields__ if name != "name"}
     if found.data is not None:
         forms["data"] = msgspec.structs.replace(found.data, returns=found.returns, format=found.format)
-    return RouteBackend(**forms), found.inputs
+    return RouteBackend(**forms), found.inputs, found.signature_key
 
 
 def _filled(text: str, values: Mapping[str, str], path: str, where: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from actors.directory.signing import SigningKey
 from actors.gateway_route.auth.identify import Named, Read
 from actors.gateway_route.auth.signature import ALGORITHM
 from actors.gateway_route.auth.signatures import Signatures
@@ -50,8 +51,8 @@ class AppMethods:
         """401, and what it takes instead."""
         return CallRefusedError(BAD_APP, detail, self._challenge)
 
-    def _holders(self, key: str) -> Iterable[tuple[str, bytes]]:
-        return [(app.name, app.signing_secret) for app in self._apps.apps_by_key(key)]
+    def _holders(self, key: str) -> Iterable[tuple[str, SigningKey]]:
+        return [(app.name, app.signing_key) for app in self._apps.apps_by_key(key)]
 
     def _by_code(self, call: Call) -> Named:
         codes = call.request.header_values(CODE_HEADER)

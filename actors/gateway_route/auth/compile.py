@@ -8,6 +8,7 @@ from time import time
 from typing import NamedTuple
 
 from actors.directory.users import Users
+from actors.errors import ConfigurationError
 from actors.gateway_route.auth.access_lists import AccessLists, parse_address
 from actors.gateway_route.auth.app_methods import AppMethods
 from actors.gateway_route.auth.grants import Grants
@@ -15,6 +16,7 @@ from actors.gateway_route.auth.identify import Identify, Read
 from actors.gateway_route.auth.jwks import KeySets
 from actors.gateway_route.auth.user_methods import UserMethods
 from actors.gateway_route.call import Call, Caller, Step
+from actors.gateway_route.published import Published
 from actors.http_calls.callers import Apps
 from actors.http_calls.errors import (
     ACCESS_DENIED,
@@ -63,6 +65,20 @@ def compile_identity(route: Route, environment: str, world: Identities) -> Route
         _identify(route, rights, world),
         rights.may_debug,
     )
+
+
+def check_binding(published: Published) -> None:
+    """See that a backend with a signature key answers only routes that are bound to it.
+
+    Raises:
+        ConfigurationError: the route is bound to another key, or to none.
+    """
+    key, bound = published.backend_key, published.route.signature_key
+    if key not in (None, bound):
+        raise ConfigurationError(
+            f"route {published.route.name}: its backend {published.route.backend.name} answers only routes bound to "
+            f"signature_key {key}, and this one is bound to {bound or 'none'}"
+        )
 
 
 class _Rights:

@@ -13,8 +13,9 @@ from functools import lru_cache
 from hashlib import sha256
 from time import strptime
 from typing import NamedTuple
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
+from actors.directory.signing import SigningKey
 from actors.errors import PenstockError
 from actors.wire.http.messages import Request
 
@@ -54,11 +55,11 @@ class SignedRequest(NamedTuple):
     signature: str
     payload: str | None
 
-    def matches(self, secret: bytes, payload: str) -> bool:
-        """Whether this secret, and a payload of this hash, make the signature; takes the same time in either case."""
+    def matches(self, key: SigningKey, payload: str) -> bool:
+        """Whether this key, and a payload of this hash, make the signature; takes the same time in either case."""
         matched = False
         for head in self.heads:
-            matched |= hmac.compare_digest(_signature(secret, self.date, head, payload), self.signature)
+            matched |= hmac.compare_digest(_signature(key, self.date, head, payload), self.signature)
         return matched
 
 
@@ -95,7 +96,7 @@ def read(request: Request, now: float) -> SignedRequest:
     return SignedRequest(key, heads, date, signature, headers.get(PAYLOAD_HEADER))
 
 
-def sign(request: Request, key: str, secret: bytes, names: tuple[str, ...], payload: str) -> str:
+def sign(request: Request, key: str, signing_key: SigningKey, names: tuple[str, ...], payload: str) -> str:
     """The `Authorization` header that signs these headers of a request, which must have `X-Sdk-Date`.
 
     Raises:
@@ -106,7 +107,7 @@ def sign(request: Request, key: str, secret: bytes, names: tuple[str, ...], payl
     lines = "".join([f"{name}:{headers[name].strip()}\n" for name in listed])
     query = canonical_queries(request.query)[0]
     head = f"{request.method}\n{canonical_path(request.path)}\n{query}\n{lines}\n{';'.join(listed)}\n"
-    signature = _signature(secret, headers[DATE_HEADER], head.encode("latin-1"), payload)
+    signature = _signature(signing_key, headers[DATE_HEADER], head.encode("latin-1"), payload)
     return f"{ALGORITHM} Access={key}, SignedHeaders={';'.join(listed)}, Signature={signature}"
 
 
@@ -128,7 +129,8 @@ def canonical_queries(query: str) -> tuple[str, ...]:
     if _PLAIN_QUERY.fullmatch(query) is not None:
         if "&" not in query:
             return (query,)
-        return ("&".join(map("".join, sorted([pair.partition("=") for pair in query.split("&")]))),)
+        # NUL sorts before all that may stand there, so that names are compared before values.
+        return ("&".join(sorted(query.replace("=", "\0").split("&"))).replace("\0", "="),)
     pairs = []
     for pair in query.split("&"):
         if pair:
@@ -140,13 +142,13 @@ def canonical_queries(query: str) -> tuple[str, ...]:
     return tuple("&".join([f"{name}={value}" for name, value in order]) for order in orders)
 
 
-def _signature(secret: bytes, date: str, head: bytes, payload: str) -> str:
+def _signature(key: SigningKey, date: str, head: bytes, payload: str) -> str:
     hashed = sha256(head + payload.encode()).hexdigest()
-    return hmac.digest(secret, f"{ALGORITHM}\n{date}\n{hashed}".encode(), "sha256").hex()
+    return key.sign(f"{ALGORITHM}\n{date}\n{hashed}".encode()).hex()
 
 
 def _encoded(text: bytes) -> str:
-    return quote(text, safe="~")
+    return quote_from_bytes(text, "~")
 
 
 def _check_date(date: str, now: float) -> None:

@@ -9,6 +9,7 @@ from hashlib import sha256
 import trio
 
 from actors.directory.lockout import Lockout
+from actors.directory.signing import SigningKey
 from actors.gateway_route.auth import signature
 from actors.gateway_route.auth.identify import Named
 from actors.gateway_route.auth.signature import EMPTY_PAYLOAD, UNSIGNED_PAYLOAD, SignatureError, SignedRequest
@@ -16,13 +17,13 @@ from actors.gateway_route.call import Call
 from actors.http_calls.errors import CallRefusedError
 from actors.wire.http.messages import Request
 
-Holders = Callable[[str], Iterable[tuple[str, bytes]]]
-"""Name and signing secret of each who has a key: one, but for moments in which a manifest replaces another."""
+Holders = Callable[[str], Iterable[tuple[str, SigningKey]]]
+"""Name and signing key of each who has a key: one, but for moments in which a manifest replaces another."""
 
 _WRONG = "the signature does not match"
 _OTHER_BODY = "X-Sdk-Content-Sha256 is not the hash of the body"
 # Signs for keys that nobody has, so that asking for them takes the same time.
-_NOBODY = (("", b"nobody"),)
+_NOBODY = (("", SigningKey(b"nobody")),)
 # Above it, hashing takes longer than others should wait.
 _HASHED_AT_ONCE = 256 * 1024
 
@@ -78,7 +79,7 @@ class Signatures:
     def _with_body(self, signed: SignedRequest, request: Request) -> str | Awaitable[str]:
         payload = signed.payload
         if payload is None:
-            if not any(secret for _, secret in self._holders(signed.key)):
+            if not any(held for _, held in self._holders(signed.key)):
                 raise self._refuse(_WRONG)
             return self._over_body(signed, request)
         if payload == UNSIGNED_PAYLOAD and not self._unsigned_payload:
@@ -105,9 +106,9 @@ class Signatures:
         """Who signed with one of these as the payload's hash."""
         # An empty secret is one that was forgotten: everybody could sign with it.
         holders = [holder for holder in self._holders(signed.key) if holder[1]]
-        for name, secret in holders or _NOBODY:
+        for name, held in holders or _NOBODY:
             for payload in payloads:
-                if signed.matches(secret, payload) and holders:
+                if signed.matches(held, payload) and holders:
                     if self._lockout is not None:
                         self._lockout.passed(signed.key)
                     return name

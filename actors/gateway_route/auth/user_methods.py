@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from actors.directory.signing import SigningKey
 from actors.directory.users import TokenError, TokenExpiredError, Users
 from actors.gateway_route.auth.identify import Named, Read
 from actors.gateway_route.auth.signature import ALGORITHM
@@ -30,8 +31,8 @@ class UserMethods:
         """Readers, and what makes the error for a caller that shows nothing that one of them reads."""
         return (self._by_token, self._signatures.read), refuse_user
 
-    def _holders(self, key: str) -> Iterable[tuple[str, bytes]]:
-        return [(one.user, one.signing_secret) for one in self._users.keys_named(key)]
+    def _holders(self, key: str) -> Iterable[tuple[str, SigningKey]]:
+        return [(one.user, one.signing_key) for one in self._users.keys_named(key)]
 
     def _by_token(self, call: Call) -> Named:
         tokens = call.request.header_values(_TOKEN_HEADER)

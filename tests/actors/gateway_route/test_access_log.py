@@ -9,7 +9,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.gateway_route.access_log import AccessLog
+from actors.gateway_route.access_log import FIRST_ERROR, AccessLog, Observer
 from actors.gateway_route.call import Call, Caller
 from actors.wire.http.messages import Request, Response
 from config.settings import AccessLogSettings
@@ -21,13 +21,18 @@ def call(**more: Any) -> Call:
     return Call(**{"request": request, "request_id": "id-1", "caller": Caller("app", "a", "a"), **more})
 
 
+def told(observer: Observer, response: Response, seconds: float) -> None:
+    """As those do who answer calls."""
+    if response.status >= FIRST_ERROR or seconds >= observer.slow or next(observer.sampled):
+        observer.tell(call(), response, seconds)
+
+
 def lines(settings: AccessLogSettings, *answers: tuple[Response, float], repeat: int = 1) -> list[dict[str, Any]]:
     with capture_logs() as logs:
         observe = AccessLog(settings).observer("r", 3)
         for _ in range(repeat):
             for response, seconds in answers:
-                if observe is not None:
-                    observe(call(), response, seconds)
+                told(observe, response, seconds)
     return logs
 
 
@@ -64,7 +69,7 @@ async def test_lines_are_bounded() -> None:
     """A path of 32 KiB is no line of 32 KiB."""
     with capture_logs() as logs:
         observe = AccessLog(AccessLogSettings(lines="all", query=True)).observer("r")
-        observe(call(request=Request("GET", "/" + "x" * 30_000, "y" * 30_000)), OK[0], 0.0)
+        observe.tell(call(request=Request("GET", "/" + "x" * 30_000, "y" * 30_000)), OK[0], 0.0)
     assert len(str(logs[0])) < 2_000
 
 
@@ -103,9 +108,9 @@ async def test_callers_cannot_fill_the_log(autojump_clock: MockClock) -> None:
     with capture_logs() as logs:
         observe = AccessLog(settings).observer("r")
         for _ in range(100):
-            observe(call(), Response(401), 0.0)
+            told(observe, Response(401), 0.0)
         await trio.sleep(1)
-        observe(call(), Response(401), 0.0)
+        told(observe, Response(401), 0.0)
     assert len(logs) == 6
     assert logs[-1]["left_out"] == 95
     assert len(lines(AccessLogSettings(lines="all", max_per_second=5), OK, repeat=100)) == 100
@@ -115,6 +120,6 @@ async def test_a_call_of_no_route_has_no_route() -> None:
     """It is logged all the same, so that somebody who looks for doors is seen."""
     with capture_logs() as logs:
         observe = AccessLog(AccessLogSettings()).observer()
-        observe(Call(Request("GET", "/.env", peer="192.0.2.9"), "id-2"), Response(404), 0.0)
+        observe.tell(Call(Request("GET", "/.env", peer="192.0.2.9"), "id-2"), Response(404), 0.0)
     (line,) = logs
     assert (line["path"], line["peer"], "route" in line, "app" in line) == ("/.env", "192.0.2.9", False, False)

@@ -19,16 +19,23 @@ from actors.errors import (
     RowRejectedError,
     StatementError,
 )
-from actors.gateway_route.backends.data import Data, distinct
+from actors.gateway_route.backends.data import Data
+from actors.gateway_route.backends.results import distinct
 from actors.gateway_route.call import Call
+from actors.gateway_route.parameters.step import ParameterStep
 from actors.http_calls.errors import CallRefusedError
 from actors.ports import QueryResult, ResultLimits
 from actors.runtime.log_limiter import LogLimiter
 from actors.wire.http.messages import Request, Response
-from config.resources import DataBackend
+from config.resources import DataBackend, Route, RouteBackend, RouteRequest
 
 LIMITS = ResultLimits(5, 500)
 SQL = "SELECT 1"
+DATA = DataBackend(connection="db", sql=SQL)
+
+
+def route_of(data: DataBackend) -> Route:
+    return Route(name="lots", app="a", request=RouteRequest(path="/"), backend=RouteBackend(data=data))
 
 
 class FakeConnector:
@@ -54,9 +61,12 @@ async def run(
 ) -> tuple[Response, FakeConnector]:
     connector = FakeConnector(answer)
     headers = [("content-type", content_type)] if content_type else []
-    backend = Data("lots", DataBackend(connection="db", sql=SQL), {"db": connector}, LIMITS, LogLimiter())
-    response = await backend.answer(Call(Request("POST", "/", query, headers), path=parameters or {}, body=body))
-    return response, connector
+    backend = Data(route_of(DATA), DATA, {"db": connector}, LIMITS, LogLimiter())
+    call = Call(Request("POST", "/", query, headers), path=parameters or {}, body=body)
+    reading = ParameterStep((), reads_body=True)(call)
+    if reading is not None:
+        await reading
+    return await backend.answer(call), connector
 
 
 async def bound(**given: Any) -> dict[str, Any]:
@@ -147,7 +157,7 @@ async def test_parameters_that_cannot_be_read_are_the_callers_error(given: Any) 
         (
             ResultTooLargeError("more than 5 rows of secret_table"),
             (500, "APIC.0601"),
-            "the result is too large, ask for less",
+            "the result has more than 5 rows or 500 bytes; ask for less",
         ),
         (ConnectorError("no route to secret_host"), (502, "APIC.0202"), ""),
     ],
@@ -166,7 +176,7 @@ async def test_errors_are_told_apart_and_tell_nothing_of_what_lies_behind(
 async def test_a_connection_that_is_gone_is_said_to_be_so() -> None:
     """A connection that does not exist or is disabled answers 500 APIC.0103; it is looked up for each call."""
     connections = {}
-    backend = Data("lots", DataBackend(connection="db", sql=SQL), connections, LIMITS, LogLimiter())
+    backend = Data(route_of(DATA), DATA, connections, LIMITS, LogLimiter())
     call = Call(Request("GET", "/"))
     with pytest.raises(CallRefusedError) as refused:
         await backend.answer(call)

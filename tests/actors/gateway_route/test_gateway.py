@@ -17,7 +17,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors.directory.directory import Directory
 from actors.directory.entries import AppEntry, DeviceEntry
 from actors.errors import ConfigurationError
-from actors.gateway_route.gateway import Gateway
+from actors.gateway_route.gateway import Gateway, RouteCollisionError
 from actors.gateway_route.published import Published
 from actors.ports import QueryResult, ResultLimits
 from actors.wire.http.errors import RequestRefusedError
@@ -366,3 +366,31 @@ async def test_refusals_say_why(gateway: Gateway, status: int, said: int) -> Non
     response = gateway.refuse(status, "because of this")
     assert error(response) == (status, "APIC.0201")
     assert response.body.count(b"because of this") == said
+
+
+async def test_a_stage_serves_only_what_was_published_to_it(gateway: Gateway) -> None:
+    """X-Stage is case-sensitive; without it RELEASE answers; a stage that nobody published to is 404."""
+    gateway.put_route("m", [released(mock(body="release")), released(mock(body="dev"), "dev")])
+    assert (await gateway.handle(get("/m"))).body == b"release"
+    assert (await gateway.handle(get("/m", x_stage="RELEASE"))).body == b"release"
+    assert (await gateway.handle(get("/m", x_stage="dev"))).body == b"dev"
+    for stage in ("DEV", "none", "dev "):
+        assert error(await gateway.handle(get("/m", x_stage=stage))) == (404, "APIC.0101")
+    gateway.put_route("m", [released(mock(body="release"))])
+    assert error(await gateway.handle(get("/m", x_stage="dev"))) == (404, "APIC.0101")
+
+
+async def test_routes_that_swap_their_paths_are_put_at_one_moment(gateway: Gateway) -> None:
+    """All of them or none: one that cannot be served leaves every other as it was."""
+    put(gateway, mock(name="one", path="/1", body="one"))
+    put(gateway, mock(name="two", path="/2", body="two"))
+    put(gateway, mock(name="three", path="/3", body="three"))
+    swapped = {"one": [released(mock(name="one", path="/2", body="one"))]}
+    swapped["two"] = [released(mock(name="two", path="/3", body="two"))]
+    with pytest.raises(RouteCollisionError) as caught:
+        gateway.put_routes(swapped)
+    assert caught.value.holder == "three"
+    assert [(await gateway.handle(get(path))).body for path in ("/1", "/2", "/3")] == [b"one", b"two", b"three"]
+    swapped["three"] = [released(mock(name="three", path="/1", body="three"))]
+    gateway.put_routes(swapped)
+    assert [(await gateway.handle(get(path))).body for path in ("/1", "/2", "/3")] == [b"three", b"one", b"two"]

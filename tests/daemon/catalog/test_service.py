@@ -190,8 +190,10 @@ async def test_an_unknown_connector_names_those_installed(instance: Instance) ->
 async def test_a_failing_connection_is_refused_unless_allowed(instance: Instance) -> None:
     """A new or changed connection is tried first; allowed to fail, it is applied with a warning."""
     instance.engine.unreachable["db"] = "connection refused by h"
-    with pytest.raises(UnreachableError, match=r"connection db: connection refused by h"):
+    with pytest.raises(UnreachableError, match=r"failed their test: connection db \(") as refused:
         await instance.service.apply(remote())
+    assert "refused by h" not in str(refused.value), "the reason is said once, in its report"
+    assert [report.problem for _, report in refused.value.reports] == ["connection refused by h"]
     assert await instance.store.load_all() == []
     applied = await instance.service.apply(remote(), allow_unreachable=True)
     assert applied.steps[1].warnings == ("the test failed: connection refused by h",)

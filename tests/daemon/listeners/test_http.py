@@ -602,3 +602,43 @@ async def test_an_idle_deadline_is_only_a_number() -> None:
     async with listening(look) as listener:
         await talk(listener, GET % b"/")
     assert seen == [math.inf]
+
+
+async def test_a_client_that_hangs_up_ends_its_request() -> None:
+    """What a handler waits for is cancelled soon after its client has left; those who still wait get their answers."""
+    began, ended = trio.Event(), trio.Event()
+    release = trio.Event()
+
+    async def slow(request: Request) -> Response:
+        await request.read()
+        began.set()
+        try:
+            await release.wait()
+        finally:
+            if request.path == "/leaves":
+                ended.set()
+        return Response(200, body=b"done")
+
+    async with listening(slow) as listener, await connect(listener) as stays:
+        await stays.send_all(GET % b"/stays")
+        async with await connect(listener) as leaves:
+            await leaves.send_all(GET % b"/leaves")
+            await began.wait()
+            await trio.sleep(0.3)
+            assert not ended.is_set()
+        with trio.fail_after(3):
+            await ended.wait()
+        release.set()
+        assert parse(bytes(await stays.receive_some())) == [(200, b"done")]
+        assert listener.statistics().abandoned == 1
+
+
+async def test_a_body_on_its_way_is_no_hang_up() -> None:
+    """Who sends a body, and no more after it, gets an answer that is ready in time."""
+    async with listening() as listener, await connect(listener) as client:
+        await client.send_all(POST % 4 + b"ab")
+        await trio.sleep(0.6)
+        await client.send_all(b"cd")
+        await client.send_eof()
+        assert [status for status, _ in parse(bytes(await client.receive_some()))] == [200]
+        assert listener.statistics().abandoned == 0

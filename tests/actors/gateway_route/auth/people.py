@@ -11,6 +11,7 @@ from typing import Any
 
 from actors.directory.directory import Directory
 from actors.directory.entries import AccessKeyEntry, AppEntry, UserEntry
+from actors.directory.signing import SigningKey
 from actors.directory.users import Users
 from actors.gateway_route.auth import signature
 from actors.gateway_route.auth.access_lists import AccessLists
@@ -41,11 +42,11 @@ def digest(secret: bytes) -> bytes:
 
 def app(name: str) -> AppEntry:
     secret = f"{name}-secret".encode()
-    return AppEntry(name, f"{name}-key", digest(secret), (digest(f"{name}-code".encode()),), secret)
+    return AppEntry(name, f"{name}-key", digest(secret), (digest(f"{name}-code".encode()),), SigningKey(secret))
 
 
 def user(name: str = "ada", *, enabled: bool = True, password: str = "hash") -> UserEntry:
-    return UserEntry(name, password, (AccessKeyEntry(f"{name}-ak", name, f"{name}-sk".encode()),), enabled)
+    return UserEntry(name, password, (AccessKeyEntry(f"{name}-ak", name, SigningKey(f"{name}-sk".encode())),), enabled)
 
 
 class KeyServer:
@@ -117,7 +118,7 @@ class World:
         asked = Request(method, path, query, fields, body)
         hashed = payload or (sha256(body).hexdigest() if body else EMPTY_PAYLOAD)
         names = tuple(name for name, _ in fields)
-        fields.append(("authorization", signature.sign(asked, key, secret, names, hashed)))
+        fields.append(("authorization", signature.sign(asked, key, SigningKey(secret), names, hashed)))
         return Request(method, path, query, fields, body)
 
 

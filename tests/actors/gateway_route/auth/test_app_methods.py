@@ -189,7 +189,7 @@ async def test_a_forgotten_secret_signs_nothing() -> None:
     """An app whose secret was forgotten cannot be signed for, not even with an empty secret."""
     world = World()
     lost = app("lost")
-    world.directory.put_app(type(lost)(lost.name, lost.key, lost.secret, lost.codes, b""))
+    world.directory.put_app(type(lost)(lost.name, lost.key, lost.secret, lost.codes))
     request = world.signed(key="lost-key", secret=b"")
     assert (await refused(world, request, takes("signature")))[:2] == ("APIC.0303", 401)
 

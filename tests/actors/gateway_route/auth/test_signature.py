@@ -5,12 +5,13 @@ from hashlib import sha256
 
 import pytest
 
+from actors.directory.signing import SigningKey
 from actors.gateway_route.auth import signature
 from actors.gateway_route.auth.signature import EMPTY_PAYLOAD, MAX_SKEW, SignatureError
 from actors.wire.http.messages import Request
 
 KEY = "QTWAOYTTINDUT2QVKYUC"
-SECRET = b"MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc"
+SECRET = SigningKey(b"MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc")
 PATH = "/v1/77b6a44cba5143ab91d13ab9a8ff44fd/vpcs"
 QUERY = "limit=2&marker=13551d6b-755d-4757-b956-536f674975c0"
 PUBLISHED = "7be6668032f70418fcc22abc52071e57aff61b84a1d2381bb430d6870f4f6ebe"
@@ -41,7 +42,7 @@ def test_the_published_example() -> None:
     assert signed.key == KEY
     assert signed.payload is None
     assert signed.matches(SECRET, EMPTY_PAYLOAD)
-    assert not signed.matches(b"another", EMPTY_PAYLOAD)
+    assert not signed.matches(SigningKey(b"another"), EMPTY_PAYLOAD)
     assert not signed.matches(SECRET, sha256(b"a body").hexdigest())
 
 

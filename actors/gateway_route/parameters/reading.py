@@ -1,4 +1,4 @@
-"""The parameters of a call, out of its path, its query string and its body."""
+"""What stands in a query string and in a body, by name; nothing of it is checked yet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from actors.gateway_route.call import Call
 from actors.http_calls.errors import BAD_REQUEST, CallRefusedError
 
 _MAX_FIELDS = 1_000
@@ -17,34 +16,40 @@ _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
 
 
-def read_parameters(call: Call) -> dict[str, Any]:
-    """All parameters by name; the path's go before the query's, the query's before the body's.
+class JsonText(str):
+    """A list or an object of a JSON body, as its text: no string that its sender wrote is of this type."""
 
-    Those of path, query and form are text. Those of a JSON body keep their type; a list or an object in it comes as
-    JSON text, which is how databases take it.
+    __slots__ = ()
+
+
+def read_query(query: str) -> dict[str, str]:
+    """The fields of a query string.
 
     Raises:
-        CallRefusedError: 400 for a query or body that cannot be read, and for a name given twice in one place.
+        CallRefusedError: 400, it cannot be read, or has a name twice.
     """
-    parameters: dict[str, Any] = _read_body(call) if call.body else {}
-    if call.request.query:
-        parameters.update(_read_form(call.request.query, "query string"))
-    parameters.update(call.path)
-    return parameters
+    return _read_form(query, "query string") if query else {}
 
 
-def _read_body(call: Call) -> dict[str, Any]:
-    media_type = (call.request.header("content-type") or "").partition(";")[0].strip().lower()
+def read_body(body: bytes, content_type: str | None) -> dict[str, Any]:
+    """The members of a JSON object, with their types (a list or object as `JsonText`), or the fields of a form.
+
+    Raises:
+        CallRefusedError: 400, it is neither, cannot be read, or has a name of a form twice.
+    """
+    if not body:
+        return {}
+    media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type == _FORM:
-        if len(call.body) > _MAX_FORM_BYTES:
+        if len(body) > _MAX_FORM_BYTES:
             raise CallRefusedError(BAD_REQUEST, f"a form has at most {_MAX_FORM_BYTES} bytes; send JSON")
         try:
-            text = call.body.decode("ascii")
+            text = body.decode("ascii")
         except UnicodeDecodeError:
             raise CallRefusedError(BAD_REQUEST, "the form in the body is not percent-encoded") from None
         return dict(_read_form(text, "form"))
     if media_type == _JSON or (media_type.startswith("application/") and media_type.endswith("+json")):
-        return _read_json(call.body)
+        return _read_json(body)
     raise CallRefusedError(BAD_REQUEST, f"a body must have the Content-Type {_JSON} or {_FORM}")
 
 
@@ -79,5 +84,5 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def _read_value(value: bytes) -> Any:
     if value[:1] in {b"[", b"{"}:
-        return msgspec.json.format(value, indent=-1).decode()
+        return JsonText(msgspec.json.format(value, indent=-1).decode())
     return msgspec.json.decode(value)

@@ -1,0 +1,1 @@
+"""What callers send: read out of path, query, headers and body, and checked before a backend sees it."""
