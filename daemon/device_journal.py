@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import structlog
 import trio
 
-from actors.device_session.statuses import DeviceView, RejectedReport, Statuses
+from actors.device_session.registry.statuses import DeviceView, RejectedReport, Statuses
 from actors.errors import PenstockError
 from daemon.store.model import DeviceStatus, Rejection
 

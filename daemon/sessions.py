@@ -11,9 +11,9 @@ import trio
 
 from actors.device_session.broker import Broker
 from actors.device_session.profile import NEVER
-from actors.device_session.sessions import Account
-from actors.device_session.state import SessionState
-from actors.device_session.will import publish_kept_will
+from actors.device_session.registry.sessions import Account
+from actors.device_session.registry.state import SessionState
+from actors.device_session.registry.will import publish_kept_will
 from actors.runtime.reply import Reply
 from daemon.catalog.errors import NotFoundError
 

@@ -6,17 +6,17 @@ from typing import Final
 
 import trio
 
-from actors.device_session import handshake
 from actors.device_session.broker import Broker
+from actors.device_session.connection import handshake
+from actors.device_session.connection.deadlines import overdue
+from actors.device_session.connection.ending import Ending
+from actors.device_session.connection.entry import Entry
+from actors.device_session.connection.keep_alive import KeepAlive
+from actors.device_session.connection.writer import Writer
 from actors.device_session.core import Refusal
-from actors.device_session.deadlines import overdue
-from actors.device_session.ending import Ending
-from actors.device_session.entry import Entry
 from actors.device_session.errors import ClientLeftError, ProtocolViolationError
-from actors.device_session.keep_alive import KeepAlive
 from actors.device_session.profile import ListenerProfile, certificate_names
-from actors.device_session.sessions import Standing
-from actors.device_session.writer import Writer
+from actors.device_session.registry.sessions import Standing
 from actors.errors import AppendRefusedError, PenstockError
 from actors.wire.mqtt.dialect import PINGRESP
 from actors.wire.mqtt.packets import Connect, Malformed, Packet

@@ -6,18 +6,18 @@ from collections.abc import MutableSet
 from dataclasses import dataclass, field
 from weakref import WeakSet
 
+from actors.device_session.connection.pace import Paces
 from actors.device_session.counters import Counters
-from actors.device_session.failed_logins import FailedLogins
-from actors.device_session.incoming import Incoming
+from actors.device_session.delivery.retained import Retained
+from actors.device_session.delivery.subscriptions import Subscriptions
+from actors.device_session.intake.incoming import Incoming
 from actors.device_session.journal import ForgetfulJournal, SessionJournal
-from actors.device_session.lifecycle import Lifecycle
-from actors.device_session.pace import Paces
-from actors.device_session.presence import Presence
-from actors.device_session.retained import Retained
-from actors.device_session.sessions import Sessions
-from actors.device_session.states import States
-from actors.device_session.statuses import Statuses
-from actors.device_session.subscriptions import Subscriptions
+from actors.device_session.registry.failed_logins import FailedLogins
+from actors.device_session.registry.lifecycle import Lifecycle
+from actors.device_session.registry.presence import Presence
+from actors.device_session.registry.sessions import Sessions
+from actors.device_session.registry.states import States
+from actors.device_session.registry.statuses import Statuses
 from actors.device_session.targets import TopicLookup
 from actors.directory.directory import Directory
 from actors.runtime.log_limiter import LogLimiter

@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Final, NamedTuple, assert_never
 
-from actors.device_session.keep_alive import KEEP_ALIVE_FACTOR
+from actors.device_session.connection.keep_alive import KEEP_ALIVE_FACTOR
 from actors.device_session.profile import MAX_RECEIVE, ListenerProfile
-from actors.device_session.sessions import Account, ClientKey
+from actors.device_session.registry.sessions import Account, ClientKey
 from actors.directory.directory import Directory
 from actors.directory.identities import AnonymousIdentity, AppIdentity, DeviceIdentity, DisabledDevice, Identity
 from actors.wire.mqtt.packets import MQTT_3_1, MQTT_5, SUPPORTED_LEVELS, Connect

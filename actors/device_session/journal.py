@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from actors.device_session.message import Message
-from actors.device_session.sessions import ClientKey
+from actors.device_session.delivery.message import Message
+from actors.device_session.registry.sessions import ClientKey
 from actors.records import TopicPartition
 from actors.runtime.reply import Reply
 from actors.wire.mqtt.packets import Will

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from actors.device_session.delivery.message import Delivery
 from actors.device_session.journal import Change, SaveSubscription
-from actors.device_session.message import Delivery
-from actors.device_session.statuses import milliseconds
+from actors.device_session.registry.statuses import milliseconds
 from actors.runtime.reply import Reply
 from actors.wire.mqtt.reasons import Reason
 
 if TYPE_CHECKING:
-    from actors.device_session.audience import Terms
     from actors.device_session.broker import Broker
-    from actors.device_session.sending import Sender
-    from actors.device_session.state import SessionState
+    from actors.device_session.delivery.audience import Terms
+    from actors.device_session.delivery.sending import Sender
+    from actors.device_session.registry.state import SessionState
 
 # Retained topics that are looked at before others get their turn.
 _SLICE: Final = 256

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, assert_never
 
+from actors.device_session.delivery.message import Message
 from actors.device_session.journal import (
     Change,
     Done,
@@ -20,7 +21,6 @@ from actors.device_session.journal import (
     SaveSubscription,
     Unretain,
 )
-from actors.device_session.message import Message
 from actors.records import TopicPartition
 from actors.session_store.messages import Checkpoint, SessionStoreMessage, Write
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from actors.device_session.incoming import Incoming, Mark, OpenMessage, read_mark
+from actors.device_session.intake.incoming import Incoming, Mark, OpenMessage, read_mark
 from actors.device_session.journal import OpenIncoming
 from actors.errors import ActorGone, DamagedLogError, OffsetOutOfRangeError, PenstockError
 from actors.log.batch import BadBatchError, read_records

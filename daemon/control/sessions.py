@@ -9,8 +9,8 @@ from typing import Protocol
 
 from quart import Blueprint, Response, request
 
-from actors.device_session.sessions import Account
-from actors.device_session.state import SessionState
+from actors.device_session.registry.sessions import Account
+from actors.device_session.registry.state import SessionState
 from daemon.control import requests
 from daemon.control.context import Family, Operation
 from daemon.control.problems import RequestError, answer

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 from typing import Final
 
-from actors.device_session.failed_logins import source_of
+from actors.device_session.registry.failed_logins import source_of
 from actors.errors import ConfigurationError
 from actors.runtime.token_bucket import TokenBucket
 from config.settings import MqttSettings

@@ -13,7 +13,7 @@ import trio
 
 from actors.device_session.actor import Session
 from actors.device_session.broker import Broker
-from actors.device_session.expiry import expire
+from actors.device_session.registry.expiry import expire
 from actors.runtime.token_bucket import TokenBucket
 from config.settings import MqttSettings
 from daemon.listeners import sockets

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from actors.device_session.broker import Broker
-from actors.device_session.rights_lost import recheck_waiting
-from actors.device_session.statuses import DeviceView
+from actors.device_session.registry.rights_lost import recheck_waiting
+from actors.device_session.registry.statuses import DeviceView
 from actors.directory.identities import DeviceIdentity
 from actors.gateway_route.flow.quotas import Quotas
 from config.resources import AnyResource, App, Connection, Device, GatewayResource, Product, Rule, Task, Topic, User

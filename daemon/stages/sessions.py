@@ -12,10 +12,10 @@ import structlog
 import trio
 
 from actors.device_session.broker import Broker
+from actors.device_session.delivery.receiving import Receiver
 from actors.device_session.journal import DropSession, KeptWill
-from actors.device_session.receiving import Receiver
-from actors.device_session.sessions import ClientKey
-from actors.device_session.state import SessionState
+from actors.device_session.registry.sessions import ClientKey
+from actors.device_session.registry.state import SessionState
 from actors.directory.identities import AppIdentity, DeviceIdentity, Identity
 from actors.session_store.actor import SessionStoreActor
 from actors.session_store.core import fold

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from actors.device_session.delivery.message import Message
 from actors.device_session.journal import OpenIncoming, Queued, QueuePage, SavedQueue, SaveSession, SaveSubscription
-from actors.device_session.message import Message
-from actors.device_session.sessions import Account, ClientKey
+from actors.device_session.registry.sessions import Account, ClientKey
 from actors.records import TopicPartition
 from actors.session_store.store import Saved
 from daemon.store.session_rows import identifiers_of, properties_of, stored_of, will_of

@@ -15,8 +15,8 @@ from typing import Final
 
 import msgspec
 
+from actors.device_session.delivery.message import Message
 from actors.device_session.journal import Enqueue, KeptWill, OpenIncoming, SaveSession, SaveSubscription
-from actors.device_session.message import Message
 from actors.records import TopicPartition
 from actors.session_store.core import Folded, SessionChanges
 from actors.wire.mqtt.packets import Will

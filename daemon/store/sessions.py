@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import trio
 
+from actors.device_session.delivery.message import Message
 from actors.device_session.journal import QueuePage
-from actors.device_session.message import Message
 from actors.log.disk import Disk
 from actors.records import TopicPartition
 from actors.session_store.core import Folded

@@ -11,7 +11,7 @@ import trio
 
 from actors.consumer_group.messages import GroupStatistics
 from actors.device_session.broker import Broker
-from actors.device_session.sessions import Standing
+from actors.device_session.registry.sessions import Standing
 from actors.gateway_route.counters import RouteStatistics
 from actors.gateway_route.gateway import Gateway
 from actors.runtime.actor import Actor

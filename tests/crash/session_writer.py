@@ -10,9 +10,9 @@ from pathlib import Path
 
 import trio
 
+from actors.device_session.delivery.message import Message
 from actors.device_session.journal import Change, Done, Enqueue, SaveSession
-from actors.device_session.message import Message
-from actors.device_session.sessions import Account, ClientKey
+from actors.device_session.registry.sessions import Account, ClientKey
 from actors.runtime.reply import Reply
 from actors.session_store.actor import SessionStoreActor
 from actors.session_store.reference import SessionStoreReference

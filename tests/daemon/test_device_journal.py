@@ -10,7 +10,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from actors.device_session.statuses import Statuses
+from actors.device_session.registry.statuses import Statuses
 from actors.errors import StorageError
 from daemon.device_journal import DeviceJournal, restore
 from daemon.store.model import DeviceStatus

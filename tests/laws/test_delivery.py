@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from actors.device_session.audience import Terms
-from actors.device_session.fan_out import FanOut
-from actors.device_session.message import Delivery, Message
-from actors.device_session.retained import Retained
-from actors.device_session.subscriptions import Subscriptions
-from actors.device_session.unsent import Unsent
+from actors.device_session.delivery.audience import Terms
+from actors.device_session.delivery.fan_out import FanOut
+from actors.device_session.delivery.message import Delivery, Message
+from actors.device_session.delivery.retained import Retained
+from actors.device_session.delivery.subscriptions import Subscriptions
+from actors.device_session.delivery.unsent import Unsent
 from actors.wire.mqtt.topics import matches, shared
 from tests.actors.device_session.disk import Disk
 from tests.actors.device_session.receiving_world import Got, Subscriber, message, publish, world

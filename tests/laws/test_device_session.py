@@ -10,7 +10,7 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from actors.device_session.inflight import Inflight
+from actors.device_session.intake.inflight import Inflight
 from actors.runtime.reply import Reply
 from actors.wire.mqtt import encode
 from tests.actors.device_session.conftest import BAD, GOOD, IN, OUT, Clients, make_broker, partition

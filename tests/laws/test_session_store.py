@@ -12,6 +12,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.device_session.delivery.message import Message
 from actors.device_session.journal import (
     Change,
     Done,
@@ -27,8 +28,7 @@ from actors.device_session.journal import (
     SaveSubscription,
     Unretain,
 )
-from actors.device_session.message import Message
-from actors.device_session.sessions import Account, ClientKey
+from actors.device_session.registry.sessions import Account, ClientKey
 from actors.records import TopicPartition
 from actors.session_store.core import fold
 from actors.session_store.messages import Checkpoint, ReadQueue, Write

@@ -14,8 +14,8 @@ import trio.testing
 
 from actors.device_session.actor import Session
 from actors.device_session.broker import Broker, open_broker
-from actors.device_session.expiry import expire
 from actors.device_session.profile import ListenerProfile
+from actors.device_session.registry.expiry import expire
 from actors.directory.directory import Directory
 from actors.directory.entries import AppEntry, DeviceEntry
 from actors.errors import ActorGone

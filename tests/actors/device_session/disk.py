@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from actors.device_session.delivery.message import Message
 from actors.device_session.journal import (
     Change,
     Done,
@@ -21,7 +22,6 @@ from actors.device_session.journal import (
     SaveSubscription,
     Unretain,
 )
-from actors.device_session.message import Message
 from actors.errors import PenstockError
 from actors.runtime.reply import Reply
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from actors.device_session.broker import Broker
-from actors.device_session.fan_out import FanOut
-from actors.device_session.message import Message
-from actors.device_session.receiving import Answer, Receiver
-from actors.device_session.sessions import Account, ClientKey
-from actors.device_session.state import Link, SessionState
-from actors.device_session.statuses import milliseconds
+from actors.device_session.delivery.fan_out import FanOut
+from actors.device_session.delivery.message import Message
+from actors.device_session.delivery.receiving import Answer, Receiver
+from actors.device_session.registry.sessions import Account, ClientKey
+from actors.device_session.registry.state import Link, SessionState
+from actors.device_session.registry.statuses import milliseconds
 from actors.directory.identities import AppIdentity, Identity
 from actors.runtime.log_limiter import LogLimiter
 from actors.wire.mqtt.dialect import dialect_of

@@ -2,11 +2,11 @@
 
 import pytest
 
-from actors.device_session.durable_queue import DurableQueue, PageRequest, QueueLimits
-from actors.device_session.fan_out import FanOut
+from actors.device_session.delivery.durable_queue import DurableQueue, PageRequest, QueueLimits
+from actors.device_session.delivery.fan_out import FanOut
+from actors.device_session.delivery.message import Delivery
+from actors.device_session.delivery.window import Window
 from actors.device_session.journal import Done, DropQueued, Enqueue, Queued, QueuePage, Received
-from actors.device_session.message import Delivery
-from actors.device_session.window import Window
 from actors.wire.mqtt.packets import MQTT_5
 from actors.wire.mqtt.properties import Properties
 from actors.wire.mqtt.reasons import Reason

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from actors.device_session.broker import Broker, open_broker
-from actors.device_session.incoming import read_mark
+from actors.device_session.intake.incoming import read_mark
 from actors.device_session.journal import Change, ForgetfulJournal, OpenIncoming, Released
 from actors.device_session.profile import ListenerProfile
 from actors.directory.directory import Directory

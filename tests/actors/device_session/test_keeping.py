@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from actors.device_session.broker import Broker, open_broker
-from actors.device_session.expiry import expire
 from actors.device_session.journal import (
     Change,
     DropSession,
@@ -14,8 +13,9 @@ from actors.device_session.journal import (
     SaveSubscription,
 )
 from actors.device_session.profile import ListenerProfile
-from actors.device_session.sessions import Account, ClientKey
-from actors.device_session.states import KEPT_PER_ACCOUNT, States
+from actors.device_session.registry.expiry import expire
+from actors.device_session.registry.sessions import Account, ClientKey
+from actors.device_session.registry.states import KEPT_PER_ACCOUNT, States
 from actors.directory.directory import Directory
 from actors.directory.entries import DeviceEntry
 from actors.directory.identities import DeviceIdentity
@@ -86,8 +86,8 @@ def broker(store: Store) -> Broker:
 @pytest.fixture
 def wall(monkeypatch: pytest.MonkeyPatch, broker: Broker) -> Wall:
     wall = Wall()
-    monkeypatch.setattr("actors.device_session.expiry.time.time", wall)
-    monkeypatch.setattr("actors.device_session.entry.time.time", wall)
+    monkeypatch.setattr("actors.device_session.registry.expiry.time.time", wall)
+    monkeypatch.setattr("actors.device_session.connection.entry.time.time", wall)
     monkeypatch.setattr(broker.states, "_clock", wall)
     return wall
 

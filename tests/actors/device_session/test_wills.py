@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from actors.device_session.broker import Broker
-from actors.device_session.expiry import expire
+from actors.device_session.registry.expiry import expire
 from actors.topic_partition.gate import GateState
 from actors.wire.mqtt import encode
 from actors.wire.mqtt.packets import (
@@ -52,7 +52,7 @@ class Wall:
 @pytest.fixture
 def wall(monkeypatch: pytest.MonkeyPatch, broker: Broker) -> Wall:
     wall = Wall()
-    for module in ("actors.device_session.entry.time", "actors.device_session.expiry.time"):
+    for module in ("actors.device_session.connection.entry.time", "actors.device_session.registry.expiry.time"):
         monkeypatch.setattr(f"{module}.time", wall.time)
     monkeypatch.setattr(broker.states, "_clock", wall.time)
     return wall

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import trio
 
+from actors.device_session.delivery.message import Message
 from actors.device_session.journal import Enqueue, Queued, QueuePage
-from actors.device_session.message import Message
 from actors.errors import StorageError
 from actors.session_store.core import Folded
 from actors.session_store.messages import Checkpoint, ReadQueue

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from actors.device_session.journal import Done, QueuePage, SaveSession
-from actors.device_session.sessions import Account, ClientKey
+from actors.device_session.registry.sessions import Account, ClientKey
 from actors.errors import ActorGone, AppendRefusedError, StorageError
 from actors.runtime.reply import Reply
 from actors.session_store.actor import RETRY_SECONDS, Checkpoints, SessionStoreActor

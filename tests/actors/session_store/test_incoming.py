@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 import pytest
 
-from actors.device_session.incoming import Incoming, Mark, read_mark
+from actors.device_session.intake.incoming import Incoming, Mark, read_mark
 from actors.device_session.journal import OpenIncoming
 from actors.errors import StorageError
 from actors.records import QOS2_HEADER, Record, TopicPartition

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.device_session.delivery.message import Message
 from actors.device_session.journal import (
     Change,
     Done,
@@ -19,8 +20,7 @@ from actors.device_session.journal import (
     SaveSession,
     SaveSubscription,
 )
-from actors.device_session.message import Message
-from actors.device_session.sessions import Account, ClientKey
+from actors.device_session.registry.sessions import Account, ClientKey
 from actors.errors import ConfigurationError, StorageError
 from actors.records import TopicPartition
 from actors.session_store.core import fold

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actors.device_session.counters import Counters
-from actors.device_session.sessions import Sessions, Standing
+from actors.device_session.registry.sessions import Sessions, Standing
 
 
 class FakeSession:
