@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from actors.device_session.delivery.audience import Terms
+from actors.device_session.delivery.retained_due import RetainedDue, saved_subscription
 from actors.device_session.delivery.sending import Sender
 from actors.device_session.journal import Change, DropSubscription, SavedQueue, SaveSubscription
-from actors.device_session.retained_due import RetainedDue, saved_subscription
 from actors.directory.rights import Rights
 from actors.wire.mqtt.packets import Subscribe, Subscription
 from actors.wire.mqtt.reasons import FAILURE, Reason
