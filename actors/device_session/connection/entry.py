@@ -35,7 +35,7 @@ class Entrant(LivingSession, Member, Protocol):
 class Entry:
     """What one connection has while its client is logged in, and what is to be given back at its end."""
 
-    __slots__ = ("_broker", "_pace", "_pending", "_session", "_state", "_status", "has_begun", "login")
+    __slots__ = ("_before", "_broker", "_pace", "_session", "_state", "_status", "has_begun", "login")
 
     def __init__(self, broker: Broker, session: Entrant, login: Admission) -> None:
         self._broker = broker
@@ -43,7 +43,8 @@ class Entry:
         self._state: SessionState | None = None
         self._status: DeviceStatus | None = None
         self._pace: Pace | None = None
-        self._pending: KeptWill | None = None
+        # How long the session was to be kept, and its will, before this connection; None where it is a new one.
+        self._before: tuple[int, KeptWill | None] | None = None
         self.login = login
         """Who it is, and on what terms."""
         self.has_begun = False
@@ -54,10 +55,10 @@ class Entry:
         login, broker = self.login, self._broker
         if not await broker.sessions.join(self._session, login.key):
             return Refusal(Reason.SERVER_UNAVAILABLE, "the session with this client id did not end in time")
-        before = broker.states.get(login.key)
-        pending = before.will if before is not None else None
+        found = broker.states.get(login.key)
+        before = (found.expiry, found.will) if found is not None else None
         self._state, present, stored = handshake.attach(login, broker)
-        self._pending = pending if present else None
+        self._before = before if present else None
         self._status = broker.presence.joined(self._session, login.identity)
         try:
             await stored.wait()
@@ -103,10 +104,10 @@ class Entry:
     def _detach(self, state: SessionState, reason: str, *, graceful: bool) -> None:
         will = self.login.connect.will if self.has_begun and not graceful else None
         delayed = will is not None and will.delay > 0 and state.is_persistent
-        # Who was not let in has left no will [MQTT-3.1.2-8], nor withdrawn the one before.
-        state.will = None if self.has_begun else self._pending
-        if will is not None and delayed:
-            state.will = KeptWill(will, time.time() + will.delay)
+        state.will = KeptWill(will, time.time() + will.delay) if will is not None and delayed else None
+        if not self.has_begun and self._before is not None:
+            # Who was not let in has left no will [MQTT-3.1.2-8], and changed nothing.
+            state.expiry, state.will = self._before
         # Of one that was deleted nothing is kept: another one may get its name.
         states, is_known = self._broker.states, self._broker.directory.knows(self.login.identity)
         changes = states.detach(state) if is_known else states.end(state)

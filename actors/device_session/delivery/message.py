@@ -23,7 +23,7 @@ class Message:
     message that never expires [MQTT5-3.3.2-5]. `size` is its weight in bytes, in memory and in a queue on disk.
     """
 
-    __slots__ = ("expires_at", "payload", "properties", "published_at", "qos", "retain", "size", "stored_as", "topic")
+    __slots__ = ("expires_at", "payload", "properties", "published_at", "qos", "retain", "size", "topic")
 
     def __init__(
         self,
@@ -49,8 +49,6 @@ class Message:
             self.size += _weight(properties)
             if expires_at is None and properties.message_expiry is not None:
                 self.expires_at = published_at + properties.message_expiry * 1000
-        self.stored_as = 0
-        """The session store's own note of where it keeps the body; 0 while it does not."""
 
     def is_expired(self, now: int) -> bool:
         """Whether nobody may get it any more (`now` in milliseconds since the epoch)."""

@@ -90,10 +90,6 @@ class States:
             changes += self._bound(key)
         return state, found is not None, changes
 
-    def change_expiry(self, state: SessionState, expiry: int) -> None:
-        """DISCONNECT said another expiry interval; it counts from `detach` on."""
-        state.expiry = expiry
-
     def detach(self, state: SessionState) -> list[Change]:
         """Its connection is gone: from now on it waits for its client, or ends where it is not to be kept."""
         if not state.is_persistent:

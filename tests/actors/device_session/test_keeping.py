@@ -232,14 +232,15 @@ async def test_a_session_that_cannot_be_stored_is_refused(broker: Broker, client
 
 
 async def test_who_is_not_let_in_leaves_no_will(broker: Broker, clients: Clients, store: Store, wall: Wall) -> None:
-    """[MQTT-3.1.2-8, MQTT5-3.1.2-7]: nor does it withdraw the one that its session has kept."""
+    """[MQTT-3.1.2-8, MQTT5-3.1.2-7]: nor does it change what its session has kept, or for how long."""
     will = Will("sensor/out/lot-1", b"{}", 1, delay=60)
     client, _ = await clients.connect(broker, KEPT, will=will)
     await client.stream.aclose()
     await client.settle()
     store.fails = True
-    _, connack = await clients.connect(broker, KEPT, will=replace(will, delay=0))
+    _, connack = await clients.connect(broker, KEPT, will=replace(will, delay=0), session_expiry=0)
     assert connack.reason == Reason.SERVER_UNAVAILABLE
+    assert len(broker.states) == 1
     await client.settle()
     assert broker.counters.wills == 0
     wall.now += 60
