@@ -58,13 +58,23 @@ class Admission:
         Raises:
             AdmissionFullError: nobody more may even wait, or it waited long enough.
         """
-        if self._running < self._capacity:
-            self._take()
+        if self.enter_nowait():
             return
         if len(self._line) >= self._queue:
             self._refused += 1
             raise AdmissionFullError("the route is busy")
         await self._wait()
+
+    def enter_nowait(self) -> bool:
+        """Take a place, if there is one; as `enter` does, for those who would rather not make a coroutine for it."""
+        running = self._running
+        if running >= self._capacity:
+            return False
+        self._running = running = running + 1
+        self._admitted += 1
+        if running > self._high_water:  # noqa: PLR1730 - `max` costs as much as all the rest
+            self._high_water = running
+        return True
 
     def leave(self) -> None:
         """Give the place up, to whoever waits longest."""
@@ -85,11 +95,6 @@ class Admission:
             refused=self._refused,
             waited=self._waited,
         )
-
-    def _take(self) -> None:
-        self._running += 1
-        self._admitted += 1
-        self._high_water = max(self._high_water, self._running)
 
     async def _wait(self) -> None:
         place = trio.Event()

@@ -172,7 +172,8 @@ class GatewayRoute:
         raise CallRefusedError(BACKEND_TIMEOUT)
 
     async def _admitted(self, call: Call) -> Response:
-        await self._admission.enter()
+        if not self._admission.enter_nowait():
+            await self._admission.enter()
         try:
             return await (self._backend.answer(call) if call.debug is None else self._debugged(call, call.debug))
         finally:
