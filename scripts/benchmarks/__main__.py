@@ -10,12 +10,13 @@ from scripts.benchmarks.connect import connect
 from scripts.benchmarks.fanout import fanout
 from scripts.benchmarks.gateway import gateway
 from scripts.benchmarks.idle import idle
-from scripts.benchmarks.ingest import ingest, pipeline
+from scripts.benchmarks.ingest import ingest, pipeline, qos2
 from scripts.benchmarks.overload import overload
 from scripts.benchmarks.topics import topics
 
 BENCHMARKS = {
     "ingest": ingest,
+    "qos2": qos2,
     "pipeline": pipeline,
     "gateway": gateway,
     "idle": idle,

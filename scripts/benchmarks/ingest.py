@@ -1,4 +1,4 @@
-"""ingest and pipeline: QoS 1 reports, stored and synced before PUBACK; then until every row stands in SQLite."""
+"""ingest, qos2 and pipeline: reports, stored and synced before they are acknowledged; then until they are rows."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ from scripts.benchmarks.report import Line, show
 USER = "bench/{device}"
 SHAPES = {"20 x 10": (20, 10), "100 x 10": (100, 10)}
 INGEST_FLOORS = {"20 x 10": {"amqtt": 3.5, "mosquitto": 0.25}, "100 x 10": {"amqtt": 8.0, "mosquitto": 0.6}}
+QOS2_FLOORS = {"QoS 1": 0.4}
 PIPELINE_FLOORS = {"ingest": 0.5, "amqtt": 4.0}
 SLOW_SYNC_MILLISECONDS = 1.0
 LAG_SECONDS = 2.0
 DRAIN_SECONDS = 120.0
 
 
-def load(address: tuple[str, int], shape: tuple[int, int], seconds: float, user: str = "") -> dict[str, float]:
-    """Run the load in a process of its own and return what it says."""
+def load(
+    address: tuple[str, int], shape: tuple[int, int], seconds: float, user: str = "", *more: str
+) -> dict[str, float]:
+    """Run the load in a process of its own, with `more` options, and return what it says."""
     connections, window = shape
     command = [sys.executable, "-m", "scripts.benchmarks.mqtt_load", address[0], str(address[1])]
-    command += [f"--connections={connections}", f"--window={window}", f"--seconds={seconds}", f"--user={user}"]
+    command += [f"--connections={connections}", f"--window={window}", f"--seconds={seconds}", f"--user={user}", *more]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         output, _ = process.communicate("GO\n")
     if process.returncode:
@@ -81,6 +84,29 @@ def _measure(shape: tuple[int, int], seconds: float, runs: int) -> tuple[list[fl
 
 def _rate(result: dict[str, float]) -> float:
     return result["acknowledged"] / result["seconds"]
+
+
+def qos2(*, seconds: float, runs: int, as_json: bool) -> int:
+    """Measure QoS 2 against QoS 1 of the same run, with clean and with persistent sessions."""
+    lines: list[Line] = []
+    for name, shape in SHAPES.items():
+        figures: dict[str, list[float]] = {"QoS 1": [], "QoS 2": [], "QoS 2, persistent": []}
+        for _ in range(runs):
+            for what, more in (
+                ("QoS 1", ()),
+                ("QoS 2", ("--qos=2",)),
+                ("QoS 2, persistent", ("--qos=2", "--persistent")),
+            ):
+                with penstock() as daemon:
+                    daemon.apply(HOUSE + devices(shape[0]))
+                    figures[what].append(_rate(load(daemon.mqtt, shape, seconds, USER, *more)))
+        floor = {"QoS 1": figures["QoS 1"]}
+        lines += [
+            Line(f"QoS 2 {name}", "msg/s", figures["QoS 2"], floors=dict(QOS2_FLOORS)).against(floor),
+            Line(f"QoS 2, persistent {name}", "msg/s", figures["QoS 2, persistent"]).against(floor),
+            Line(f"QoS 1 {name}", "msg/s", figures["QoS 1"]),
+        ]
+    return show("qos2", {"runs": runs}, lines, as_json=as_json)
 
 
 def pipeline(*, seconds: float, runs: int, as_json: bool) -> int:
