@@ -6,17 +6,20 @@ import re
 from collections.abc import Iterator
 from typing import assert_never
 
+import msgspec
+
 from config.flaws import Flaw
 from config.flow_soundness import flow_flaws, throttle_flaws
+from config.mapping_soundness import data_flaws, key_flaws, route_mapping_flaws
 from config.resources import (
     AccessList,
     ApiGroup,
     Backend,
     Certificate,
-    DataBackend,
     Environment,
     GatewayResource,
     Route,
+    RouteBackend,
     RouteGrant,
     SignatureKey,
     Throttle,
@@ -104,8 +107,15 @@ def _route(route: Route) -> Iterator[Flaw]:
         for i, name in enumerate(names):
             if name in names[:i]:
                 yield Flaw(f"$.{field}[{i}]", f"{name} is named twice")
-    if route.backend.data is not None:
-        yield from _data(route.backend.data, "$.backend.data")
+    yield from route_mapping_flaws(route)
+    yield from _forms(route.backend, "$.backend")
+
+
+def _forms(form: RouteBackend, path: str) -> Iterator[Flaw]:
+    if form.data is not None:
+        yield from data_flaws(form.data, f"{path}.data")
+    if form.topic is not None and form.topic.key is not None:
+        yield from key_flaws(form.topic.key, f"{path}.topic.key")
 
 
 def _backend(backend: Backend) -> Iterator[Flaw]:
@@ -113,17 +123,7 @@ def _backend(backend: Backend) -> Iterator[Flaw]:
         if (one.name, one.place) in [(other.name, other.place) for other in backend.inputs[:i]]:
             yield Flaw(f"$.inputs[{i}].name", f"the input {one.name} in {one.place} is written twice")
     data = backend.data
-    if data is None:
-        return
-    yield from _data(data, "$.data")
-    if data.returns != "json" or data.format:
+    told = data if data is None else msgspec.structs.replace(data, returns=backend.returns)
+    yield from _forms(RouteBackend(data=told, mock=backend.mock, topic=backend.topic, device=backend.device), "$")
+    if data is not None and (data.returns != "json" or data.format):
         yield Flaw("$.data", "`returns` and `format` of a backend stand beside `data`, not in it")
-
-
-def _data(data: DataBackend, path: str) -> Iterator[Flaw]:
-    results = [statement.result for statement in data.all_statements]
-    for i, result in enumerate(results):
-        if result in results[:i]:
-            yield Flaw(f"{path}.statements[{i}].result", f"another statement's result is called {result} too")
-    if data.paging and len(results) != 1:
-        yield Flaw(f"{path}.paging", f"goes with exactly one statement, and there are {len(results)}")

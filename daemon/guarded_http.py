@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import httpcore
 import trio
@@ -13,11 +14,29 @@ from actors.http_calls.address_guard import AddressGuard
 SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 
 
-class GuardedNetwork(httpcore.AsyncNetworkBackend):
-    """Connects to an address that the guard has seen; the name is not resolved a second time.
+async def checked_addresses(guard: AddressGuard, host: str, port: int) -> Sequence[str]:
+    """The addresses of a host, best first (RFC 6724), all of which may be called; to connect to these, not to the name.
 
     A name of which one address is denied is denied, so that it cannot depend on luck.
+
+    Raises:
+        AddressDeniedError: the guard refuses an address.
+        OSError: the name has none.
     """
+    try:
+        found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        raise OSError(f"{host[:64]} is no name of a host") from error
+    addresses = tuple(dict.fromkeys(str(place[4][0]) for place in found))
+    for address in addresses:
+        guard.check(address)
+    if not addresses:
+        raise OSError("none was found")
+    return addresses
+
+
+class GuardedNetwork(httpcore.AsyncNetworkBackend):
+    """Connects to an address that the guard has seen; the name is not resolved a second time."""
 
     def __init__(self, guard: AddressGuard) -> None:
         self._guard = guard
@@ -38,13 +57,14 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
             httpcore.ConnectError: the name has no address, or nobody answers there.
         """
         try:
-            found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = await checked_addresses(self._guard, host, port)
         except OSError as error:
-            raise httpcore.ConnectError(f"{host} has no address: {error.strerror}") from error
-        addresses = [str(place[4][0]) for place in found]
-        for address in addresses:
-            self._guard.check(address)
-        return await self._network.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+            raise httpcore.ConnectError(f"{host} has no address: {error.strerror or error}") from error
+        *others, last = addresses
+        for address in others:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return await self._network.connect_tcp(address, port, timeout, local_address, socket_options)
+        return await self._network.connect_tcp(last, port, timeout, local_address, socket_options)
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

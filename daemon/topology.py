@@ -35,6 +35,7 @@ an earlier entry, so that no circle of mailboxes can wait for itself:
     runner        --Commit-->  group                     (how far it has come)
     runner        --Append-->  partition of `<task>.dead`
     route         --query--->  connector
+    route         --Append-->  partition                 (one record a call, withdrawn past a bound)
     producer      --Append-->  partition                 (HTTP; one a partition and request, withdrawn past a bound)
     consumer      --Take---->  consumers                 (HTTP; one a connection; likewise Settle)
     consumers     --fetch--->  partition's files         (ahead, bounded by bytes)

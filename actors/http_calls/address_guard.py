@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from actors.errors import ConfigurationError, PenstockError
 
-# Services of clouds that hand out credentials to whoever asks from inside; those at link-local addresses are shut off
-# with all of these.
-_METADATA = frozenset({ip_address("100.100.100.200"), ip_address("192.0.0.192"), ip_address("fd00:ec2::254")})
-_NAT64 = ip_network("64:ff9b::/96")
+# Whoever can name a host can name one whose address is this machine's own, or a cloud's metadata service (OWASP
+# API7:2023). Networks of an organisation's own are not among these: that is where backends are.
+_SHUT = tuple(
+    (ip_network(network), what)
+    for what, networks in (
+        ("loopback", ("127.0.0.0/8", "::1/128")),
+        # RFC 1122 3.2.1.3: to connect to it reaches this machine.
+        ("this machine", ("0.0.0.0/8", "::/128")),
+        ("link-local", ("169.254.0.0/16", "fe80::/10")),
+        ("multicast", ("224.0.0.0/4", "ff00::/8")),
+        ("reserved", ("240.0.0.0/4",)),
+        # Services of clouds that hand out credentials to whoever asks from inside, where they are not link-local.
+        (
+            "a metadata service",
+            ("100.100.100.200/32", "168.63.129.16/32", "192.0.0.0/24", "fd00:ec2::/32", "fd20:ce::254/128"),
+        ),
+        # RFC 8215: which IPv4 address is meant the translator alone knows.
+        ("translated", ("64:ff9b:1::/48",)),
+    )
+    for network in networks
+)
+# Their last 32 bits are the IPv4 address that a packet goes to: RFC 4291 2.5.5, RFC 6052 2.1, RFC 7915.
+_EMBEDDING = tuple(map(ip_network, ("::ffff:0:0/96", "::/96", "64:ff9b::/96", "::ffff:0:0:0/96")))
 
 
 class AddressDeniedError(PenstockError):
@@ -18,7 +37,7 @@ class AddressDeniedError(PenstockError):
 
 
 class AddressGuard:
-    """Refuses loopback, link-local, unspecified, multicast and metadata addresses, but for those of `allowed` networks.
+    """Refuses loopback, link-local, multicast, reserved and metadata addresses, but for those of `allowed` networks.
 
     To be asked with addresses, after names are resolved: a name proves nothing.
 
@@ -38,28 +57,30 @@ class AddressGuard:
         Raises:
             AddressDeniedError: it may not.
         """
-        address = _meant(text)
-        if any(address.version == network.version and address in network for network in self._allowed):
+        try:
+            address = ip_address(text.partition("%")[0])
+        except ValueError:
+            raise AddressDeniedError(f"{text!r} is no address") from None
+        reached = tuple(_reached(address))
+        if any(one in network for one in reached for network in self._allowed):
             return
-        shut = (
-            address.is_loopback
-            or address.is_link_local
-            or address.is_unspecified
-            or address.is_multicast
-            or address in _METADATA
-        )
-        if shut:
-            raise AddressDeniedError(
-                f"{address} is not to be called from here; the operator may allow it in gateway.outgoing_networks"
-            )
+        for one in reached:
+            for network, what in _SHUT:
+                if one in network:
+                    raise AddressDeniedError(
+                        f"{address} ({what}) is not to be called from here; the operator may allow it in "
+                        "gateway.outgoing_networks"
+                    )
 
 
-def _meant(text: str) -> IPv4Address | IPv6Address:
-    """The address that a packet would go to: IPv4 addresses inside IPv6 ones are taken out."""
-    address = ip_address(text.partition("%")[0])
+def _reached(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Address]:
+    """An address, and those IPv4 addresses that a packet to it may go to."""
+    yield address
     if isinstance(address, IPv4Address):
-        return address
-    inner = address.ipv4_mapped or address.sixtofour
-    if inner is None and address in _NAT64:
-        inner = IPv4Address(int(address) & 0xFFFF_FFFF)
-    return address if inner is None else inner
+        return
+    if address.sixtofour is not None:
+        yield address.sixtofour
+    if address.teredo is not None:
+        yield from address.teredo
+    if any(address in network for network in _EMBEDDING):
+        yield IPv4Address(int(address) & 0xFFFF_FFFF)

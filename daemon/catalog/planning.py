@@ -19,6 +19,7 @@ from config.validate import validate
 from daemon.catalog.catalog import Catalog
 from daemon.catalog.issue import Issued, Issuer, generate
 from daemon.catalog.secret_fields import Connectors, secret_fields, without_secrets
+from daemon.catalog.statements import statement_problems
 from daemon.catalog.steps import Step
 from daemon.store.model import Meta, StoredResource
 
@@ -59,6 +60,7 @@ class Planner:
         """
         documents = [*documents, *self._dead_letters(documents)]
         _refuse([*self._unknown_connectors(documents), *self._foreign_dead_letters(documents)])
+        _refuse(list(statement_problems(documents, self._connection, self._connectors)))
         wanted = {document.identity: self._wanted(document) for document in documents}
         warnings = _by_subject(validate([one.document for one in wanted.values()], self._catalog.resources()))
         _refuse([*_refused(wanted.values()), *self._shared_codes(wanted)])
@@ -80,6 +82,10 @@ class Planner:
             StoredResource(without_secrets(one.document.resource, self._connectors), Meta(0, 0, 0), one.issued.secrets)
             for one in wanted
         ]
+
+    def _connection(self, name: str) -> Connection | None:
+        stored = self._catalog.get(Identity("connection", name))
+        return stored.resource if stored is not None and isinstance(stored.resource, Connection) else None
 
     def _dead_letters(self, documents: Sequence[Document]) -> Iterator[Document]:
         named = {document.identity for document in documents}

@@ -16,15 +16,17 @@ def check(files: FilesOption) -> None:
     from config.errors import ManifestError
     from config.manifest import load_all
     from config.validate import validate
-    from daemon.cli.connectors import settings_types, unknown_connectors
+    from daemon.catalog.statements import statement_problems
+    from daemon.cli.connectors import installed_connectors, settings_types, unknown_connectors
     from daemon.cli.sources import read_sources
 
-    types = settings_types()
+    connectors = installed_connectors()
+    types = settings_types(connectors)
     try:
         documents = load_all(read_sources(files), settings_types=types)
-        unknown = unknown_connectors(documents, types)
-        if unknown:
-            raise ManifestError(unknown)  # noqa: TRY301 - told in one place with all other problems
+        wrong = unknown_connectors(documents, types) or list(statement_problems(documents, lambda _: None, connectors))
+        if wrong:
+            raise ManifestError(wrong)  # noqa: TRY301 - told in one place with all other problems
         warnings = validate(documents)
     except ManifestError as error:
         count = len(error.problems)

@@ -10,17 +10,23 @@ import msgspec
 from config.errors import Problem
 from config.manifest import Document
 from config.resources import Connection
+from plugins.api import ConnectorType
 
 
-def settings_types() -> dict[str, type[msgspec.Struct]]:
-    """Connector name -> the type of its settings, of all connectors that are installed."""
+def installed_connectors() -> Mapping[str, ConnectorType]:
+    """All connectors that are installed, by name."""
     import structlog
 
     from plugins.loader import load_connectors
 
     # What plugins that fail say must not mix with what the command answers.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    return {name: connector.settings for name, connector in load_connectors().items()}
+    return load_connectors()
+
+
+def settings_types(connectors: Mapping[str, ConnectorType]) -> dict[str, type[msgspec.Struct]]:
+    """Connector name -> the type of its settings."""
+    return {name: connector.settings for name, connector in connectors.items()}
 
 
 def unknown_connectors(documents: Sequence[Document], installed: Mapping[str, object]) -> list[Problem]:

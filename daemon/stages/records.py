@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from actors.gateway_route.backends.topic import StoredAt
-from actors.http_calls.errors import INTERNAL, CallRefusedError
+from actors.http_calls.errors import INTERNAL, NO_BACKEND, CallRefusedError
 from actors.records import Record
-from actors.topic_gateway.producing import NotStored, Producing, Stored
+from actors.topic_gateway.errors import UNKNOWN
+from actors.topic_gateway.producing import NotStored, Outcome, Producing, Stored
 from actors.topic_gateway.windows import ProducerWindows
 from actors.topic_partition.topic import Topics
 from config.settings import TopicGatewaySettings
@@ -22,10 +23,19 @@ class RouteRecords:
 
     async def store(self, topic: str, record: Record) -> StoredAt:
         """Store one record; a throttled topic, or one whose storage is slow, is waited for up to `publish_wait`."""
-        for outcome in await self._producing.store(topic, [record], whole=True):
+        for outcome in await self._stored(topic, record):
             match outcome:
                 case Stored(partition=partition, offset=offset):
                     return StoredAt(partition, offset)
                 case NotStored(reason=reason):
                     raise reason
         raise CallRefusedError(INTERNAL)
+
+    async def _stored(self, topic: str, record: Record) -> list[Outcome]:
+        try:
+            return await self._producing.store(topic, [record], whole=True)
+        except CallRefusedError as refused:
+            if refused.error is UNKNOWN:
+                # To a producer that is its own mistake, to a route's caller it is the route's.
+                raise CallRefusedError(NO_BACKEND) from refused
+            raise

@@ -140,10 +140,10 @@ def floats(wanted: inspect.FloatType) -> st.SearchStrategy[float]:
 ONE_OF: Mapping[type, tuple[str, ...]] = {
     AccessList: ("addresses", "apps"),
     Auth: ("app", "iam", "jwt"),
-    Backend: ("data", "mock", "topic"),
+    Backend: ("data", "mock", "topic", "device"),
     BackendParameter: ("parameter", "constant", "system"),
     Jwt: ("jwks_file", "jwks_url"),
-    RouteBackend: ("name", "data", "mock", "topic"),
+    RouteBackend: ("name", "data", "mock", "topic", "device"),
 }
 
 STRATEGIES: Mapping[type, Callable[[Any], st.SearchStrategy[Any]]] = {

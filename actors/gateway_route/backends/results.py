@@ -76,21 +76,20 @@ class JsonFormat:
 
     async def encode(self, answer: Answer) -> bytes:
         """The body."""
+        encode = self._encoder.encode
         members = []
         for name, result in answer.results:
-            rows = [part async for part in self._rows(result)]
-            members.append(self._encoder.encode(name) + b":[" + b",".join(rows) + b"]")
-        members += [
-            self._encoder.encode(name) + b":" + self._encoder.encode(value) for name, value in answer.extra.items()
-        ]
+            names = distinct(result.columns)
+            parts = []
+            for start in range(0, len(result.rows), _ROWS_A_TURN):
+                if start:
+                    await trio.lowlevel.checkpoint()
+                rows = result.rows[start : start + _ROWS_A_TURN]
+                parts.append(encode([dict(zip(names, map(_plain, row), strict=True)) for row in rows])[1:-1])
+            members.append(encode(name) + b":[" + b",".join(parts) + b"]")
+        members += [encode(name) + b":" + encode(value) for name, value in answer.extra.items()]
         body = b"{" + b",".join(members) + b"}"
         return msgspec.json.format(body, indent=2) if self._pretty else body
-
-    async def _rows(self, result: QueryResult) -> Any:
-        names = distinct(result.columns)
-        async for rows in _in_turns(result):
-            encoded = self._encoder.encode([dict(zip(names, map(_plain, row), strict=True)) for row in rows])
-            yield encoded[1:-1]
 
 
 class XmlFormat:
