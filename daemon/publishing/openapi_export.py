@@ -121,9 +121,16 @@ def _parameter(one: Parameter) -> dict[str, Any]:
 
 
 def _schema(one: Parameter) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": one.type}
+    schema: dict[str, Any] = _type(one)
     schema |= {word: getattr(one, name) for name, word in _BOUNDS if getattr(one, name) is not None}
     return schema | ({"enum": list(one.enum)} if one.enum else {})
+
+
+def _type(one: Parameter) -> dict[str, Any]:
+    if one.type != "json":
+        return {"type": one.type}
+    # In a body anything that JSON is; elsewhere its text.
+    return {} if one.place == "body" else {"type": "string", "contentMediaType": "application/json"}
 
 
 def _stage(environment: str) -> list[dict[str, Any]]:
