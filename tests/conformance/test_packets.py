@@ -139,7 +139,7 @@ def test_a_refused_client_is_not_listened_to(daemon: ChildDaemon, connected: Con
     """[MQTT-3.1.4-5, 3.2.2-5; MQTT5-3.1.4-6, 3.2.2-7] What it sent behind its CONNECT is published to nobody."""
     listener = connected("a", level)
     listener.subscribe("refused")
-    refused = Connect(level, "b", keep_alive=60, username="anyone/nobody", password=b"wrong")
+    refused = Connect(level, "b", keep_alive=60, username="tests-key", password=b"wrong")
     with Peer(daemon.mqtt(), level) as client:
         client.send(refused, Publish("refused", b"x", 0, 0, retain=False, dup=False))
         assert client.expect(Connack).reason != 0
