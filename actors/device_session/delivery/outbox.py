@@ -65,12 +65,27 @@ class MemoryQueue:
 
     __slots__ = ("_capacity", "_queue", "is_crowded", "size")
 
+    # Nothing is written down, so there are no sequences, and nothing has to be read back.
+    last: Final = 0
+    sent: Final = 0
+    is_caught_up: Final = True
+
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._queue: deque[Delivery] = deque()
         self.size = 0
         """Bytes that wait."""
         self.is_crowded = False
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._queue)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of those."""
+        return self.size
 
     def __len__(self) -> int:
         """How many wait."""

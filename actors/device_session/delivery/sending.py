@@ -1,4 +1,4 @@
-"""What one session has to send: what waits, what is under way, and what is written down about it."""
+"""What one session has to send: what waits for it, and what leaves when its client can take more."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from actors.device_session.delivery.durable_queue import DurableQueue, QueueLimits, Waiting
 from actors.device_session.delivery.outbox import MemoryQueue, Outbox
 from actors.device_session.delivery.packing import Packing
-from actors.device_session.delivery.window import WINDOW, Window
-from actors.device_session.journal import Change, Done, QueuePage, Received, SavedQueue, packet_id_of
+from actors.device_session.delivery.settling import Settlement
+from actors.device_session.delivery.window import WINDOW
+from actors.device_session.journal import Change, QueuePage, SavedQueue, packet_id_of
 from actors.device_session.registry.statuses import milliseconds
 from actors.runtime.reply import Reply
 from actors.wire.mqtt.reasons import FAILURE, Reason
@@ -26,28 +27,24 @@ SEND_BYTES: Final = 32 * 1024
 class Sender:
     """The deliveries of one session; made when there is the first one.
 
-    `durable`: the session outlives its connection, so QoS 1 and 2 are written down. What is written of
-    acknowledgements is gathered and handed over by `collect`, one write for all that one read of the socket brought.
+    `durable`: the session outlives its connection, so QoS 1 and 2 are written down; `collect` hands over what is to be
+    written of acknowledgements.
     """
 
     __slots__ = (
         "_broker",
-        "_done",
         "_outbox",
         "_packing",
         "_queue",
-        "_receiving",
-        "_releases",
+        "_settlement",
         "_state",
-        "_window",
-        "progress",
     )
 
     def __init__(self, broker: Broker, state: SessionState, *, durable: bool) -> None:
         settings = broker.settings
         self._broker = broker
         self._state = state
-        self._window = Window()
+        self._settlement = Settlement(broker, state, durable=durable)
         self._outbox = Outbox(settings.outbox_bytes)
         self._queue: MemoryQueue | DurableQueue = MemoryQueue(settings.outbox_bytes)
         if durable:
@@ -57,14 +54,13 @@ class Sender:
                 settings.offline_queue_bytes,
                 settings.offline_queue_policy == "refuse",
             )
-            self._queue = DurableQueue(state.incarnation, limits, self._window)
+            self._queue = DurableQueue(state.incarnation, limits, self._settlement.window)
         self._packing: Packing | None = None
-        # Sequences to write as done, packet ids to write as receiving, packet ids whose PUBREL is to leave.
-        self._done: list[int] = []
-        self._receiving: list[int] = []
-        self._releases: list[int] = []
-        self.progress = 0
+
+    @property
+    def progress(self) -> int:
         """Rises whenever the client takes something of QoS 1 or 2."""
+        return self._settlement.progress
 
     @property
     def is_crowded(self) -> bool:
@@ -74,35 +70,29 @@ class Sender:
     @property
     def is_waiting(self) -> bool:
         """Whether anything of QoS 1 and 2 waits to be sent."""
-        queue = self._queue
-        return bool(queue.waiting if isinstance(queue, DurableQueue) else len(queue))
+        return self._queue.waiting > 0
 
     @property
     def queued(self) -> tuple[int, int]:
         """How many of QoS 1 and 2 wait that were never sent, and their bytes."""
-        queue = self._queue
-        if isinstance(queue, DurableQueue):
-            return queue.waiting, queue.waiting_bytes
-        return len(queue), queue.size
+        return self._queue.waiting, self._queue.waiting_bytes
 
     @property
     def has_room(self) -> bool:
         """Whether retained messages may be put behind what waits."""
         queue = self._queue
         half = self._broker.settings.outbox_bytes // 2
-        if queue.size > half or self._outbox.size > half or queue.is_crowded:
-            return False
-        return not isinstance(queue, DurableQueue) or queue.is_caught_up
+        return queue.size <= half and self._outbox.size <= half and queue.is_caught_up and not queue.is_crowded
 
     @property
     def last(self) -> int:
         """The highest sequence given out; 0 where nothing is written down."""
-        return self._queue.last if isinstance(self._queue, DurableQueue) else 0
+        return self._queue.last
 
     @property
     def sent(self) -> int:
         """The highest sequence that may have been sent; 0 where nothing is written down."""
-        return self._queue.sent if isinstance(self._queue, DurableQueue) else 0
+        return self._queue.sent
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
@@ -163,9 +153,9 @@ class Sender:
         if self._packing is None:
             self._packing = Packing(link)
         pieces: list[bytes] = []
-        if self._releases:
-            pieces.append(link.dialect.pubrels(self._releases))
-            self._releases = []
+        releases = self._settlement.releases()
+        if releases:
+            pieces.append(link.dialect.pubrels(releases))
         delivered = 0
         now = milliseconds()
         if len(self._outbox):
@@ -175,7 +165,7 @@ class Sender:
         self._broker.counters.delivered += delivered
         if isinstance(self._queue, DurableQueue):
             self._read_on(self._queue)
-            self.flush()
+            self._settlement.flush()
         return pieces
 
     def _collect_at_most_once(self, packing: Packing, now: int, pieces: list[bytes]) -> int:
@@ -196,7 +186,7 @@ class Sender:
         return count
 
     def _collect_otherwise(self, packing: Packing, now: int, most: int, pieces: list[bytes]) -> int:
-        queue, window = self._queue, self._window
+        queue, window = self._queue, self._settlement.window
         durable = isinstance(queue, DurableQueue)
         size = count = 0
         room = most - len(window)
@@ -214,13 +204,13 @@ class Sender:
             packet = self._packet(packing, delivery, packet_id, now, dup=dup)
             if packet is None:
                 if durable:
-                    self._give_up(sequence)
+                    self._settlement.give_up(sequence)
                 continue
             window.sent(packet_id, delivery.qos, sequence)
             pieces += packet
             size += delivery.size
             count += 1
-        self.progress += count
+        self._settlement.progress += count
         return count
 
     def _packet(
@@ -238,83 +228,34 @@ class Sender:
             self._broker.counters.dropped_deliveries_too_large += 1
         return packet
 
-    def _give_up(self, sequence: int) -> None:
-        self._done.append(sequence)
-        self._window.give_up(packet_id_of(sequence))
-
     # --- what the client answers --------------------------------------------------------------------------------------
 
     def acknowledged(self, packet_id: int) -> None:
-        """PUBACK, of success or not: the message is finished (MQTT5-4.3.2-3)."""
-        self._finished(self._window.acknowledge(packet_id))
+        """PUBACK."""
+        if self._settlement.acknowledged(packet_id):
+            self._go_on()
 
     def received(self, packet_id: int, reason: int) -> bytes:
-        """PUBREC. Returns what is to be answered at once; where it has to be written down first, PUBREL comes later."""
-        link, window = self._state.link, self._window
+        """PUBREC. Returns what is to be answered at once."""
+        link = self._state.link
         assert link is not None  # noqa: S101 - somebody sent it
-        if reason >= FAILURE:
-            self._finished(window.refuse(packet_id))
-            return b""
-        if window.receive(packet_id) is not None:
-            self.progress += 1
-            if isinstance(self._queue, DurableQueue):
-                self._receiving.append(packet_id)
-                link.wake()
-                return b""
-            window.release(packet_id)
-            return link.dialect.pubrel(packet_id)
-        if window.is_received(packet_id):
-            return link.dialect.pubrel(packet_id)
-        if window.is_receiving(packet_id):
-            return b""
-        return link.dialect.pubrel(packet_id, Reason.PACKET_IDENTIFIER_NOT_FOUND)
+        if reason < FAILURE:
+            return self._settlement.received(packet_id, link)
+        if self._settlement.refused(packet_id):
+            self._go_on()
+        return b""
 
     def completed(self, packet_id: int) -> None:
-        """PUBCOMP: the message is finished."""
-        self._finished(self._window.complete(packet_id))
+        """PUBCOMP."""
+        if self._settlement.completed(packet_id):
+            self._go_on()
 
-    def _finished(self, sequence: int | None) -> None:
-        if sequence is None:
-            return
-        self.progress += 1
-        if isinstance(self._queue, DurableQueue):
-            self._done.append(sequence)
-        elif not len(self._queue):
-            return
-        if self._state.link is not None:
+    def _go_on(self) -> None:
+        """Something is finished: more may leave, or that is to be written down."""
+        if self._state.link is not None and (isinstance(self._queue, DurableQueue) or len(self._queue)):
             self._state.link.wake()
 
-    # --- what is written down -----------------------------------------------------------------------------------------
-
-    def flush(self) -> None:
-        """Hand over what the client has acknowledged."""
-        session, changes = self._state.incarnation, list[Change]()
-        if self._done:
-            changes.append(Done(session, tuple(self._done)))
-            self._done = []
-        if not self._receiving:
-            if changes:
-                self._broker.journal.write(changes, None)
-            return
-        packet_ids, self._receiving = self._receiving, []
-        sequences = tuple(self._window.sequence(packet_id) for packet_id in packet_ids)
-        reply: Reply[None] = Reply(lambda: self._released(packet_ids, reply.error))
-        self._broker.journal.write([*changes, Received(session, sequences)], reply)
-
-    def _released(self, packet_ids: Sequence[int], error: BaseException | None) -> None:
-        """That the client has these is on disk: their PUBRELs may leave; or it could not be written."""
-        link = self._state.link
-        if error is None:
-            for packet_id in packet_ids:
-                self._window.release(packet_id)
-            self._releases += packet_ids
-            if link is not None:
-                link.wake()
-            return
-        for packet_id in packet_ids:
-            self._window.forget_receiving(packet_id)
-        if link is not None:
-            link.close(Reason.IMPLEMENTATION_SPECIFIC_ERROR, "what the client has received could not be written down")
+    # --- the queue on disk --------------------------------------------------------------------------------------------
 
     def _read_on(self, queue: DurableQueue) -> None:
         """Read the next page of the queue where it is needed."""
@@ -341,7 +282,7 @@ class Sender:
     def attach(self) -> None:
         """There is a new connection: what the old one had under way is sent again (MQTT-4.4.0-1, MQTT5-4.4.0-1)."""
         self._packing = None
-        self._releases = list(self._window.received())
+        self._settlement.attach()
         if isinstance(self._queue, DurableQueue):
             self._queue.attach()
 
@@ -349,11 +290,9 @@ class Sender:
         """The connection is gone, and the session stays."""
         self._packing = None
         self._outbox = Outbox(self._broker.settings.outbox_bytes)
-        self._releases = []
         if isinstance(self._queue, DurableQueue):
-            self.flush()
             changes: list[Change] = []
-            self._queue.detach(changes, resend=self._window.interrupt())
+            self._queue.detach(changes, resend=self._settlement.detach())
             self._count_dropped(self._queue)
             if changes:
                 self._broker.journal.write(changes, None)
@@ -363,7 +302,7 @@ class Sender:
         assert isinstance(self._queue, DurableQueue)  # noqa: S101 - only those are restored
         self._queue.restore(saved, sent)
         for sequence in saved.received:
-            self._window.restore(packet_id_of(sequence), sequence)
+            self._settlement.window.restore(packet_id_of(sequence), sequence)
 
     def recheck(self, may_receive: Callable[[str], bool]) -> None:
         """Drop what waits in memory and the client has no right to any more."""
@@ -371,7 +310,7 @@ class Sender:
         lost = self._queue.discard(lambda delivery: not may_receive(delivery.message.topic))
         if isinstance(lost, list):
             for sequence in lost:
-                self._give_up(sequence)
+                self._settlement.give_up(sequence)
             dropped += len(lost)
         else:
             dropped += lost
