@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from actors.device_session.delivery.audience import Terms
-from actors.device_session.delivery.retained_due import RetainedDue, saved_subscription
+from actors.device_session.delivery.granted import Answer, Granted
 from actors.device_session.delivery.sending import Sender
-from actors.device_session.journal import Change, DropSubscription, SavedQueue, SaveSubscription
-from actors.directory.rights import Rights
-from actors.wire.mqtt.packets import Subscribe, Subscription
-from actors.wire.mqtt.reasons import FAILURE, Reason
-from actors.wire.mqtt.topics import SHARED_PREFIX, shared
+from actors.device_session.journal import SavedQueue, SaveSubscription
+from actors.wire.mqtt.packets import Subscribe
+from actors.wire.mqtt.reasons import Reason
 
 if TYPE_CHECKING:
     from actors.device_session.broker import Broker
     from actors.device_session.delivery.fan_out import FanOut, Feeding
     from actors.device_session.delivery.message import Delivery
     from actors.device_session.registry.state import Link, SessionState
-
-_FILTER_SHOWN: Final = 200
-# Retain handling (MQTT 5, 3.8.3.1): send retained messages only for a new subscription; never.
-_ONLY_NEW: Final = 1
-_NEVER: Final = 2
-
-
-class Answer(NamedTuple):
-    """The reasons for SUBACK or UNSUBACK, one for each filter in order; it leaves once `changes` are on disk."""
-
-    reasons: list[Reason]
-    changes: list[Change]
 
 
 class _Watched(NamedTuple):
@@ -58,10 +44,9 @@ class Receiver:
         "_broker",
         "_durable",
         "_feeders",
-        "_retained",
+        "_granted",
         "_sender",
         "_state",
-        "_terms",
         "_watched",
         "is_crowded",
     )
@@ -71,26 +56,17 @@ class Receiver:
         self._state = state
         # A session that is resumed and said to end with this connection still has its queue on disk.
         self._durable = state.is_persistent
-        self._terms: dict[str, Terms] = {}
+        self._granted = Granted(broker, state, self, durable=self._durable)
         # Made when they are first needed: most sessions need none of them.
         self._sender: Sender | None = None
-        self._retained: RetainedDue | None = None
         self._feeders: set[Feeding] | None = None
         self._watched: _Watched | None = None
         self.is_crowded = False
         """Whether those who feed it with QoS 1 and 2 are to be held."""
 
     def restore(self, subscriptions: Sequence[SaveSubscription], queue: SavedQueue, sent: int | None = None) -> None:
-        """What the session had when the daemon ended, see `SaveSession`; to be called before it is attached.
-
-        Retained messages that were not all queued by then are sent from the first one on.
-        """
-        for saved in subscriptions:
-            ids = () if saved.identifier is None else (saved.identifier,)
-            terms = Terms(saved.qos, saved.no_local, saved.retain_as_published, ids)
-            self._put(saved.filter, terms, self._rights())
-            if saved.retained_due:
-                self._send_retained(saved.filter, terms)
+        """What the session had when the daemon ended, see `SaveSession`; to be called before it is attached."""
+        self._granted.restore(subscriptions)
         if queue.last:
             self._made_sender().restore(queue, sent)
 
@@ -114,10 +90,7 @@ class Receiver:
 
     def close(self) -> None:
         """The session ends, with all its subscriptions; nothing is written of that."""
-        for topic_filter in self._terms:
-            self._broker.subscriptions.remove(topic_filter, self)
-        self._terms.clear()
-        self._retained = None
+        self._granted.clear()
         self._state.link = None
         self._relieve()
 
@@ -125,39 +98,19 @@ class Receiver:
 
     def subscribe(self, packet: Subscribe, maximum_qos: int = 2) -> Answer:
         """Subscribe to each filter, and have its retained messages sent; QoS is granted up to `maximum_qos`."""
-        ids = () if packet.identifier is None else (packet.identifier,)
-        answer = Answer([], [])
-        rights = self._rights()
-        for subscription in packet.subscriptions:
-            answer.reasons.append(self._subscribe(subscription, ids, maximum_qos, rights, answer.changes))
-        refused = [
-            s.filter for s, reason in zip(packet.subscriptions, answer.reasons, strict=True) if reason >= FAILURE
-        ]
-        if refused:
-            self._tell("Subscription refused: not valid, no right to it, or mqtt.max_subscriptions reached", refused)
-        if self._retained and self._state.link is not None:
+        answer = self._granted.subscribe(packet, maximum_qos)
+        if self._granted.has_retained and self._state.link is not None:
             self._state.link.wake()
         return answer
 
     def unsubscribe(self, filters: Sequence[str]) -> Answer:
         """Deliver nothing more for these filters; what waits already is still sent (MQTT-3.10.4-3, MQTT5-3.10.4-3)."""
-        answer = Answer([], [])
-        for topic_filter in filters:
-            answer.reasons.append(self._unsubscribe(topic_filter, answer.changes))
-        return answer
+        return self._granted.unsubscribe(filters)
 
     def recheck(self) -> None:
         """Give up what the client has no right to any more: subscriptions, and what waits."""
-        rights, changes = self._rights(), list[Change]()
-        lost: list[str] = []
-        for topic_filter, terms in tuple(self._terms.items()):
-            if not rights.may_subscribe(topic_filter):
-                lost.append(topic_filter)
-                self._unsubscribe(topic_filter, changes)
-            elif terms.partly != rights.may_refuse_part_of(topic_filter):
-                self._put(topic_filter, terms, rights)
-        if lost:
-            self._tell("Subscription ended: the client has no right to it any more", lost)
+        rights = self._granted.rights
+        changes = self._granted.recheck(rights)
         if self._sender is not None:
             self._sender.recheck(rights.may_receive)
             if self.is_crowded and not self._sender.is_crowded:
@@ -165,56 +118,12 @@ class Receiver:
         if changes:
             self._broker.journal.write(changes, None)
 
-    def _subscribe(
-        self, subscription: Subscription, ids: tuple[int, ...], maximum_qos: int, rights: Rights, changes: list[Change]
-    ) -> Reason:
-        topic_filter, wanted, no_local, retain_as_published, retain_handling = subscription
-        in_group = topic_filter.startswith(SHARED_PREFIX)
-        if in_group and shared(topic_filter) is None:
-            return Reason.TOPIC_FILTER_INVALID
-        is_new = topic_filter not in self._terms
-        if is_new and len(self._terms) >= self._broker.settings.max_subscriptions:
-            return Reason.QUOTA_EXCEEDED
-        if not rights.may_subscribe(topic_filter):
-            return Reason.NOT_AUTHORIZED
-        terms = Terms(min(wanted, maximum_qos), no_local, retain_as_published, ids)
-        self._put(topic_filter, terms, rights)
-        wants_retained = not in_group and retain_handling != _NEVER and (is_new or retain_handling != _ONLY_NEW)
-        retained_due = wants_retained and self._send_retained(topic_filter, terms)
-        if self._durable:
-            changes.append(saved_subscription(self._state, topic_filter, terms, retained_due=retained_due))
-        return Reason(terms.qos)
-
-    def _send_retained(self, topic_filter: str, terms: Terms) -> bool:
-        """Have the retained messages of a subscription sent, from the first one on; False where there are none."""
-        if not len(self._broker.retained):
-            return False
-        if self._retained is None:
-            self._retained = RetainedDue(self._broker, self._state, self._terms, durable=self._durable)
-        self._retained.add(topic_filter, terms)
-        return True
-
-    def _put(self, topic_filter: str, terms: Terms, rights: Rights) -> None:
-        terms = terms._replace(partly=rights.may_refuse_part_of(topic_filter))
-        self._terms[topic_filter] = terms
-        self._broker.subscriptions.add(topic_filter, self, terms)
-
-    def _unsubscribe(self, topic_filter: str, changes: list[Change]) -> Reason:
-        if self._terms.pop(topic_filter, None) is None:
-            return Reason.NO_SUBSCRIPTION_EXISTED
-        self._broker.subscriptions.remove(topic_filter, self)
-        if self._retained:
-            self._retained.forget(topic_filter)
-        if self._durable:
-            changes.append(DropSubscription(self._state.incarnation, topic_filter))
-        return Reason.SUCCESS
-
     # --- deliveries ---------------------------------------------------------------------------------------------------
 
     @property
     def subscriptions(self) -> Mapping[str, Terms]:
         """Its filters, each with the terms on which it was granted."""
-        return self._terms
+        return self._granted.terms
 
     @property
     def queued(self) -> tuple[int, int]:
@@ -238,7 +147,7 @@ class Receiver:
 
     def may_receive(self, topic: str) -> bool:
         """Whether it has a right to messages of this topic, as things stand now."""
-        return self._rights().may_receive(topic)
+        return self._granted.rights.may_receive(topic)
 
     def deliver(self, at_most_once: Sequence[Delivery], otherwise: Sequence[Delivery], fan_out: FanOut) -> None:
         """Take deliveries without waiting."""
@@ -261,12 +170,12 @@ class Receiver:
         link = self._state.link
         if link is None:
             return []
-        if self._retained:
-            self._retained.fill(self._made_sender())
+        if self._granted.has_retained:
+            self._granted.fill(self._made_sender())
         if self._sender is None:
             return []
         pieces = self._sender.collect(link)
-        if self._retained and self._sender.has_room:
+        if self._granted.has_retained and self._sender.has_room:
             # Also where nothing left, because all of it was too large for the client, or nothing was found.
             link.wake()
         if self.is_crowded and not self._sender.is_crowded:
@@ -332,16 +241,9 @@ class Receiver:
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
-    def _rights(self) -> Rights:
-        return self._broker.directory.rights(self._state.identity)
-
     def _made_sender(self) -> Sender:
         if self._sender is None:
             self._sender = Sender(self._broker, self._state, durable=self._durable)
             if self._state.link is not None:
                 self._sender.attach()
         return self._sender
-
-    def _tell(self, event: str, filters: Sequence[str]) -> None:
-        facts = {"filter": filters[0][:_FILTER_SHOWN], "count": len(filters)}
-        self._broker.log.warning(event, client=str(self._state.identity), **facts)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from actors.device_session.broker import Broker
 from actors.device_session.delivery.fan_out import FanOut
+from actors.device_session.delivery.granted import Answer
 from actors.device_session.delivery.message import Message
-from actors.device_session.delivery.receiving import Answer, Receiver
+from actors.device_session.delivery.receiving import Receiver
 from actors.device_session.registry.sessions import Account, ClientKey
 from actors.device_session.registry.state import Link, SessionState
 from actors.device_session.registry.statuses import milliseconds
