@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
-import structlog
 import trio
 
 from actors.device_session.registry.statuses import DeviceView, RejectedReport, Statuses
-from actors.errors import PenstockError
+from daemon.journal import Journal
 from daemon.store.model import DeviceStatus, Rejection
-
-log = structlog.get_logger()
 
 INTERVAL: Final = 5.0
 # A device that only reports is written once in so many seconds: ten thousand of them make 170 rows a second.
 PATIENCE: Final = 60.0
 # What one transaction takes; the rest waits for the next round, those first that waited longest.
 ROWS: Final = 1_000
-# How long the last write may take when the process is to end at once.
-LAST_SECONDS: Final = 3.0
 
 
 class StatusStore(Protocol):
@@ -45,12 +41,11 @@ def restore(statuses: Statuses, stored: Iterable[DeviceStatus]) -> list[str]:
     return dropped
 
 
-class DeviceJournal:
-    """Writes statuses that changed to the metadata store, in batches; is a Child.
+class DeviceJournal(Journal):
+    """Statuses of devices, in batches.
 
-    Nobody waits for it: sessions change statuses in memory only. Who came, left, or had a report rejected is written
-    within `interval` seconds, at most `rows` at a time; who only reports, once in `patience` seconds; everything at the
-    end. While the store fails, what changed goes on changing in memory, and is tried again each `interval`.
+    Who came, left, or had a report rejected is written within `interval` seconds, at most `rows` at a time; who only
+    reports, once in `patience` seconds; everything at the end.
     """
 
     def __init__(
@@ -62,49 +57,20 @@ class DeviceJournal:
         patience: float = PATIENCE,
         rows: int = ROWS,
     ) -> None:
+        super().__init__("device statuses not stored, trying again", interval)
         self._statuses = statuses
         self._store = store
-        self._interval = interval
         self._patience = patience
         self._rows = rows
-        self._stopping = trio.Event()
-        self._store_answers = True
 
-    async def run(self, started: Callable[[], None]) -> None:
-        """Write now and then until stopped, and once more at the end, also when it is cancelled."""
-        started()
-        try:
-            while not self._stopping.is_set():
-                with trio.move_on_after(self._interval):
-                    await self._stopping.wait()
-                    break
-                await self._save(self._patience)
-        finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_SECONDS):
-                while await self._save(patience=0.0):
-                    pass
-
-    def stop(self) -> None:
-        """Write what is left, and end."""
-        self._stopping.set()
-
-    async def _save(self, patience: float) -> bool:
-        """One batch; says whether there was one and it was taken."""
+    async def _save(self, *, last: bool) -> bool:
+        patience = 0.0 if last else self._patience
         due = self._statuses.take_due(trio.current_time(), patience=patience, most=self._rows)
         if not due:
             return False
-        saved = False
-        try:
-            await self._store.save_device_status([_stored(device, view) for device, view in due.items()])
-            saved = True
-        except PenstockError as error:
-            if self._store_answers:
-                log.warning("device statuses not stored, trying again", count=len(due), reason=str(error))
-        finally:
-            if not saved:
-                self._statuses.put_back(due)
-            self._store_answers = saved
-        return saved
+        statuses = [_stored(device, view) for device, view in due.items()]
+        put_back = partial(self._statuses.put_back, due)
+        return await self._write(self._store.save_device_status(statuses), len(statuses), put_back)
 
 
 def _stored(device: str, view: DeviceView) -> DeviceStatus:

@@ -23,19 +23,12 @@ def list_groups(
 ) -> None:
     """List groups: what waits for them, how fast it comes and goes, and when it will be gone."""
     from daemon.cli.client import connect
-    from daemon.cli.show import show_json, show_rows, show_yaml
+    from daemon.cli.show import show_as, show_rows
 
     with connect(data_folder(context, data), control_url(context, url)) as client:
         found = [one for one in client.items("group") if topic in {None, one["topic"]}]
-    if output is Output.JSON:
-        show_json(found)
-    elif output is Output.YAML:
-        show_yaml(found)
-    else:
-        show_rows(
-            ["name", "topic", "kind", "members", "lag", "bytes", "age", "in/s", "out/s", "gone in"],
-            [_row(one) for one in found],
-        )
+    header = ["name", "topic", "kind", "members", "lag", "bytes", "age", "in/s", "out/s", "gone in"]
+    show_as(output, found, lambda: show_rows(header, [_row(one) for one in found]))
 
 
 @app.command("show")
@@ -48,16 +41,11 @@ def show_group(
 ) -> None:
     """Show one group: each partition's position, lag and reader, and each member's progress and time by step."""
     from daemon.cli.client import connect
-    from daemon.cli.show import show_json, show_yaml
+    from daemon.cli.show import show_as
 
     with connect(data_folder(context, data), control_url(context, url)) as client:
         found = client.get(_path(name))
-    if output is Output.JSON:
-        show_json(found)
-    elif output is Output.YAML:
-        show_yaml([found])
-    else:
-        _show(found)
+    show_as(output, found, lambda: _show(found))
 
 
 @app.command()

@@ -29,19 +29,12 @@ def list_sessions(
 ) -> None:
     """List sessions: whose they are, whether they are connected, and what waits for them."""
     from daemon.cli.client import connect
-    from daemon.cli.show import show_json, show_rows, show_yaml
+    from daemon.cli.show import show_as, show_rows
 
     with connect(data_folder(context, data), control_url(context, url)) as client:
         found = list(client.items("session", device=device, app=app_name))
-    if output is Output.JSON:
-        show_json(found)
-    elif output is Output.YAML:
-        show_yaml(found)
-    else:
-        show_rows(
-            ["session", "account", "client id", "mqtt", "connected", "subscriptions", "queued", "bytes", "expires"],
-            [_row(one) for one in found],
-        )
+    header = ["session", "account", "client id", "mqtt", "connected", "subscriptions", "queued", "bytes", "expires"]
+    show_as(output, found, lambda: show_rows(header, [_row(one) for one in found]))
 
 
 @app.command("show")
@@ -54,16 +47,11 @@ def show_session(
 ) -> None:
     """Show one session with its subscriptions."""
     from daemon.cli.client import connect
-    from daemon.cli.show import show_json, show_yaml
+    from daemon.cli.show import show_as
 
     with connect(data_folder(context, data), control_url(context, url)) as client:
         found = client.get(_path(session))
-    if output is Output.JSON:
-        show_json(found)
-    elif output is Output.YAML:
-        show_yaml([found])
-    else:
-        _show(found)
+    show_as(output, found, lambda: _show(found))
 
 
 @app.command()

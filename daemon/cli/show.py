@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, assert_never
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from config.yaml_write import write_documents
+from daemon.cli.options import Output
 from daemon.cli.views import manifest, view
 
 # A pipe has no width; nothing is to be cut for it.
@@ -39,6 +40,19 @@ def show_json(value: Any) -> None:
 def show_yaml(documents: Sequence[Mapping[str, Any]]) -> None:
     """As YAML."""
     print(write_documents(dict(document) for document in documents), end="")
+
+
+def show_as(output: Output, found: Mapping[str, Any] | Sequence[Mapping[str, Any]], table: Callable[[], None]) -> None:
+    """One thing, or several, as whoever looks wants to see them; `table` shows them to people."""
+    match output:
+        case Output.JSON:
+            show_json(found)
+        case Output.YAML:
+            show_yaml([found] if isinstance(found, Mapping) else found)
+        case Output.TABLE:
+            table()
+        case _:
+            assert_never(output)
 
 
 def show_manifest(items: Sequence[Mapping[str, Any]]) -> None:

@@ -17,13 +17,8 @@ def status(
 ) -> None:
     """Show instance, version, addresses, and what is set differently."""
     from daemon.cli.client import connect
-    from daemon.cli.show import show_fields, show_json, show_yaml
+    from daemon.cli.show import show_as, show_fields
 
     with connect(data_folder(context, data), control_url(context, url)) as client:
         answer = client.get("status")
-    if output is Output.JSON:
-        show_json(answer)
-    elif output is Output.YAML:
-        show_yaml([answer])
-    else:
-        show_fields(answer | {"settings": answer["settings"] or "all at their defaults"})
+    show_as(output, answer, lambda: show_fields(answer | {"settings": answer["settings"] or "all at their defaults"}))

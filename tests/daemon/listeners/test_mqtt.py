@@ -7,7 +7,7 @@ import errno
 import resource
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -22,6 +22,7 @@ from actors.wire.mqtt import encode
 from config.settings import MqttListen, MqttSettings
 from daemon.listeners.mqtt import MqttListener
 from tests.actors.device_session.conftest import GOOD, IN, OUT, make_broker, partition
+from tests.daemon.listeners.site import answer, eventually
 
 
 class Site:
@@ -62,25 +63,6 @@ async def listening(broker: Broker, **settings: object) -> AsyncIterator[Site]:
 
 async def _run(listener: MqttListener, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     await listener.run(task_status.started)
-
-
-async def answer(stream: trio.SocketStream, size: int) -> bytes:
-    data = b""
-    with trio.fail_after(5):
-        while len(data) < size:
-            more = await stream.receive_some(size - len(data))
-            if not more:
-                break
-            data += more
-    return data
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await trio.sleep(0.01)
-    pytest.fail("it did not happen")
 
 
 class Phone:
