@@ -13,7 +13,7 @@ import trio
 from actors.runtime.log_limiter import LogLimiter
 from config.settings import Listener
 from daemon.listeners import sockets
-from daemon.listeners.hang_ups import hung_up
+from daemon.listeners.hang_ups import HangUps
 from daemon.listeners.http_connection import HttpConnection
 from daemon.listeners.http_service import (
     Handler,
@@ -62,6 +62,7 @@ class HttpListener:
         self._name = name
         self._service = HttpService(handler, limits, refuse)
         self._connections: set[HttpConnection] = set()
+        self._hang_ups: HangUps[HttpConnection] = HangUps()
         self._room = trio.lowlevel.ParkingLot()
         self._accepting = trio.CancelScope()
         self._limited_log = LogLimiter(per_second=1)
@@ -79,6 +80,7 @@ class HttpListener:
         self._service.now = trio.current_time()
         async with trio.open_nursery() as background:
             background.start_soon(self._sweep)
+            background.start_soon(self._notice_hang_ups)
             async with trio.open_nursery() as connections:
                 with self._accepting:
                     await self._accept_all(listeners, connections, started)
@@ -99,14 +101,16 @@ class HttpListener:
 
         With the `descriptor` of its socket, a client that hangs up ends what its request began.
         """
-        connection = HttpConnection(stream, self._service, peer, descriptor)
+        connection = HttpConnection(stream, self._service, peer)
         self._connections.add(connection)
+        self._hang_ups.watch(descriptor, connection)
         try:
             await connection.run()
         except Exception:
             log.exception("HTTP connection crashed", listener=self._name, peer=peer)
         finally:
             self._connections.discard(connection)
+            self._hang_ups.forget(descriptor, connection)
             if self._room:
                 self._room.unpark()
 
@@ -166,11 +170,19 @@ class HttpListener:
             for connection in self._connections:
                 if connection.deadline.at <= now:
                     connection.expire()
-            for connection in hung_up(one for one in self._connections if one.waiting):
-                connection.abandon()
+                elif connection.hung_up:
+                    connection.hang_up()
             if len(self._connections) >= service.limits.max_connections:
                 self._evict_idle()
             self._limited_log.flush()
+
+    async def _notice_hang_ups(self) -> None:
+        try:
+            while True:
+                for connection in await self._hang_ups.wait():
+                    connection.hang_up()
+        finally:
+            self._hang_ups.close()
 
     def _evict_idle(self) -> None:
         idle = sorted((one for one in self._connections if one.idle), key=lambda one: one.deadline.at)

@@ -129,33 +129,6 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
     assert answers == [(200, b"/0:"), (200, b"/1:" + inner), (200, b"/2:"), (200, b"/3:")]
 
 
-async def test_a_handler_that_waits_hears_of_a_client_that_left() -> None:
-    """`wait_gone` returns when the client closes, and not for the requests that come meanwhile: these are answered."""
-    heard = trio.Event()
-
-    async def patient(request: Request) -> Response:
-        assert request.wait_gone is not None
-        if request.path == "/long":
-            with trio.move_on_after(0.05):
-                await request.wait_gone()
-            return Response(200, (), b"waited")
-        await request.wait_gone()
-        heard.set()
-        return Response(200)
-
-    async with listening(patient) as listener:
-        async with await connect(listener) as client:
-            await client.send_all(GET % b"/long")
-            await trio.sleep(0.01)
-            await client.send_all(GET % b"/long" + GET % b"/left")
-            data = b""
-            while data.count(b"waited") < 2:
-                data += bytes(await client.receive_some())
-            assert not heard.is_set()
-        with trio.fail_after(5):
-            await heard.wait()
-
-
 async def test_a_client_with_many_requests_takes_turns() -> None:
     """However many requests one client has in the pipe, another is served meanwhile."""
     order = []
@@ -622,15 +595,57 @@ async def test_a_client_that_hangs_up_ends_its_request() -> None:
     async with listening(slow) as listener, await connect(listener) as stays:
         await stays.send_all(GET % b"/stays")
         async with await connect(listener) as leaves:
-            await leaves.send_all(GET % b"/leaves")
+            await leaves.send_all(GET % b"/leaves" + GET % b"/never")
             await began.wait()
             await trio.sleep(0.3)
             assert not ended.is_set()
-        with trio.fail_after(3):
+        # At once: nothing that is handed out meanwhile goes to nobody.
+        with trio.fail_after(0.2):
             await ended.wait()
         release.set()
         assert parse(bytes(await stays.receive_some())) == [(200, b"done")]
         assert listener.statistics().abandoned == 1
+
+
+async def test_who_hung_up_before_the_request_was_read_ends_it_too() -> None:
+    """A body and the end come in one; the handler that then waits is cancelled as well, if a little later."""
+    began, ended = trio.Event(), trio.Event()
+
+    async def slow(request: Request) -> Response:
+        await began.wait()
+        await request.read()
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.set()
+        return Response(200)
+
+    async with listening(slow) as listener:
+        async with await connect(listener) as client:
+            await client.send_all(POST % 4 + b"ab")
+            await trio.sleep(0.05)
+            await client.send_all(b"cd")
+        await trio.sleep(0.05)
+        began.set()
+        with trio.fail_after(2):
+            await ended.wait()
+
+
+async def test_descriptors_that_are_used_again_are_told_apart() -> None:
+    """Who leaves is not taken for the next one on the same descriptor, however many come and go."""
+
+    async def slow(_request: Request) -> Response:
+        await trio.sleep(0.02)
+        return Response(200)
+
+    async with listening(slow) as listener:
+        for number in range(20):
+            async with await connect(listener) as client:
+                await client.send_all(GET % b"/")
+                if number % 2:
+                    assert [status for status, _ in parse(bytes(await client.receive_some()))] == [200]
+        statistics = listener.statistics()
+        assert (statistics.requests, statistics.abandoned) == (20, 10)
 
 
 async def test_a_body_on_its_way_is_no_hang_up() -> None:
