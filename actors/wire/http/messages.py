@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from actors.wire.http.tls import TlsSession
+
 HeaderFields = tuple[tuple[str, str], ...]
 
 
@@ -63,6 +65,7 @@ class Request(msgspec.Struct, frozen=True):
     headers: list[tuple[str, str]] = []
     body: bytes | BodyReader = b""
     peer: str = ""
+    tls: TlsSession | None = None
 
     def header(self, name: str) -> str | None:
         """The value of a header, or None; `name` in lower case. Of a repeated header, the first."""
