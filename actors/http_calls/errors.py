@@ -86,6 +86,7 @@ OWN = tuple(
         ("Method not allowed.", 405),
         ("Request timeout.", 408),
         ("Expectation failed.", 417),
+        ("Misdirected request.", 421),
         ("Method not implemented.", 501),
         ("The API is busy.", 503),
     )
@@ -97,10 +98,16 @@ def find(code: str, status: int) -> GatewayError:
     return next(error for error in PUBLISHED + OWN if error.code == code and error.status == status)
 
 
+def _open(error: GatewayError) -> GatewayError:
+    """A row whose message ends in a placeholder, for the detail to take its place."""
+    return GatewayError(error.code, error.message.partition(":")[0], error.status)
+
+
 NO_ROUTE = find("APIC.0101", 404)
 NO_BACKEND = find("APIC.0103", 500)
 BAD_REQUEST = find("APIC.0201", 400)
 METHOD_NOT_ALLOWED = find("APIC.0201", 405)
+MISDIRECTED = find("APIC.0201", 421)
 UNEXPECTED = find("APIC.0201", 500)
 BUSY = find("APIC.0201", 503)
 BACKEND_UNAVAILABLE = find("APIC.0202", 502)
@@ -116,6 +123,7 @@ QUOTA_USED_UP = find("APIC.0501", 405)
 UNKNOWN_ADDRESS = find("APIC.0401", 403)
 ADDRESS_NOT_AUTHORIZED = find("APIC.0402", 403)
 INTERNAL = find("APIC.0601", 500)
+PROTOCOL = _open(find("APIC.0607", 400))
 KEYS_UNAVAILABLE = find("APIC.0613", 503)
 
 _BY_STATUS = {error.status: error for error in PUBLISHED + OWN if error.code == "APIC.0201"}
