@@ -18,6 +18,7 @@ from actors.gateway_route.parameters.compile import parameter_step
 from actors.gateway_route.published import Published
 from actors.gateway_route.route import GatewayRoute
 from actors.gateway_route.steps import NamedAfter, NamedStep, Steps
+from actors.gateway_route.transport import protocol_step
 from actors.ports import ConnectionLookup, ResultLimits
 from actors.runtime.log_limiter import LogLimiter
 from config.resources import ResponseMapping
@@ -64,6 +65,9 @@ class Compiler:
 
     def _head(self, published: Published, *, trusted: bool) -> Iterator[NamedStep]:
         """Protocol, CORS, access lists, identity, rights, throttles: in this order."""
+        protocol = protocol_step(published.route.request.protocol)
+        if protocol is not None and not trusted:
+            yield NamedStep("protocol", protocol)
         identity = compile_identity(published.route, published.environment, self._identities)
         if identity.address is not None and not trusted:
             yield NamedStep("access lists", identity.address)
