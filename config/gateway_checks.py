@@ -38,7 +38,7 @@ def _route_collisions(world: World, new: World) -> Iterator[Finding]:
         if not isinstance(route, Route) or not (route.enabled and route.publish) or "#" in route.request.path:
             continue
         request = route.request
-        place = (_space(route, world), request.method, request.match, path_shape(request.path))
+        place = (_space(route, world), request.method, request.match, path_shape(request))
         other = first.setdefault(place, name)
         if other != name and name in new:
             yield Finding(name, "$.request", f"{request.method} {request.path} is already served by {other}")

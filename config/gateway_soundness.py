@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import assert_never
+from urllib.parse import quote, unquote
 
 import msgspec
 
+from config.answer_soundness import answer_flaws
 from config.flaws import Flaw
 from config.flow_soundness import flow_flaws, throttle_flaws
 from config.mapping_soundness import data_flaws, key_flaws, route_mapping_flaws
@@ -21,12 +23,14 @@ from config.resources import (
     Route,
     RouteBackend,
     RouteGrant,
+    RouteRequest,
     SignatureKey,
     Throttle,
 )
 from config.variables import filled_in, stray_mark
 
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PLAIN = "!$&'()*+,;=:@~"
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]*")
 
 
@@ -49,13 +53,17 @@ def gateway_flaws(resource: GatewayResource) -> Iterator[Flaw]:
             yield from path_flaws(resource.request.path, "$.request.path")
             yield from _route(resource)
             yield from flow_flaws(resource)
+            yield from answer_flaws(resource)
         case _:
             assert_never(resource)
 
 
-def path_shape(path: str) -> str:
-    """A route's path with its parameters made alike: routes of one shape collide."""
-    return _PARAMETER.sub("{}", path)
+def path_shape(request: RouteRequest) -> str:
+    """A route's path, with what tells no two of them apart made alike: routes of one shape collide."""
+    path = request.path.removesuffix("/") if request.match == "prefix" else request.path
+    segments = [_PARAMETER.sub("{}", segment) for segment in path.split("/")]
+    # Each is told apart by what it says, not by how much of it is encoded.
+    return "/".join(one if one == "{}" or "%" not in one else quote(unquote(one), safe=_PLAIN) for one in segments)
 
 
 def path_flaws(path: str, where: str) -> Iterator[Flaw]:

@@ -38,11 +38,7 @@ _GROUP = (
 
 _ROUTE = (
     # domains and transport
-    _Unbuilt("$.request.match", lambda route: route.request.match != "exact"),
     _Unbuilt("$.request.protocol", lambda route: route.request.protocol == "https"),
-    _Unbuilt("$.visibility", lambda route: route.visibility != "public"),
-    _Unbuilt("$.response_headers", lambda route: bool(route.response_headers)),
-    _Unbuilt("$.cors", lambda route: route.cors is not None),
 )
 
 _FORMS = (

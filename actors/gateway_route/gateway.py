@@ -13,6 +13,7 @@ from actors.gateway_route.cache import CacheStatistics
 from actors.gateway_route.call import Call
 from actors.gateway_route.compiler import Compiler
 from actors.gateway_route.counters import RouteCounters, RouteStatistics
+from actors.gateway_route.cross_origin import asked_by
 from actors.gateway_route.domains import BoundDomain, check_connection, host_name
 from actors.gateway_route.flow.control import FlowControl
 from actors.gateway_route.paths import Segment, parse_route
@@ -25,8 +26,8 @@ from actors.http_calls.errors import (
     METHOD_NOT_ALLOWED,
     NO_ROUTE,
     CallRefusedError,
-    error_of_status,
     error_response,
+    malformed_response,
 )
 from actors.http_calls.request_ids import HEADER, RequestIds
 from actors.ports import ConnectionLookup, ResultLimits
@@ -38,9 +39,6 @@ from config.settings import GatewaySettings
 STAGE_HEADER = "x-stage"
 """Which environment a call is for; RELEASE where it is not there."""
 
-# The published messages for these say it all; the reason adds something to the others.
-_SAID_BY_MESSAGE = frozenset({413, 414, 494, 500})
-_NOWHERE: Match[GatewayRoute] = Match(None)
 _READ_HERE = frozenset({STAGE_HEADER, HEADER.lower()})
 
 
@@ -61,7 +59,7 @@ class GatewayStatistics:
 
 
 class RouteCollisionError(ConfigurationError):
-    """Two routes want the same method and path of one environment; `holder` is the name of the one that has it."""
+    """Two routes want the same method and path of one environment: `wanted`, and `holder`, which has it; both names."""
 
     def __init__(self, wanted: Published, holder: str) -> None:
         request = wanted.route.request
@@ -69,6 +67,7 @@ class RouteCollisionError(ConfigurationError):
             f"route {wanted.route.name}: {request.method} {request.path} is served by route {holder} already; "
             "give one of them another path or method"
         )
+        self.wanted = wanted.route.name
         self.holder = holder
 
 
@@ -107,6 +106,7 @@ class Gateway:
         self._https_port = https_port
         self._spaces: Spaces[GatewayRoute] = Spaces()
         self._stages = self._spaces.everywhere
+        self._nowhere: Router[GatewayRoute] = Router()
         self._routes: dict[str, _Route] = {}
         self._ids = RequestIds()
         self._not_found = 0
@@ -186,29 +186,28 @@ class Gateway:
             domain = self._spaces.domains.find(host_name(request.header("host") or ""))
             if domain is not None:
                 stages = self._spaces.stages(domain.group)
-        router = stages.get(stage)
+        router = stages.get(stage, self._nowhere)
         try:
-            match = router.match(request.method, request.path) if router is not None else _NOWHERE
+            match = router.match(request.method, request.path)
+            asked = _asked(router, request) if request.method == "OPTIONS" else None
         except ValueError as error:
             self._malformed += 1
             return self._unserved(request, request_id, error_response(BAD_REQUEST, request_id, str(error)))
-        route = match.value
+        route = match.value if asked is None else asked
         if domain is not None:
             response = self._elsewhere(domain, request, request_id, route)
             if response is not None:
                 return self._unserved(request, request_id, response)
         if route is None:
             return self._unserved(request, request_id, self._unrouted(request, match, request_id))
-        return route.answer(
-            Call(request, request_id, stage, route.group, request.peer, path=match.parameters, rest=match.rest)
-        )
+        call = Call(request, request_id, stage, route.group, request.peer, path=match.parameters, rest=match.rest)
+        return route.answer(call) if asked is None else route.answer(call, preflight=True)
 
     def refuse(self, status: int, reason: str) -> Response:
         """The answer to what never became a request: malformed, too large, too slow."""
         self._refused += 1
         request_id = self._ids.new()
-        detail = "" if status in _SAID_BY_MESSAGE else reason
-        return _tagged(error_response(error_of_status(status), request_id, detail), request_id)
+        return _tagged(malformed_response(status, reason, request_id), request_id)
 
     def statistics_of(self, name: str) -> RouteStatistics | None:
         """What one route has done so far, or None where it is not known."""
@@ -295,6 +294,13 @@ def _place(published: Published) -> tuple[str, tuple[Segment, ...]]:
 
 def _is_prefix(published: Published) -> bool:
     return published.route.request.match == "prefix"
+
+
+def _asked(router: Router[GatewayRoute], request: Request) -> GatewayRoute | None:
+    """The route that the page behind a preflight is about to call, where it says itself who may (Fetch 3.2.2)."""
+    method = asked_by(request)
+    route = None if method is None else router.match(method, request.path).value
+    return route if route is not None and route.answers_preflights else None
 
 
 def _tagged(response: Response, request_id: str) -> Response:

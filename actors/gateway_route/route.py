@@ -22,6 +22,7 @@ from actors.gateway_route.steps import Steps
 from actors.http_calls.errors import (
     BACKEND_TIMEOUT,
     BUSY,
+    METHOD_NOT_ALLOWED,
     UNEXPECTED,
     CallRefusedError,
     error_of_status,
@@ -65,19 +66,23 @@ class GatewayRoute:
         else:
             self._respond = fetch if backend.waits else self._at_once
         self._compressor = steps.compressor
+        self._cross_origin = steps.cross_origin
         observe = steps.observe
         self._tell = None if observe is None else observe.tell
         self._slow = math.inf if observe is None else observe.slow
         self._sampled = repeat(False) if observe is None else observe.sampled  # noqa: FBT003 - what is repeated
 
-    async def answer(self, call: Call) -> Response:
-        """Answer a call, also one that fails; the answer has the call's id."""
+    async def answer(self, call: Call, *, preflight: bool = False) -> Response:
+        """Answer a call, also one that fails, or the preflight of one; the answer has the call's id."""
         counters = self.counters
         counters.in_flight += 1
         started = perf_counter()
         response = None
         try:
-            response = await (self._way(call) if call.timings is None else self._traced_way(call, call.timings))
+            if preflight:
+                response = self._asked(call)
+            else:
+                response = await (self._way(call) if call.timings is None else self._traced_way(call, call.timings))
         except Exception as error:  # noqa: BLE001 - a crash is this call's alone
             response = self._refused(call, error)
         finally:
@@ -85,6 +90,8 @@ class GatewayRoute:
             if response is None:
                 counters.abandoned += 1
         seconds = perf_counter() - started
+        if self._cross_origin is not None and not preflight:
+            response = self._cross_origin.tagged(call.request, response)
         if call.debug is not None:
             call.debug.append(latency(LATENCY_HEADER, seconds))
             response = Response(response.status, (*response.headers, *call.debug), response.body)
@@ -94,6 +101,11 @@ class GatewayRoute:
         if tell is not None and (status >= FIRST_ERROR or seconds >= self._slow or next(self._sampled)):
             tell(call, response, seconds)
         return Response(status, (*response.headers, (HEADER, call.request_id)), response.body)
+
+    @property
+    def answers_preflights(self) -> bool:
+        """Whether it says itself which pages of other origins may call."""
+        return self._cross_origin is not None
 
     def retire(self) -> None:
         """Another version has taken its place: nothing more is kept of it."""
@@ -164,6 +176,11 @@ class GatewayRoute:
             with _Timed(timings, "compress"):
                 response = await self._compressor.compress(call.request, response)
         return response
+
+    def _asked(self, call: Call) -> Response:
+        if self._cross_origin is None:
+            raise CallRefusedError(METHOD_NOT_ALLOWED)
+        return self._cross_origin.preflight(call.request)
 
     def _refused(self, call: Call, error: Exception) -> Response:
         """The answer to a call that failed."""

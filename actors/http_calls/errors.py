@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from actors.errors import PenstockError
+from actors.wire.http.checks import METHODS
 from actors.wire.http.messages import HeaderFields, Response
 
 
@@ -126,12 +127,22 @@ INTERNAL = find("APIC.0601", 500)
 PROTOCOL = _open(find("APIC.0607", 400))
 KEYS_UNAVAILABLE = find("APIC.0613", 503)
 
+# The published messages for these say it all; the reason adds something to the others.
+_SAID_BY_MESSAGE = frozenset({413, 414, 494, 500})
+_SERVED = ", ".join(sorted(METHODS))
 _BY_STATUS = {error.status: error for error in PUBLISHED + OWN if error.code == "APIC.0201"}
 
 
 def error_of_status(status: int) -> GatewayError:
     """The error for a request that was refused before it came to a route."""
     return _BY_STATUS.get(status, BAD_REQUEST)
+
+
+def malformed_response(status: int, reason: str, request_id: str) -> Response:
+    """The answer to what never became a request: malformed, too large, too slow, or of a method nobody serves."""
+    detail = "" if status in _SAID_BY_MESSAGE else reason
+    headers = (("Allow", _SERVED),) if status == METHOD_NOT_ALLOWED.status else ()
+    return error_response(error_of_status(status), request_id, detail, headers)
 
 
 class CallRefusedError(PenstockError):

@@ -160,7 +160,7 @@ class PublicationPlanner:
         request = published.route.request
         group = self._group(published.route, after)
         space = published.group if group is not None and group.domains else ""
-        return published.environment, space, request.method, request.match, path_shape(request.path)
+        return published.environment, space, request.method, request.match, path_shape(request)
 
     def _enabled(self, name: str, after: Mapping[Identity, AnyResource]) -> bool:
         identity = Identity("route", name)

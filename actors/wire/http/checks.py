@@ -13,16 +13,21 @@ from typing import NamedTuple
 from actors.wire.http.errors import (
     BAD_REQUEST,
     EXPECTATION_FAILED,
+    METHOD_NOT_ALLOWED,
     NOT_IMPLEMENTED,
     URI_TOO_LONG,
     RequestRefusedError,
 )
 from actors.wire.http.messages import CHUNKED, Head
 
+# TRACE shows whoever asks what proxies on the way add to a request, and CONNECT is for these (RFC 9110 9.3.6, 9.3.8).
+REFUSED_METHODS = frozenset({"TRACE", "CONNECT"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 
 # RFC 9112 3: one space between the parts, origin form or `*`, visible ASCII without a fragment.
 _REQUEST_LINE = re.compile(rb"([A-Z-]+) ((?:/|\*(?= ))[!\"$-~]*) HTTP/1\.([01])")
+# RFC 9112 3.2.3: the authority form, which only CONNECT has.
+_CONNECT = re.compile(rb"CONNECT [!-~]+ HTTP/1\.[01]")
 # RFC 9110 7.2: uri-host [ ":" port ]; of the marks that a name may have besides (RFC 3986 3.2.2), no host has one.
 _PORT = r"(?::(?:[0-5]?[0-9]{0,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|[A-Za-z0-9._~-]+)" + _PORT)
@@ -45,15 +50,19 @@ def check_request_line(line: bytes, uri_bytes: int) -> RequestLine:
     """Read a request line strictly.
 
     Raises:
-        RequestRefusedError: 400, 414 or 501.
+        RequestRefusedError: 400, 405, 414 or 501.
     """
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
+        if _CONNECT.fullmatch(line) is not None:
+            raise RequestRefusedError(METHOD_NOT_ALLOWED, "the method CONNECT is not served: this is no proxy")
         raise RequestRefusedError(BAD_REQUEST, _explain(line))
     method, target, minor = match.groups()
     if len(target) > uri_bytes:
         raise RequestRefusedError(URI_TOO_LONG, f"the request URI is longer than {uri_bytes} bytes")
     name = method.decode("ascii")
+    if name in REFUSED_METHODS:
+        raise RequestRefusedError(METHOD_NOT_ALLOWED, f"the method {name} is not served")
     if name not in METHODS:
         raise RequestRefusedError(NOT_IMPLEMENTED, f"the method {name} is not implemented here")
     path, _, query = target.decode("ascii").partition("?")
@@ -93,11 +102,9 @@ def _explain(line: bytes) -> str:
     parts = line.split(b" ")
     if len(parts) != 3:  # noqa: PLR2004 - method, target and version
         return "the request line must be a method, a path and a version, with one space between them (RFC 9112 3)"
-    method, target, version = parts
+    _, target, version = parts
     if version not in {b"HTTP/1.0", b"HTTP/1.1"}:
         return "the version must be HTTP/1.1 or HTTP/1.0 (RFC 9112 2.3)"
-    if method == b"CONNECT":
-        return "CONNECT is not served: this is no proxy (RFC 9112 3.2.3)"
     if not target.startswith(b"/"):
         return "the request target must be a path that begins with / (RFC 9112 3.2.1)"
     return "the method or the request target has characters that may not be there (RFC 9112 3.2)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from actors.errors import PenstockError
 
 BAD_REQUEST = 400
+METHOD_NOT_ALLOWED = 405
 REQUEST_TIMEOUT = 408
 CONTENT_TOO_LARGE = 413
 URI_TOO_LONG = 414

@@ -23,7 +23,6 @@ REFUSED = {
     "two Hosts in HTTP/1.0": b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
     "absolute form": b"GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
     "authority form": b"GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
-    "CONNECT": b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
     "asterisk without OPTIONS": b"GET * HTTP/1.1\r\nHost: a\r\n\r\n",
     "asterisk and more": b"OPTIONS *x HTTP/1.1\r\nHost: a\r\n\r\n",
     "fragment": b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -30,7 +30,15 @@ def test_unusual_requests_are_read_as_they_are_meant(data: bytes, body: bytes, c
     assert read(cut(data + SMUGGLED)) == [("POST", "/", body), ("GET", "/smuggled", b"")]
 
 
-@pytest.mark.parametrize("method", ["TRACE", "PROPFIND", "M-SEARCH"])
+@pytest.mark.parametrize("line", ["TRACE /", "CONNECT a:80", "CONNECT /", "CONNECT [::1]:80"])
+@pytest.mark.parametrize("cut", [lambda data: [data], bytewise], ids=["whole", "bytewise"])
+def test_methods_that_no_server_should_answer_are_refused(line: str, cut: Cut) -> None:
+    """TRACE and CONNECT are refused with 405, whatever they ask for (RFC 9110 9.3.6 and 9.3.8)."""
+    request = f"{line} HTTP/1.1\r\nHost: a\r\nCookie: secret\r\n\r\n".encode()
+    assert read(cut(request + SMUGGLED)) == [("refused", 405)]
+
+
+@pytest.mark.parametrize("method", ["PROPFIND", "M-SEARCH"])
 def test_methods_that_are_not_served_are_said_to_be_so(method: str) -> None:
     """A method that is known but not served is refused with 501 (RFC 9110 9.1)."""
     assert read([f"{method} / HTTP/1.1\r\nHost: a\r\n\r\n".encode()]) == [("refused", 501)]
