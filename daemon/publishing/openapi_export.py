@@ -45,19 +45,19 @@ _BOUNDS = (
 def openapi(
     name: str, group: ApiGroup | None, published: Iterable[Published], servers: Sequence[str]
 ) -> dict[str, Any]:
-    """The document of a group's public routes, in one environment."""
+    """The document of a group's routes, in one environment: of those that its reader may see."""
     paths: dict[str, dict[str, Any]] = {}
     used: set[str] = set()
-    versions = [one for one in published if one.route.visibility == "public"]
-    for one in sorted(versions, key=lambda one: (one.route.request.path, one.route.name)):
+    versions = sorted(published, key=lambda one: (one.route.request.match, one.route.request.path, one.route.name))
+    for one in versions:
         schemes = _schemes(one.route)
         used |= set(schemes)
         own = one.route.request.method
         methods = ANY_METHODS if own == "ANY" else (own.lower(),)
         for method in methods:
-            # A route of one method goes before one of any.
+            # A path of its own goes before a prefix, and a route of one method before one of any.
             operations = paths.setdefault(one.route.request.path, {})
-            if own != "ANY" or method not in operations:
+            if method not in operations or (own != "ANY" and one.route.request.match == "exact"):
                 operations[method] = _operation(one, method, schemes)
     title = group.title if group is not None and group.title else name
     info = {"title": title, "version": str(max((one.version for one in versions), default=0))}

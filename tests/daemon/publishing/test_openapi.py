@@ -77,12 +77,14 @@ def test_an_export_tells_who_may_call_and_where() -> None:
     assert document(route(auth="none"))["paths"]["/lots/{id}"]["put"]["security"] == []
 
 
-def test_a_private_route_is_in_no_document() -> None:
-    """And one of a method goes before one of any at the same path."""
-    assert document(route(visibility="private"))["paths"] == {}
+def test_what_is_more_exact_is_documented_first() -> None:
+    """Of routes at one path that of a method goes before that of any, and a path of its own before a prefix."""
     both = [route("any", request=RouteRequest(path="/p", method="ANY")), route("own", request=RouteRequest(path="/p"))]
     paths = document(*both)["paths"]["/p"]
     assert (paths["get"]["operationId"], paths["post"]["operationId"]) == ("own", "any-post")
+    below = route("below", request=RouteRequest(path="/p", match="prefix"))
+    assert document(below, *both)["paths"]["/p"]["get"]["operationId"] == "own"
+    assert document(below)["paths"]["/p"]["get"]["operationId"] == "below"
 
 
 def test_a_document_is_read_as_people_write_them() -> None:
