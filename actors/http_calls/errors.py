@@ -86,6 +86,7 @@ OWN = tuple(
     for message, status in (
         ("Method not allowed.", 405),
         ("Request timeout.", 408),
+        ("The encoding of the body is not supported.", 415),
         ("Expectation failed.", 417),
         ("Misdirected request.", 421),
         ("Method not implemented.", 501),
@@ -109,6 +110,7 @@ NO_BACKEND = find("APIC.0103", 500)
 BAD_REQUEST = find("APIC.0201", 400)
 METHOD_NOT_ALLOWED = find("APIC.0201", 405)
 MISDIRECTED = find("APIC.0201", 421)
+UNSUPPORTED_ENCODING = find("APIC.0201", 415)
 UNEXPECTED = find("APIC.0201", 500)
 BUSY = find("APIC.0201", 503)
 BACKEND_UNAVAILABLE = find("APIC.0202", 502)

@@ -12,12 +12,12 @@ import msgspec
 import trio
 
 from actors.errors import GroupConflictError, PenstockError
-from actors.http_calls.errors import CallRefusedError
+from actors.http_calls.errors import UNSUPPORTED_ENCODING, CallRefusedError
 from actors.runtime.mailbox import Mailbox
 from actors.topic_gateway.access import shown_to
 from actors.topic_gateway.deliveries import Handed, Verdict
 from actors.topic_gateway.encodings import content_encoding
-from actors.topic_gateway.errors import CONFLICT, UNAVAILABLE, UNSUPPORTED_ENCODING, bad, retry_after_header, unknown
+from actors.topic_gateway.errors import CONFLICT, UNAVAILABLE, bad, retry_after_header, unknown
 from actors.topic_gateway.handlers import BadHandlerError, Handlers
 from actors.topic_gateway.messages import HttpGroupMessage, Settle, Take
 from actors.topic_gateway.requests import ToGroup, ToldVerdict, confirm, consume
