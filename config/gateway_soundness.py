@@ -98,6 +98,14 @@ def _group(group: ApiGroup) -> Iterator[Flaw]:
             yield Flaw(f"$.domains[{i}].name", f"the domain {domain.name} stands there twice")
         if domain.redirect and domain.certificate is None:
             yield Flaw(f"$.domains[{i}].redirect", "there is nothing to redirect to: the domain has no `certificate`")
+        for field, asked in (
+            ("minimum_tls", domain.minimum_tls != "1.2"),
+            ("client_authorities", domain.client_authorities),
+        ):
+            if asked and domain.certificate is None:
+                yield Flaw(
+                    f"$.domains[{i}].{field}", "is asked of those who connect by TLS: add the domain's `certificate`"
+                )
 
 
 def _route(route: Route) -> Iterator[Flaw]:

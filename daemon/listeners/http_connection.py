@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import trio
 
-from actors.wire.http.errors import REQUEST_TIMEOUT, RequestRefusedError
+from actors.wire.http.errors import MISDIRECTED, REQUEST_TIMEOUT, RequestRefusedError
 from actors.wire.http.messages import Head, Request, SizeLimits
 from actors.wire.http.parser import RequestParser
+from actors.wire.http.tls import TlsSession
 from daemon.listeners.http_body import READ_BYTES, IncomingBody
 from daemon.listeners.http_service import Deadline, HttpService, HttpStream
 from daemon.listeners.http_writer import STREAM_ERRORS, ResponseWriter
@@ -25,11 +26,11 @@ class HttpConnection:
     """
 
     __slots__ = (
-        "_answering", "_body", "_draining", "_handling", "_parser", "_peer", "_scope", "_service", "_stream", "_writer",
-        "deadline", "hung_up", "idle",
+        "_answering", "_body", "_draining", "_handling", "_parser", "_peer", "_scope", "_service", "_stream", "_tls",
+        "_writer", "deadline", "hung_up", "idle",
     )  # fmt: skip
 
-    def __init__(self, stream: HttpStream, service: HttpService, peer: str) -> None:
+    def __init__(self, stream: HttpStream, service: HttpService, peer: str, tls: TlsSession | None = None) -> None:
         limits = service.limits
         self.hung_up = False
         self.deadline = Deadline(service)
@@ -37,6 +38,7 @@ class HttpConnection:
         self._stream = stream
         self._service = service
         self._peer = peer
+        self._tls = tls
         self._parser = RequestParser(
             SizeLimits(limits.header_line_bytes, limits.header_bytes, limits.uri_bytes, limits.body_bytes)
         )
@@ -130,7 +132,7 @@ class HttpConnection:
         body = None
         if head.length:
             body = self._body = IncomingBody(head, self._parser, self._stream, service, self.deadline)
-        request = Request(head.method, head.path, head.query, head.headers, body or b"", self._peer)
+        request = Request(head.method, head.path, head.query, head.headers, body or b"", self._peer, self._tls)
         self._handling = True
         try:
             response = await service.handler(request)
@@ -141,6 +143,8 @@ class HttpConnection:
             response = service.crashed("HTTP handler crashed", error, head, self._peer)
         self._handling = False
         keep_alive = head.keep_alive and not self._draining and (body is None or body.may_be_skipped)
+        if response.status == MISDIRECTED:
+            keep_alive = False  # another connection is what it takes (RFC 9110 15.5.20)
         self._answering = True
         keep_alive = await self._writer.write(head, response, keep_alive=keep_alive)
         if body is not None:

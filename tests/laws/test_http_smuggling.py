@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 
 from actors.wire.http.messages import Request, Response
 from config.settings import GatewaySettings, Listener
-from daemon.listeners.http import HttpListener
+from daemon.listeners.http import HttpEntrance, HttpListener
 from tests.actors.wire.http.driver import LIMITS, read
 from tests.laws.http_model import Taken, read_stream
 from tests.laws.http_streams import STRANGE, mutated
@@ -41,7 +41,7 @@ class Server:
 
     def __init__(self) -> None:
         limits = GatewaySettings(listen=Listener(port=0), body_bytes=BODY_BYTES)  # type: ignore[arg-type]
-        self._listener = HttpListener(Listener(port=0), limits, echo)
+        self._listener = HttpListener([HttpEntrance(Listener(port=0))], limits, echo)
         self._started = threading.Event()
         self._thread = threading.Thread(target=trio.run, args=(self._listener.run, self._begin))
         self._token: trio.lowlevel.TrioToken | None = None

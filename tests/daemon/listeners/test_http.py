@@ -18,7 +18,7 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from actors.errors import ConfigurationError
 from actors.wire.http.messages import Request, Response
 from config.settings import GatewaySettings, Listener
-from daemon.listeners.http import HttpListener
+from daemon.listeners.http import HttpEntrance, HttpListener
 from daemon.listeners.http_service import Handler
 
 LIMITS = GatewaySettings(
@@ -43,7 +43,7 @@ async def echo(request: Request) -> Response:
 @asynccontextmanager
 async def listening(handler: Handler = echo, limits: GatewaySettings = LIMITS) -> AsyncIterator[HttpListener]:
     """A listener that runs, and is drained at the end."""
-    listener, started = HttpListener(Listener(port=0), limits, handler), trio.Event()
+    listener, started = HttpListener([HttpEntrance(Listener(port=0))], limits, handler), trio.Event()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run, started.set)
         await started.wait()
@@ -512,13 +512,13 @@ async def test_a_port_in_use_is_said_with_what_to_do() -> None:
     """ConfigurationError names the address and the setting."""
     async with listening() as listener:
         port = int(listener.address.rpartition(":")[2])
-        other = HttpListener(Listener(port=port), LIMITS, echo, name="gateway")
+        other = HttpListener([HttpEntrance(Listener(port=port))], LIMITS, echo)
         with pytest.raises(
             ConfigurationError, match=rf"127\.0\.0\.1:{port}: the port is in use.*gateway\.listen\.port"
         ):
             await other.run(lambda: None)
     with pytest.raises(ConfigurationError, match=r"no such address.*gateway\.listen\.host"):
-        await HttpListener(Listener(host="192.0.2.1"), LIMITS, echo).run(lambda: None)
+        await HttpListener([HttpEntrance(Listener(host="192.0.2.1"))], LIMITS, echo).run(lambda: None)
 
 
 async def test_a_shortage_of_descriptors_passes() -> None:
