@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from actors.errors import ConfigurationError
@@ -133,11 +133,7 @@ class Gateway:
         `groups` are those whose domains have changed, None for one that is gone: all of their routes move along.
         """
         groups = groups or {}
-        before = {
-            name: route.served
-            for name, route in self._routes.items()
-            if name in wanted or any(one.group in groups for one in route.served.values())
-        }
+        before = {name: self._routes[name].served for name in self._affected(wanted, groups)}
         routes = {name: self._routes.get(name) or _Route() for name in wanted}
         after = before | {name: self._compiled(routes[name], versions) for name, versions in wanted.items()}
         for served in before.values():
@@ -236,6 +232,18 @@ class Gateway:
                 before if before is not None and same else self._compiler.compile(published, route.counters)
             )
         return served
+
+    def _affected(self, wanted: Iterable[str], groups: Container[str]) -> list[str]:
+        """Which known routes move; only a group that has changed makes it look at all of them."""
+        found = [name for name in wanted if name in self._routes]
+        if groups:
+            of_groups = (
+                name
+                for name, route in self._routes.items()
+                if any(one.group in groups for one in route.served.values())
+            )
+            found = list(dict.fromkeys((*found, *of_groups)))
+        return found
 
     def _serve(self, routes: Mapping[str, Mapping[str, GatewayRoute]]) -> None:
         """Add them all to their routers, or none."""
