@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from actors.errors import ConfigurationError
@@ -233,7 +233,7 @@ class Gateway:
             )
         return served
 
-    def _affected(self, wanted: Iterable[str], groups: Container[str]) -> list[str]:
+    def _affected(self, wanted: Iterable[str], groups: Mapping[str, object]) -> list[str]:
         """Which known routes move; only a group that has changed makes it look at all of them."""
         found = [name for name in wanted if name in self._routes]
         if groups:
