@@ -19,11 +19,12 @@ SystemValue = Annotated[
     str,
     msgspec.Meta(
         pattern=(
-            r"^(?:source_address|app|user|request_id|stage|method|path|rest_of_path|host|route|authorizer\.[^\x00-\x1f]{1,128})$(?!\n)"
+            r"^(?:source_address|app|user|request_id|stage|method|path|rest_of_path|host|route|client_certificate|"
+            r"authorizer\.[^\x00-\x1f]{1,128})$(?!\n)"
         ),
         description=(
             "a system value: source_address, app, user, request_id, stage, method, path, rest_of_path (what is below "
-            "a prefix), host, route, or "
+            "a prefix), host, route, client_certificate (the subject of the one that the caller showed), or "
             "authorizer.NAME (what the caller's authentication says under NAME, such as a token's claim)"
         ),
     ),

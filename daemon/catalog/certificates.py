@@ -16,9 +16,10 @@ from actors.gateway_route.domains import ByDomain
 from actors.wire.http.tls import TlsTerms
 from config.errors import Problem, SecretError
 from config.manifest import Document
-from config.resources import ApiGroup, Certificate, SecretReference
+from config.resources import ApiGroup, Certificate, Secret, SecretReference
 from config.resources.identity import Identity
 from daemon.catalog.catalog import Catalog
+from daemon.catalog.secret_fields import MASK
 from daemon.listeners.domain_tls import domain_context
 
 SOON = timedelta(days=21)
@@ -131,6 +132,17 @@ class CertificateChecks:
             if isinstance(document.resource, ApiGroup):
                 yield from self._group(document, document.resource, facts)
 
+    @classmethod
+    def of_manifest(cls, documents: Sequence[Document]) -> Iterator[Problem]:
+        """What a manifest shows by itself: what is written elsewhere is left for its daemon to read."""
+        whole = [
+            one
+            for one in documents
+            if not isinstance(one.resource, Certificate)
+            or (isinstance(one.resource.chain, str) and _is_written(one.resource.private_key))
+        ]
+        yield from cls(_written_key, str, Catalog()).findings(whole)
+
     def _certificate(
         self, document: Document, certificate: Certificate, facts: dict[str, CertificateFacts]
     ) -> Iterator[Problem]:
@@ -173,6 +185,15 @@ class CertificateChecks:
             return read_chain(self._resolve(stored.resource.chain))
         except (PenstockError, SecretError):
             return None  # its own status says what is wrong with it
+
+
+def _is_written(key: Secret) -> bool:
+    return isinstance(key, str) and key != MASK
+
+
+def _written_key(document: Document) -> str:
+    key = document.resource.private_key if isinstance(document.resource, Certificate) else None
+    return key if isinstance(key, str) else ""
 
 
 def _certificates(text: str) -> list[x509.Certificate]:

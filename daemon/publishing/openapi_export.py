@@ -8,6 +8,7 @@ from typing import Any
 from actors.gateway_route.published import Published
 from config.resources import RELEASE, ApiGroup, Auth, Parameter, Route
 from config.resources.route_parts import APP_METHODS
+from daemon.publishing.urls import spoken
 
 ANY_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 ROUTE = "x-penstock-route"
@@ -58,7 +59,7 @@ def openapi(
             # A path of its own goes before a prefix, and a route of one method before one of any.
             operations = paths.setdefault(one.route.request.path, {})
             if method not in operations or (own != "ANY" and one.route.request.match == "exact"):
-                operations[method] = _operation(one, method, schemes)
+                operations[method] = _operation(one, method, schemes) | _own_servers(one, servers)
     title = group.title if group is not None and group.title else name
     info = {"title": title, "version": str(max((one.version for one in versions), default=0))}
     if group is not None and group.description:
@@ -66,13 +67,27 @@ def openapi(
     return {
         "openapi": "3.1.0",
         "info": info,
-        "servers": [{"url": server} for server in servers],
+        "servers": list(map(_server, servers)),
         "paths": paths,
         "components": {
             "schemas": {"Error": _ERROR},
             "securitySchemes": {scheme: _SCHEMES[scheme] for scheme in sorted(used)},
         },
     }
+
+
+def _server(url: str) -> dict[str, Any]:
+    """A wildcard is a part of the name that callers choose."""
+    if "//*." not in url:
+        return {"url": url}
+    chosen = {"default": "www", "description": "any one label"}
+    return {"url": url.replace("//*.", "//{label}."), "variables": {"label": chosen}}
+
+
+def _own_servers(published: Published, servers: Sequence[str]) -> dict[str, Any]:
+    """Those of a route that does not take all that its group is called by."""
+    taken = list(spoken(published, servers))
+    return {} if len(taken) == len(servers) else {"servers": list(map(_server, taken))}
 
 
 def _operation(published: Published, method: str, schemes: Sequence[str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from actors.gateway_route.published import Published
 from config.resources import RELEASE, ApiGroup
@@ -60,7 +60,7 @@ def calls(published: Published, group: ApiGroup | None, addresses: Mapping[str, 
         yield f"{request.method} {server}{path}{stage}"
 
 
-def spoken(published: Published, servers: Iterator[str]) -> Iterator[str]:
+def spoken(published: Published, servers: Iterable[str]) -> Iterator[str]:
     """Of these starts of URLs, those whose scheme the route takes."""
     protocol = published.route.request.protocol
     return (server for server in servers if protocol in ("both", server.partition(":")[0]))
