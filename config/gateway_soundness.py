@@ -12,6 +12,7 @@ import msgspec
 from config.answer_soundness import answer_flaws
 from config.flaws import Flaw
 from config.flow_soundness import flow_flaws, throttle_flaws
+from config.identity_soundness import access_list_flaws, grant_flaws, route_auth_flaws
 from config.mapping_soundness import data_flaws, key_flaws, route_mapping_flaws
 from config.resources import (
     AccessList,
@@ -37,8 +38,12 @@ _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]*")
 def gateway_flaws(resource: GatewayResource) -> Iterator[Flaw]:
     """Everything about a resource of the gateway that can be told to be wrong without looking at another."""
     match resource:
-        case Environment() | SignatureKey() | AccessList() | RouteGrant():
+        case Environment() | SignatureKey():
             pass
+        case AccessList():
+            yield from access_list_flaws(resource)
+        case RouteGrant():
+            yield from grant_flaws(resource)
         case Throttle():
             yield from throttle_flaws(resource)
         case Certificate():
@@ -52,6 +57,7 @@ def gateway_flaws(resource: GatewayResource) -> Iterator[Flaw]:
         case Route():
             yield from path_flaws(resource.request.path, "$.request.path")
             yield from _route(resource)
+            yield from route_auth_flaws(resource)
             yield from flow_flaws(resource)
             yield from answer_flaws(resource)
         case _:
