@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -150,3 +151,13 @@ def hmac_token(claims: dict[str, Any], secret: bytes) -> str:
 
 def jwk_of(key: rsa.RSAPrivateKey) -> str:
     return str(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "HS256", "HS512", "RS1"])
+def test_api2_algorithms_that_prove_nothing(site: Site, algorithm: str) -> None:
+    """A route that would take them is refused where it is written."""
+    manifest = (
+        "{kind: route, app: shop, name: weak, request: {path: /weak}, backend: {mock: {}}, "
+        f"auth: {{jwt: {{jwks_file: keys.json, issuer: x, audience: [x], algorithms: [{algorithm}]}}}}}}"
+    )
+    assert "prove" in site.apply_refused(manifest)
