@@ -12,6 +12,8 @@ MAX_BYTES: Final = 32 * 1024
 
 _HANDSHAKE: Final = 22
 _RECORD_HEAD: Final = 5
+# It is read again with each piece that comes: who cuts it finer than this goes without a name.
+_MOST_RECORDS: Final = 64
 _CLIENT_HELLO: Final = 1
 _MESSAGE_HEAD: Final = 4
 _VERSION_AND_RANDOM: Final = 2 + 32
@@ -47,7 +49,9 @@ def _message(data: bytes) -> bytes | None:
     """The first handshake message, which may lie in several records, or None while it is not complete."""
     message = b""
     at = 0
-    while len(data) >= at + _RECORD_HEAD:
+    for _ in range(_MOST_RECORDS):
+        if len(data) < at + _RECORD_HEAD:
+            return None
         end = at + _RECORD_HEAD + _number(data, at + 3, 2)
         if data[at] != _HANDSHAKE or end == at + _RECORD_HEAD:
             return b""
@@ -59,7 +63,7 @@ def _message(data: bytes) -> bytes | None:
             if len(message) >= length:
                 return message[_MESSAGE_HEAD:length]
         at = end
-    return None
+    return b""
 
 
 def _extensions(message: bytes) -> bytes:

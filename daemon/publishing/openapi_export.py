@@ -14,6 +14,7 @@ ANY_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 ROUTE = "x-penstock-route"
 METHOD = "x-penstock-method"
 MATCH = "x-penstock-match"
+PROTOCOL = "x-penstock-protocol"
 
 _SCHEMES: dict[str, dict[str, Any]] = {
     "signature": {
@@ -112,6 +113,8 @@ def _operation(published: Published, method: str, schemes: Sequence[str]) -> dic
         operation["requestBody"] = _body(body)
     if own == "ANY":
         operation[METHOD] = "ANY"
+    if route.request.protocol != "both":
+        operation[PROTOCOL] = route.request.protocol
     if route.request.match != "exact":
         operation[MATCH] = route.request.match
     return {key: value for key, value in operation.items() if value not in ("", []) or key == "security"}
