@@ -89,7 +89,8 @@ class HttpStream(Protocol):
 class HttpStatistics:
     """What the connections of one listener have seen; `connections` and the bytes are those of this moment.
 
-    `abandoned` requests were given up since their client hung up before it had its answer.
+    `abandoned` requests were given up since their client hung up before it had its answer; `failed_handshakes` are
+    connections that never came to be under TLS.
     """
 
     connections: int = 0
@@ -99,6 +100,7 @@ class HttpStatistics:
     timed_out: int = 0
     crashed: int = 0
     abandoned: int = 0
+    failed_handshakes: int = 0
     bodies_bytes: int = 0
     answers_bytes: int = 0
 

@@ -283,4 +283,4 @@ async def test_a_route_that_asks_for_nothing_has_no_steps(gateway: Gateway) -> N
     put(gateway, route())
     served = gateway._routes["r"].served["RELEASE"]
     assert (served._head, served._body, served._after, served._compressor) == ((), (), (), None)
-    assert served._respond == served._answered
+    assert served._respond == served._at_once

@@ -1,0 +1,90 @@
+"""wrk, on one core, over so many keep-alive connections."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from scripts.benchmarks.figures import Figures
+from scripts.benchmarks.peers import find
+from scripts.benchmarks.raw_requests import save
+
+CONNECTIONS = (32, 256)
+
+Load = tuple[tuple[str, int], list[bytes]]
+"""Whom to ask, and what."""
+
+_TURN_SECONDS = 1.0
+
+# Sends the requests of a file, one after the other and over again.
+_SCRIPT = """
+local requests, at = {}, 0
+
+function init(arguments)
+    local file = assert(io.open(arguments[1], "rb"))
+    for request in (file:read("*a") .. "\\0"):gmatch("(%Z*)%z") do requests[#requests + 1] = request end
+    file:close()
+end
+
+function request()
+    at = at % #requests + 1
+    return requests[at]
+end
+"""
+
+
+class Driven(NamedTuple):
+    """What wrk says of a run; `failed` requests had another status than 2xx or 3xx, or no answer."""
+
+    rate: float
+    failed: int
+
+
+def drive(address: tuple[str, int], requests: list[bytes], seconds: float, connections: int) -> Driven:
+    """Send these requests, over and over, as fast as they are answered."""
+    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name:
+        script, file = Path(name, "requests.lua"), save(requests, Path(name, "requests"))
+        script.write_text(_SCRIPT)
+        options = ["-t1", f"-c{connections}", f"-d{seconds:g}s", f"-s{script}"]
+        url = f"http://{address[0]}:{address[1]}"
+        command = [_program(), *options, url, "--", str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30)
+    return read_output(done.stdout)
+
+
+def requests_per_second(address: tuple[str, int], requests: list[bytes], seconds: float, connections: int) -> float:
+    """Likewise; an answer that is not good ends the benchmark."""
+    driven = drive(address, requests, seconds, connections)
+    if driven.failed:
+        raise SystemExit(f"{driven.failed} requests failed, like {requests[0]!r}")
+    return driven.rate
+
+
+def in_turn(loads: Mapping[str, Load], seconds: float, connections: int, figures: Figures) -> None:
+    """Add the rate of each load; in turn, second by second, so that what disturbs the machine disturbs all."""
+    rounds = max(1, round(seconds / _TURN_SECONDS))
+    for _ in range(rounds):
+        for name, (address, requests) in loads.items():
+            figures.add(name, requests_per_second(address, requests, seconds / rounds, connections))
+
+
+def read_output(output: str) -> Driven:
+    """Read the report of wrk; one without a rate ends the benchmark."""
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    if rate is None:
+        raise SystemExit(f"wrk said nothing:\n{output}")
+    statuses = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
+    failed = [*(statuses.groups() if statuses else ()), *(errors.groups() if errors else ())]
+    return Driven(float(rate.group(1)), sum(map(int, failed)))
+
+
+def _program() -> str:
+    program = find("wrk")
+    if program is None:
+        raise SystemExit("this benchmark needs wrk: apt-get install wrk")
+    return program
