@@ -9,6 +9,7 @@ from config.resources import (
     RELEASE,
     AccessList,
     ApiGroup,
+    Authorizer,
     Backend,
     Certificate,
     DataBackend,
@@ -42,8 +43,9 @@ def gateway_references(resource: GatewayResource) -> Iterator[Reference]:
             for i, special in enumerate(resource.special):
                 yield Reference(f"$.special[{i}].app", Identity("app", special.app), may_wait=True)
         case AccessList():
-            for i, app in enumerate(resource.apps):
-                yield Reference(f"$.apps[{i}]", Identity("app", app), may_wait=True)
+            yield from _of_access_list(resource)
+        case Authorizer():
+            yield Reference("$.function", Identity("function", resource.function))
         case Backend():
             yield from _group_named_by(resource)
             yield from _key_of(resource)
@@ -63,6 +65,11 @@ def _of_group(group: ApiGroup) -> Iterator[Reference]:
     for environment in group.variables:
         if environment != RELEASE:
             yield Reference(f"$.variables.{environment}", Identity("environment", environment))
+
+
+def _of_access_list(access_list: AccessList) -> Iterator[Reference]:
+    for i, app in enumerate(access_list.apps):
+        yield Reference(f"$.apps[{i}]", Identity("app", app), may_wait=True)
 
 
 def _of_route(route: Route) -> Iterator[Reference]:

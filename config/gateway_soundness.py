@@ -14,6 +14,7 @@ from config.mapping_soundness import data_flaws, key_flaws, route_mapping_flaws
 from config.resources import (
     AccessList,
     ApiGroup,
+    Authorizer,
     Backend,
     Certificate,
     Environment,
@@ -33,7 +34,7 @@ _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]*")
 def gateway_flaws(resource: GatewayResource) -> Iterator[Flaw]:
     """Everything about a resource of the gateway that can be told to be wrong without looking at another."""
     match resource:
-        case Environment() | SignatureKey() | AccessList() | RouteGrant():
+        case Environment() | SignatureKey() | AccessList() | Authorizer() | RouteGrant():
             pass
         case Throttle():
             yield from throttle_flaws(resource)

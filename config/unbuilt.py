@@ -12,8 +12,10 @@ from config.flaws import Flaw
 from config.resources import (
     AnyResource,
     ApiGroup,
+    Authorizer,
     Backend,
     Certificate,
+    Function,
     Route,
 )
 
@@ -29,6 +31,16 @@ class _Unbuilt(NamedTuple):
 _KINDS: tuple[type[AnyResource], ...] = (
     # domains and transport
     Certificate,
+    Authorizer,
+    Function,
+)
+
+_FUNCTION = (
+    _Unbuilt(
+        "$.language",
+        lambda function: function.language == "javascript",
+        "this version runs no JavaScript yet; write the function as a plugin module (`language: python`)",
+    ),
 )
 
 _GROUP = (
@@ -59,6 +71,8 @@ def unbuilt(resource: AnyResource) -> Iterator[Flaw]:
     if isinstance(resource, _KINDS):
         yield Flaw("$.kind", f"kind {resource.__struct_config__.tag} is not served by this version yet; leave it out")
     match resource:
+        case Function():
+            yield from _used(_FUNCTION, resource)
         case ApiGroup():
             yield from _used(_GROUP, resource)
         case Backend():

@@ -3,11 +3,13 @@
 from config.resources.access_lists import AccessList
 from config.resources.api_groups import ApiGroup, Domain, Environment
 from config.resources.apps import App, Quota
+from config.resources.authorizers import Authorizer, IdentitySource
 from config.resources.backends import Backend, BackendInput, DataBackend, MockBackend, Statement, TopicBackend
 from config.resources.base import AppResource, Resource, Secret, SecretReference
 from config.resources.certificates import Certificate
 from config.resources.connections import Connection
 from config.resources.devices import AclEntry, Device, Product, Property, Service
+from config.resources.functions import Function
 from config.resources.grants import RouteGrant
 from config.resources.route_parts import (
     Auth,
@@ -29,9 +31,18 @@ from config.resources.users import AccessKey, User
 
 # In the order in which they depend on one another, here as below.
 GatewayResource = (
-    Environment | Certificate | ApiGroup | SignatureKey | Throttle | AccessList | Backend | Route | RouteGrant
+    Environment
+    | Certificate
+    | ApiGroup
+    | SignatureKey
+    | Throttle
+    | AccessList
+    | Authorizer
+    | Backend
+    | Route
+    | RouteGrant
 )
-AnyResource = App | User | Product | Device | Topic | Rule | Connection | Task | GatewayResource
+AnyResource = App | User | Product | Device | Topic | Function | Rule | Connection | Task | GatewayResource
 
 __all__ = [
     "RELEASE",
@@ -43,6 +54,7 @@ __all__ = [
     "App",
     "AppResource",
     "Auth",
+    "Authorizer",
     "Backend",
     "BackendInput",
     "BackendParameter",
@@ -58,8 +70,10 @@ __all__ = [
     "Domain",
     "Environment",
     "Field",
+    "Function",
     "GatewayResource",
     "Grant",
+    "IdentitySource",
     "Jwt",
     "Mask",
     "MockBackend",
