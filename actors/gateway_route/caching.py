@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl
 
 import trio
 
-from actors.gateway_route.admission import AdmissionFullError
 from actors.gateway_route.cache import AnswerCache, CacheSpace, CacheStatistics, Found
 from actors.gateway_route.call import Call
 from actors.http_calls.errors import CallRefusedError
+from actors.runtime.admission import AdmissionFullError
 from actors.wire.http.messages import HeaderFields, Response
 from config.resources import Cache
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from actors.errors import ConfigurationError
-from actors.gateway_route.admission import AdmissionStatistics
 from actors.gateway_route.auth.compile import Identities
 from actors.gateway_route.backends.topic import Records
 from actors.gateway_route.cache import CacheStatistics
@@ -21,6 +20,7 @@ from actors.gateway_route.router import Match, Router, RouteTakenError
 from actors.http_calls.errors import BAD_REQUEST, METHOD_NOT_ALLOWED, NO_ROUTE, error_of_status, error_response
 from actors.http_calls.request_ids import HEADER, RequestIds
 from actors.ports import ConnectionLookup, ResultLimits
+from actors.runtime.admission import AdmissionStatistics
 from actors.wire.http.checks import METHODS
 from actors.wire.http.messages import Request, Response
 from config.resources import RELEASE

@@ -10,7 +10,6 @@ import msgspec
 import trio
 
 from actors.gateway_route.access_log import FIRST_ERROR
-from actors.gateway_route.admission import Admission, AdmissionFullError, AdmissionStatistics
 from actors.gateway_route.backends.base import Backend
 from actors.gateway_route.cache import CacheStatistics
 from actors.gateway_route.call import Call
@@ -26,6 +25,7 @@ from actors.http_calls.errors import (
     error_of_status,
     error_response,
 )
+from actors.runtime.admission import Admission, AdmissionFullError, AdmissionStatistics
 from actors.runtime.log_limiter import LogLimiter
 from actors.wire.http.errors import RequestRefusedError
 from actors.wire.http.messages import Response

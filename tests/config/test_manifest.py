@@ -124,7 +124,7 @@ def test_a_text_left_empty_is_told_how_to_be_written() -> None:
     [
         ("kind: tsak\nname: x\n", ("m.yaml:1: document 1 (tsak x): $.kind: unknown kind `tsak`; known kinds: "
          + ", ".join(KINDS))),
-        ("kind: function\nname: x\n", ("m.yaml:1: document 1 (function x): $.kind: unknown kind `function`; "
+        ("kind: functor\nname: x\n", ("m.yaml:1: document 1 (functor x): $.kind: unknown kind `functor`; "
          "known kinds: " + ", ".join(KINDS))),
         ("name: x\n", ("m.yaml:1: document 1 (x): $: the field `kind` is missing; known kinds: "
          + ", ".join(KINDS))),
