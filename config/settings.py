@@ -324,6 +324,22 @@ class SessionStoreSettings(_Section, frozen=True, kw_only=True):
     checkpoint_interval: Annotated[float, msgspec.Meta(ge=0.1)] = 5.0
 
 
+class JavaScriptSettings(_Section, frozen=True, kw_only=True):
+    """The processes in which functions of JavaScript run. A process runs one call at a time, of one app only."""
+
+    # At most so many processes: about 30 MB each while they rest.
+    max_processes: Positive = 16
+    # At most so many run the calls of one app, so that there is always one for another.
+    max_processes_per_app: Positive = 8
+    # A process keeps so many functions loaded; the one that was not called for longest makes room.
+    functions_per_process: Positive = 32
+    # So many calls may wait for a process, all apps together, and no longer than so many seconds.
+    max_waiting: Positive = 10_000
+    max_wait: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    # A process that rests for so many seconds is ended.
+    idle_seconds: Annotated[float, msgspec.Meta(gt=0)] = 300.0
+
+
 class LoggingSettings(_Section, frozen=True, kw_only=True):
     """`auto` writes coloured lines on a terminal and JSON elsewhere."""
 
