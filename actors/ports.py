@@ -29,6 +29,21 @@ class QueryResult(NamedTuple):
     rows: Sequence[tuple[Any, ...]]
     affected: int = 0
 
+    def names(self) -> tuple[str, ...]:
+        """Names for the columns, no two alike: of two `id`, the second becomes `id_2`."""
+        if len(set(self.columns)) == len(self.columns):
+            return self.columns
+        names: list[str] = []
+        taken = set(self.columns)
+        seen: set[str] = set()
+        for column in self.columns:
+            name, number = column, 2
+            while name in seen or (name != column and name in taken):
+                name, number = f"{column}_{number}", number + 1
+            seen.add(name)
+            names.append(name)
+        return tuple(names)
+
 
 @dataclass(frozen=True, slots=True)
 class ResultLimits:
