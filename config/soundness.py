@@ -208,7 +208,7 @@ def _task(task: Task) -> Iterator[Flaw]:
     for i, item in enumerate(task.source.fields):
         if item.name in fields[:i]:
             yield Flaw(f"$.source.fields[{i}].name", f"another field is called {item.name} too")
-        if not _is_field_path(item.path):
+        if item.path is not None and not _is_field_path(item.path):
             yield Flaw(f"$.source.fields[{i}].path", f"'{item.path}' is not a dotted path such as data.deviceId")
     known = {*fields, *RECORD_COLUMNS}
     for column, source in task.target.columns.items():

@@ -12,11 +12,14 @@ from config.flaws import Flaw
 from config.resources import (
     AnyResource,
     ApiGroup,
+    Auth,
     Authorizer,
     Backend,
     Certificate,
     Function,
     Route,
+    Rule,
+    Task,
 )
 
 
@@ -57,6 +60,30 @@ _ROUTE = (
     _Unbuilt("$.cors", lambda route: route.cors is not None),
 )
 
+# uses of functions
+_ROUTE_FUNCTIONS = (
+    _Unbuilt("$.auth.custom", lambda route: isinstance(route.auth, Auth) and route.auth.custom is not None),
+    _Unbuilt("$.backend_authorizer", lambda route: route.backend_authorizer is not None),
+    _Unbuilt("$.request.function", lambda route: route.request.function is not None),
+    _Unbuilt("$.response.function", lambda route: route.response.function is not None),
+    _Unbuilt("$.backend.function", lambda route: route.backend.function is not None),
+)
+
+_BACKEND_FUNCTIONS = (
+    _Unbuilt("$.backend_authorizer", lambda backend: backend.backend_authorizer is not None),
+    _Unbuilt("$.function", lambda backend: backend.function is not None),
+)
+
+_RULE = (_Unbuilt("$.condition", lambda rule: rule.condition is not None),)
+
+_TASK = (
+    _Unbuilt(
+        "$.source.fields",
+        lambda task: any(field.function is not None for field in task.source.fields),
+        "a field that a function makes is not served by this version yet; give it a `path` alone",
+    ),
+)
+
 _FORMS = (
     _Unbuilt(
         ".device",
@@ -77,9 +104,15 @@ def unbuilt(resource: AnyResource) -> Iterator[Flaw]:
             yield from _used(_GROUP, resource)
         case Backend():
             yield from _used(_FORMS, resource, "$")
+            yield from _used(_BACKEND_FUNCTIONS, resource)
         case Route():
             yield from _used(_ROUTE, resource)
+            yield from _used(_ROUTE_FUNCTIONS, resource)
             yield from _used(_FORMS, resource.backend, "$.backend")
+        case Rule():
+            yield from _used(_RULE, resource)
+        case Task():
+            yield from _used(_TASK, resource)
         case _:
             pass
 

@@ -4,7 +4,15 @@ from config.resources.access_lists import AccessList
 from config.resources.api_groups import ApiGroup, Domain, Environment
 from config.resources.apps import App, Quota
 from config.resources.authorizers import Authorizer, IdentitySource
-from config.resources.backends import Backend, BackendInput, DataBackend, MockBackend, Statement, TopicBackend
+from config.resources.backends import (
+    Backend,
+    BackendInput,
+    DataBackend,
+    FunctionBackend,
+    MockBackend,
+    Statement,
+    TopicBackend,
+)
 from config.resources.base import AppResource, Resource, Secret, SecretReference
 from config.resources.certificates import Certificate
 from config.resources.connections import Connection
@@ -22,7 +30,7 @@ from config.resources.route_parts import (
     ResponseMapping,
 )
 from config.resources.routes import RELEASE, Route, RouteBackend, RouteRequest
-from config.resources.rules import Rule, RuleSource, RuleTarget
+from config.resources.rules import Rule, RuleCondition, RuleSource, RuleTarget
 from config.resources.signature_keys import SignatureKey
 from config.resources.tasks import Field, Task, TaskBacklog, TaskSource, TaskTarget
 from config.resources.throttles import SpecialLimit, Throttle
@@ -71,6 +79,7 @@ __all__ = [
     "Environment",
     "Field",
     "Function",
+    "FunctionBackend",
     "GatewayResource",
     "Grant",
     "IdentitySource",
@@ -89,6 +98,7 @@ __all__ = [
     "RouteGrant",
     "RouteRequest",
     "Rule",
+    "RuleCondition",
     "RuleSource",
     "RuleTarget",
     "Secret",
