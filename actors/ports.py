@@ -23,11 +23,15 @@ class Bridge(Protocol):
 
 
 class QueryResult(NamedTuple):
-    """Rows of a query; a statement that yields none has no columns, and `affected` tells how many rows it changed."""
+    """Rows of a query; a statement that yields none has no columns, and `affected` tells how many rows it changed.
+
+    A procedure may have several results: `more` has those that follow the first one.
+    """
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[Any, ...]]
     affected: int = 0
+    more: tuple[QueryResult, ...] = ()
 
     def names(self) -> tuple[str, ...]:
         """Names for the columns, no two alike: of two `id`, the second becomes `id_2`."""

@@ -12,10 +12,14 @@ _REMEMBERED = 128
 
 
 class Target(NamedTuple):
-    """The statement that writes into a table, and what its values must pass first (None: as they are)."""
+    """The statement that writes into a table, and what its values must pass first (None: as they are).
+
+    Where it takes many rows at once, `sql` is what stands before their places and `tail` what follows them.
+    """
 
     sql: str
     converters: tuple[Convert | None, ...]
+    tail: str = ""
 
 
 class Targets:
