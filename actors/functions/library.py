@@ -127,6 +127,11 @@ class Functions:
             return str(error)
         return ""
 
+    def edition(self, name: str) -> object | None:
+        """What runs of a function now (see `FunctionCalls.edition`)."""
+        entry = self._entries.get(name)
+        return None if entry is None else entry.running
+
     async def trial(self, function: Function, data: Any) -> Tried:
         """Run a function as it is given, deployed or not, as its own app would; this is for real.
 

@@ -36,3 +36,9 @@ class FunctionCalls(Protocol):
 
     def problem(self, name: str, app: str) -> str:
         """Why a function could not be called by an app now; empty where it can."""
+
+    def edition(self, name: str) -> object | None:
+        """What runs of a function now: another object whenever it was put anew; None where nothing runs.
+
+        For whoever remembers what a function said: it holds for as long as this is the same.
+        """
