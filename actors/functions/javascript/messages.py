@@ -15,6 +15,9 @@ class Limits(NamedTuple):
     result: int = 1024 * 1024
 
 
+_LIMITS = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionVersion:
     """One version of one script. `app` owns it: scripts of two apps never share a process."""
@@ -23,7 +26,7 @@ class FunctionVersion:
     name: str
     version: int
     source: str
-    limits: Limits = Limits()
+    limits: Limits = _LIMITS
 
 
 class Host(Protocol):
