@@ -10,7 +10,7 @@ import msgspec
 
 from config.flaws import Flaw
 from config.flow_soundness import flow_flaws, throttle_flaws
-from config.mapping_soundness import data_flaws, key_flaws, route_mapping_flaws
+from config.mapping_soundness import backend_parameter_flaws, data_flaws, key_flaws, route_mapping_flaws
 from config.resources import (
     AccessList,
     ApiGroup,
@@ -28,14 +28,17 @@ from config.resources import (
 from config.variables import filled_in, stray_mark
 
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]*")
 
 
 def gateway_flaws(resource: GatewayResource) -> Iterator[Flaw]:
     """Everything about a resource of the gateway that can be told to be wrong without looking at another."""
     match resource:
-        case Environment() | SignatureKey() | AccessList() | Authorizer() | RouteGrant():
+        case Environment() | SignatureKey() | AccessList() | RouteGrant():
             pass
+        case Authorizer():
+            yield from _authorizer(resource)
         case Throttle():
             yield from throttle_flaws(resource)
         case Certificate():
@@ -112,9 +115,28 @@ def _route(route: Route) -> Iterator[Flaw]:
     yield from _forms(route.backend, "$.backend")
 
 
+def _authorizer(authorizer: Authorizer) -> Iterator[Flaw]:
+    seen: set[tuple[str, str]] = set()
+    for i, one in enumerate(authorizer.identities):
+        key = (one.place, one.name.lower() if one.place == "header" else one.name)
+        if one.place == "header" and not _HEADER.fullmatch(one.name):
+            yield Flaw(f"$.identities[{i}].name", f"'{one.name}' is no name of a header (RFC 9110 5.1)")
+        if key in seen:
+            yield Flaw(f"$.identities[{i}].name", f"the identity {one.name} in {one.place} is written twice")
+        seen.add(key)
+    if authorizer.ttl and not authorizer.identities:
+        reason = (
+            "without `identities` a decision holds only for a request that is the same in all that the function gets "
+            "(every header, query, path, method, address, body); name what tells callers apart"
+        )
+        yield Flaw("$.ttl", reason, warning=True)
+
+
 def _forms(form: RouteBackend, path: str) -> Iterator[Flaw]:
     if form.data is not None:
         yield from data_flaws(form.data, f"{path}.data")
+    if form.function is not None:
+        yield from backend_parameter_flaws(form.function.parameters, f"{path}.function.parameters")
     if form.topic is not None and form.topic.key is not None:
         yield from key_flaws(form.topic.key, f"{path}.topic.key")
 
@@ -125,6 +147,9 @@ def _backend(backend: Backend) -> Iterator[Flaw]:
             yield Flaw(f"$.inputs[{i}].name", f"the input {one.name} in {one.place} is written twice")
     data = backend.data
     told = data if data is None else msgspec.structs.replace(data, returns=backend.returns)
-    yield from _forms(RouteBackend(data=told, mock=backend.mock, topic=backend.topic, device=backend.device), "$")
+    form = RouteBackend(
+        data=told, function=backend.function, mock=backend.mock, topic=backend.topic, device=backend.device
+    )
+    yield from _forms(form, "$")
     if data is not None and (data.returns != "json" or data.format):
         yield Flaw("$.data", "`returns` and `format` of a backend stand beside `data`, not in it")

@@ -12,8 +12,6 @@ from config.flaws import Flaw
 from config.resources import (
     AnyResource,
     ApiGroup,
-    Auth,
-    Authorizer,
     Backend,
     Certificate,
     Function,
@@ -34,7 +32,6 @@ class _Unbuilt(NamedTuple):
 _KINDS: tuple[type[AnyResource], ...] = (
     # domains and transport
     Certificate,
-    Authorizer,
     Function,
 )
 
@@ -61,19 +58,6 @@ _ROUTE = (
 )
 
 # uses of functions
-_ROUTE_FUNCTIONS = (
-    _Unbuilt("$.auth.custom", lambda route: isinstance(route.auth, Auth) and route.auth.custom is not None),
-    _Unbuilt("$.backend_authorizer", lambda route: route.backend_authorizer is not None),
-    _Unbuilt("$.request.function", lambda route: route.request.function is not None),
-    _Unbuilt("$.response.function", lambda route: route.response.function is not None),
-    _Unbuilt("$.backend.function", lambda route: route.backend.function is not None),
-)
-
-_BACKEND_FUNCTIONS = (
-    _Unbuilt("$.backend_authorizer", lambda backend: backend.backend_authorizer is not None),
-    _Unbuilt("$.function", lambda backend: backend.function is not None),
-)
-
 _RULE = (_Unbuilt("$.condition", lambda rule: rule.condition is not None),)
 
 _TASK = (
@@ -104,10 +88,8 @@ def unbuilt(resource: AnyResource) -> Iterator[Flaw]:
             yield from _used(_GROUP, resource)
         case Backend():
             yield from _used(_FORMS, resource, "$")
-            yield from _used(_BACKEND_FUNCTIONS, resource)
         case Route():
             yield from _used(_ROUTE, resource)
-            yield from _used(_ROUTE_FUNCTIONS, resource)
             yield from _used(_FORMS, resource.backend, "$.backend")
         case Rule():
             yield from _used(_RULE, resource)

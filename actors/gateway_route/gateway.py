@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from actors.errors import ConfigurationError
+from actors.functions.messages import FunctionCalls
 from actors.gateway_route.auth.compile import Identities
 from actors.gateway_route.backends.topic import Records
 from actors.gateway_route.cache import CacheStatistics
@@ -80,11 +81,13 @@ class Gateway:
         settings: GatewaySettings,
         flow: FlowControl | None = None,
         records: Records | None = None,
+        *,
+        functions: FunctionCalls | None = None,
     ) -> None:
         limits = ResultLimits(settings.max_rows, settings.max_result_bytes)
         self.measured_routes = settings.measured_routes
         self.flow = flow if flow is not None else FlowControl(settings)
-        self._compiler = Compiler(identities, connections, limits, self.flow, records)
+        self._compiler = Compiler(identities, connections, limits, self.flow, records, functions=functions)
         self._observer = self.flow.access_log.observer()
         self._stages: dict[str, Router[GatewayRoute]] = {}
         self._routes: dict[str, _Route] = {}

@@ -116,6 +116,7 @@ QUOTA_USED_UP = find("APIC.0501", 405)
 UNKNOWN_ADDRESS = find("APIC.0401", 403)
 ADDRESS_NOT_AUTHORIZED = find("APIC.0402", 403)
 INTERNAL = find("APIC.0601", 500)
+NOT_LOADED = find("APIC.0606", 500)
 KEYS_UNAVAILABLE = find("APIC.0613", 503)
 
 _BY_STATUS = {error.status: error for error in PUBLISHED + OWN if error.code == "APIC.0201"}
