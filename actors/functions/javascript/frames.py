@@ -161,7 +161,7 @@ def read_load(body: bytes) -> Load:
 
 
 def write_number(kind: Kind, number: int) -> bytes:
-    """A frame that is only a number: FORGET and the key that will not be used again, CANCEL and the number of a call."""
+    """A frame that is only a number: FORGET and the key that is not used again, CANCEL and the number of a call."""
     return frame(kind, _KEY.pack(number))
 
 

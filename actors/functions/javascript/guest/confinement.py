@@ -154,7 +154,7 @@ def _instruction(code: int, operand: int, if_true: int = 0, if_false: int = 0) -
 _CALLS_A_LOOK = 100
 
 _SLACK = 64 * 1024 * 1024
-"""What V8 itself may need on top, for its compilers; twice the memory, because it copies what lives to collect the rest."""
+"""What V8 may need on top, for its compilers. And twice the memory: it copies what lives to collect the rest."""
 
 
 class CallBounds:
