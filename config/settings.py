@@ -314,6 +314,40 @@ class GroupSettings(_Section, frozen=True, kw_only=True):
     max_http_groups: Positive = 1000
 
 
+class FunctionSettings(_Section, frozen=True, kw_only=True):
+    """Functions: what they may bring in and send out, and what is remembered of them. Sizes in bytes."""
+
+    # Databases that scripts may name by URL, as host:port/database; whatever their addresses are.
+    script_connections: tuple[
+        Annotated[
+            str,
+            msgspec.Meta(
+                pattern=r"^[^\s/?#@]+:[0-9]{1,5}/[^\s/?#]+$(?!\n)",
+                description="a database (host:port/database, such as 127.0.0.1:3306/db)",
+            ),
+        ],
+        ...,
+    ] = ()
+    # What one query may bring.
+    max_rows: Positive = 10_000
+    max_query_bytes: Positive = 4 * 1024 * 1024
+    # The answer to one outgoing call, and one record.
+    max_http_bytes: Positive = 4 * 1024 * 1024
+    max_publish_bytes: Positive = 1024 * 1024
+    # Runs that are remembered of each function, and as many that failed; and the log lines of one of them.
+    kept_runs: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+    run_log_bytes: Annotated[int, msgspec.Meta(ge=1, le=1024 * 1024)] = 16 * 1024
+    # Functions with series of their own on the metrics page; those applied later are summed up.
+    measured_functions: Positive = 1000
+
+
+class PluginSettings(_Section, frozen=True, kw_only=True):
+    """Plugin modules of the operator's own."""
+
+    # The folder in which they are dropped; one that is not absolute is in the data folder.
+    path: Annotated[str, msgspec.Meta(min_length=1)] = "plugins"
+
+
 class SessionStoreSettings(_Section, frozen=True, kw_only=True):
     """What persistent MQTT sessions promise, on disk. Sizes in bytes, times in seconds."""
 
@@ -364,6 +398,8 @@ class Settings(_Section, frozen=True, kw_only=True):
     log: LogSettings = LogSettings()
     tasks: TaskSettings = TaskSettings()
     groups: GroupSettings = GroupSettings()
+    functions: FunctionSettings = FunctionSettings()
+    plugins: PluginSettings = PluginSettings()
     session_store: SessionStoreSettings = SessionStoreSettings()
     logging: LoggingSettings = LoggingSettings()
     instance_key: KeySettings = KeySettings()

@@ -32,7 +32,6 @@ class _Unbuilt(NamedTuple):
 _KINDS: tuple[type[AnyResource], ...] = (
     # domains and transport
     Certificate,
-    Function,
 )
 
 _FUNCTION = (

@@ -53,7 +53,7 @@ class RunContext:
     async def query_positional(self, connection: str, sql: str, values: Sequence[Any]) -> Rows:
         """Run one statement with a value for each `?`, as scripts write them."""
         connector = self._connector(connection)
-        named, parameters = self._reach.positional(sql, values)
+        named, parameters = self._reach.positional(connection, sql, values)
         return _rows(await connector.query(named, parameters, self._reach.query_limits))
 
     async def query_database(self, database: ScriptDatabase, sql: str, values: Sequence[Any]) -> Rows:

@@ -78,8 +78,8 @@ class ScriptDatabases(Protocol):
 class Positional(Protocol):
     """Makes named parameters of positional ones."""
 
-    def __call__(self, sql: str, values: Sequence[object]) -> tuple[str, Mapping[str, object]]:
-        """The statement with a name for each `?` outside of quotes and comments, and the values by name.
+    def __call__(self, connection: str, sql: str, values: Sequence[object]) -> tuple[str, Mapping[str, object]]:
+        """A connection's statement with a name for each `?` outside of quotes and comments, and the values by name.
 
         Raises:
             ParameterError: there are more or fewer values than places.

@@ -98,8 +98,8 @@ class World:
         return QueryResult((), [], affected=len(values))
 
     @staticmethod
-    def positional(sql: str, values: Sequence[object]) -> tuple[str, Mapping[str, object]]:
-        if sql.count("?") != len(values):
+    def positional(connection: str, sql: str, values: Sequence[object]) -> tuple[str, Mapping[str, object]]:
+        if connection != "db" or sql.count("?") != len(values):
             raise PenstockError("as many values as places")
         named = sql
         for number in range(len(values)):
