@@ -37,8 +37,11 @@ def decision_of(answer: Any, key: bytes) -> Decision:
     Raises:
         UnusableDecisionError: it is something else, or its context is too large.
     """
-    if not isinstance(answer, dict) or answer.get("status") not in {"allow", "deny"}:
-        raise UnusableDecisionError("an authorizer answers an object with `status`, which is `allow` or `deny`")
+    match answer:
+        case {"status": ("allow" | "deny") as status}:
+            allowed = status == "allow"
+        case _:
+            raise UnusableDecisionError("an authorizer answers an object with `status`, which is `allow` or `deny`")
     context = answer.get("context")
     if context is None:
         context = {}
@@ -48,7 +51,7 @@ def decision_of(answer: Any, key: bytes) -> Decision:
     if len(encoded) > MAX_CONTEXT_BYTES:
         raise UnusableDecisionError(f"`context` of its answer has {len(encoded)} bytes; at most {MAX_CONTEXT_BYTES} go")
     mark = blake2b(key + encoded, digest_size=16).hexdigest()
-    return Decision(answer["status"] == "allow", context, mark, len(encoded))
+    return Decision(allowed, context, mark, len(encoded))
 
 
 class Decisions:
