@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -61,6 +60,7 @@ class Pool:
         self._starting = 0
         self._start_again_at = 0.0
         self._nursery: trio.Nursery | None = None
+        self._keepers: trio.Nursery | None = None
 
     @property
     def waiting(self) -> int:
@@ -69,16 +69,20 @@ class Pool:
 
     async def run(self, stop: trio.Event, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stop`; then end every process, whatever it does."""
-        try:
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                task_status.started()
-                nursery.start_soon(self._end_the_idle)
-                await stop.wait()
-                nursery.cancel_scope.cancel()
-        finally:
-            self._nursery = None
-            await self._end_all()
+        async with trio.open_nursery() as nursery:
+            try:
+                async with trio.open_nursery() as working:
+                    self._nursery, self._keepers = working, nursery
+                    working.start_soon(self._end_the_idle)
+                    task_status.started()
+                    await stop.wait()
+                    working.cancel_scope.cancel()
+            finally:
+                self._nursery = None
+                self._fail_waiting("the daemon is about to end")
+                for child in self.children:
+                    child.kill(Ending.ABANDONED)
+                self._spawner.close()
 
     async def take(self, version: FunctionVersion) -> Child:
         """A process for a call, which must be `put` back, or be `remove`d.
@@ -160,15 +164,15 @@ class Pool:
 
     def _dispatch(self) -> None:
         """Give processes to those who wait, a line after the other, for as long as that goes."""
-        wanted = 0
+        wanted = False
         for key in list(self._lines):
-            wanted += self._serve_line(key)
-        starts = min(wanted, self._settings.max_processes - len(self.children)) - self._starting
-        for _ in range(starts):
+            wanted |= self._serve_line(key)
+        # One at a time: a start costs a processor, which those that run put to better use.
+        if wanted and not self._starting and len(self.children) < self._settings.max_processes:
             self._start()
 
-    def _serve_line(self, key: tuple[str, str]) -> int:
-        """Serve a line; how many processes should be started for it."""
+    def _serve_line(self, key: tuple[str, str]) -> bool:
+        """Serve a line; whether a process should be started for it."""
         line = self._lines[key]
         served = False
         choice: Child | Other = Other.WAIT
@@ -183,12 +187,12 @@ class Pool:
             served = True
         if not line:
             del self._lines[key]
-            return 0
+            return False
         if served:
             self._lines.move_to_end(key)
         if choice is Other.REPLACE:
             self._retire(longest_at_rest(self.children))
-        return min(len(line), self._bounds.of_function) if choice in (Other.START, Other.REPLACE) else 0
+        return choice in (Other.START, Other.REPLACE)
 
     # --- processes --------------------------------------------------------------------------------------------------
 
@@ -216,25 +220,23 @@ class Pool:
             process = await self._spawner.start()
             await process.ready()
         except ProcessLostError as error:
-            told = await self._ended(process) if process is not None else ""
-            log.error("a process for scripts does not start", reason=str(error), told=told[-2000:])  # noqa: TRY400 - told by the process
+            told = await _given_up(process)
+            log.error("a process for scripts does not start", reason=str(error), told=told)  # noqa: TRY400 - ours ends here
             self._start_again_at = trio.current_time() + _START_AGAIN_SECONDS
             self._starting -= 1
             self._fail_waiting(str(error))
             return
         except BaseException:
             self._starting -= 1
-            if process is not None:
-                with trio.CancelScope(shield=True):
-                    await self._ended(process)
+            await _given_up(process)
             raise
         self._starting -= 1
         self.counts.starts += 1
         self.counts.cold_start = trio.current_time() - since
         child = Child(process, self._settings.functions_per_process)
         self.children.append(child)
-        if self._nursery is not None:
-            self._nursery.start_soon(self._see_idle_end, child)
+        if self._keepers is not None:
+            self._keepers.start_soon(self._keep, child)
         self._dispatch()
 
     def _fail_waiting(self, problem: str) -> None:
@@ -247,15 +249,19 @@ class Pool:
         self._lines.clear()
         self._waiting = 0
 
-    async def _see_idle_end(self, child: Child) -> None:
-        """A process that ends while it rests is nobody's fault, and nobody else would notice."""
-        await trio.lowlevel.wait_readable(child.process.pidfd)
-        if not child.busy and child in self.children:
-            log.warning("process of scripts ended while it rested", app=child.app, told=child.process.told()[-500:])
+    async def _keep(self, child: Child) -> None:
+        """Reap a process. One that ends while it rests, nobody else would notice."""
+        with trio.CancelScope(shield=True):
+            await child.process.reap()
+        if child.busy:
+            return  # whoever runs the call removes it
+        if child in self.children:
             self.children.remove(child)
-            await self._ended(child.process)
-            self.counts.kills["lost"] = self.counts.kills.get("lost", 0) + 1
+            if child.ending is None:
+                log.warning("process of scripts ended while it rested", app=child.app, told=child.process.told()[-500:])
+                self.counts.kills["lost"] = self.counts.kills.get("lost", 0) + 1
             self._dispatch()
+        child.process.close()
 
     async def _end_the_idle(self) -> None:
         while True:
@@ -268,27 +274,16 @@ class Pool:
         """End a process that rests."""
         self.children.remove(child)
         self.counts.retired += 1
-        if self._nursery is not None:
-            self._nursery.start_soon(self._end, child.process)
+        child.process.kill()
 
-    async def _end(self, process: Process) -> None:
-        with trio.CancelScope(shield=True):
-            await self._ended(process)
 
-    async def _ended(self, process: Process) -> str:
+async def _given_up(process: Process | None) -> str:
+    """End a process that nobody keeps; what it told."""
+    if process is None:
+        return ""
+    with trio.CancelScope(shield=True):
         process.kill()
-        await process.wait()
-        told = process.told()
-        process.close()
-        return told
-
-    async def _end_all(self) -> None:
-        self._fail_waiting("the daemon is about to end")
-        with trio.CancelScope(shield=True):
-            for child in self.children:
-                child.kill(Ending.ABANDONED)
-            resting: Sequence[Child] = [child for child in self.children if not child.busy]
-            for child in resting:
-                self.children.remove(child)
-                await self._ended(child.process)
-        self._spawner.close()
+        await process.reap()
+    told = process.told()
+    process.close()
+    return told[-2000:]

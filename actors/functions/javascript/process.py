@@ -41,11 +41,13 @@ class Process:
     def __init__(self, popen: subprocess.Popen[bytes], connection: socket.socket, told: int) -> None:
         self._popen = popen
         self._told = told
-        self.pidfd = os.pidfd_open(popen.pid)
+        self._pidfd = os.pidfd_open(popen.pid)
         self._sizes = os.open(f"/proc/{popen.pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._raw = connection
         self._socket = trio.socket.from_stdlib_socket(connection)
         self._reader = FrameReader()
+        self._code = 0
+        self._ended = trio.Event()
         self.pid = popen.pid
 
     async def ready(self) -> None:
@@ -104,12 +106,18 @@ class Process:
     def kill(self) -> None:
         """End it at once."""
         with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def reap(self) -> None:
+        """Wait for its end; for one task alone, others `wait`."""
+        await trio.lowlevel.wait_readable(self._pidfd)
+        self._code = self._popen.wait()
+        self._ended.set()
 
     async def wait(self) -> int:
-        """Wait for its end; its return code, negative for a signal. Reaps it."""
-        await trio.lowlevel.wait_readable(self.pidfd)
-        return self._popen.wait()
+        """Wait until it is reaped; its return code, negative for a signal."""
+        await self._ended.wait()
+        return self._code
 
     def told(self) -> str:
         """What it wrote before its end: why V8, or Python, gave up."""
@@ -118,9 +126,9 @@ class Process:
         return ""
 
     def close(self) -> None:
-        """Let go of all that is held of it, which also ends it; only after `wait` nothing is left of it."""
+        """Let go of all that is held of it, once it is reaped."""
         self._socket.close()
-        for descriptor in (self.pidfd, self._sizes, self._told):
+        for descriptor in (self._pidfd, self._sizes, self._told):
             os.close(descriptor)
 
 
