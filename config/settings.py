@@ -314,6 +314,22 @@ class GroupSettings(_Section, frozen=True, kw_only=True):
     max_http_groups: Positive = 1000
 
 
+class JavaScriptSettings(_Section, frozen=True, kw_only=True):
+    """The processes in which functions of JavaScript run. A process runs one call at a time, of one app only."""
+
+    # At most so many processes: about 30 MB each while they rest.
+    max_processes: Positive = 16
+    # At most so many run the calls of one app, so that there is always one for another.
+    max_processes_per_app: Positive = 8
+    # A process keeps so many functions loaded; the one that was not called for longest makes room.
+    functions_per_process: Positive = 32
+    # So many calls may wait for a process, all apps together, and no longer than so many seconds.
+    max_waiting: Positive = 10_000
+    max_wait: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    # A process that rests for so many seconds is ended.
+    idle_seconds: Annotated[float, msgspec.Meta(gt=0)] = 300.0
+
+
 class FunctionSettings(_Section, frozen=True, kw_only=True):
     """Functions: what they may bring in and send out, and what is remembered of them. Sizes in bytes."""
 
@@ -339,6 +355,7 @@ class FunctionSettings(_Section, frozen=True, kw_only=True):
     run_log_bytes: Annotated[int, msgspec.Meta(ge=1, le=1024 * 1024)] = 16 * 1024
     # Functions with series of their own on the metrics page; those applied later are summed up.
     measured_functions: Positive = 1000
+    javascript: JavaScriptSettings = JavaScriptSettings()
 
 
 class PluginSettings(_Section, frozen=True, kw_only=True):
@@ -356,22 +373,6 @@ class SessionStoreSettings(_Section, frozen=True, kw_only=True):
     mailbox_bytes: Positive = 4 * 1024 * 1024
     # How often it is written down where the partitions end: so much of them is searched after a crash.
     checkpoint_interval: Annotated[float, msgspec.Meta(ge=0.1)] = 5.0
-
-
-class JavaScriptSettings(_Section, frozen=True, kw_only=True):
-    """The processes in which functions of JavaScript run. A process runs one call at a time, of one app only."""
-
-    # At most so many processes: about 30 MB each while they rest.
-    max_processes: Positive = 16
-    # At most so many run the calls of one app, so that there is always one for another.
-    max_processes_per_app: Positive = 8
-    # A process keeps so many functions loaded; the one that was not called for longest makes room.
-    functions_per_process: Positive = 32
-    # So many calls may wait for a process, all apps together, and no longer than so many seconds.
-    max_waiting: Positive = 10_000
-    max_wait: Annotated[float, msgspec.Meta(gt=0)] = 10.0
-    # A process that rests for so many seconds is ended.
-    idle_seconds: Annotated[float, msgspec.Meta(gt=0)] = 300.0
 
 
 class LoggingSettings(_Section, frozen=True, kw_only=True):

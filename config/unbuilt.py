@@ -14,7 +14,6 @@ from config.resources import (
     ApiGroup,
     Backend,
     Certificate,
-    Function,
     Route,
     Rule,
     Task,
@@ -32,14 +31,6 @@ class _Unbuilt(NamedTuple):
 _KINDS: tuple[type[AnyResource], ...] = (
     # domains and transport
     Certificate,
-)
-
-_FUNCTION = (
-    _Unbuilt(
-        "$.language",
-        lambda function: function.language == "javascript",
-        "this version runs no JavaScript yet; write the function as a plugin module (`language: python`)",
-    ),
 )
 
 _GROUP = (
@@ -81,8 +72,6 @@ def unbuilt(resource: AnyResource) -> Iterator[Flaw]:
     if isinstance(resource, _KINDS):
         yield Flaw("$.kind", f"kind {resource.__struct_config__.tag} is not served by this version yet; leave it out")
     match resource:
-        case Function():
-            yield from _used(_FUNCTION, resource)
         case ApiGroup():
             yield from _used(_GROUP, resource)
         case Backend():

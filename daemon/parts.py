@@ -11,9 +11,11 @@ from importlib.metadata import version
 from actors.device_session.broker import Broker, open_broker
 from actors.directory.directory import Directory
 from actors.directory.users import Users
+from actors.functions.javascript_program import JavaScript
 from actors.functions.library import Functions
 from actors.functions.reach import Reach
 from actors.gateway_route.auth.access_lists import AccessLists
+from actors.gateway_route.auth.authorizers import Authorizers
 from actors.gateway_route.auth.compile import Identities
 from actors.gateway_route.auth.grants import Grants
 from actors.gateway_route.auth.jwks import KeySets
@@ -119,6 +121,7 @@ class Parts:
             grants=Grants(),
             access_lists=AccessLists(),
             keys=KeySets(KeySources(self.ground.data, guard), time.monotonic),
+            authorizers=Authorizers(self.functions),
         )
 
     @cached_property
@@ -179,13 +182,25 @@ class Parts:
     @cached_property
     def functions(self) -> Functions:
         """Functions by name."""
-        return Functions(LanguagePrograms(self.ground.plugins), self._reach, self.settings.functions.kept_runs)
+        programs = LanguagePrograms(self.ground.plugins, self.javascript)
+        return Functions(programs, self._reach, self.settings.functions.kept_runs)
+
+    @cached_property
+    def javascript(self) -> JavaScript:
+        """What runs scripts."""
+        return JavaScript(self.settings.functions.javascript)
 
     @cached_property
     def function_stage(self) -> FunctionStage:
         """Functions as they are applied and deployed."""
-        publications = self.ground.publications
-        return FunctionStage(self.functions, self.catalog, publications, self.outgoing, self.script_connections)
+        return FunctionStage(
+            self.functions,
+            self.catalog,
+            self.ground.publications,
+            outgoing=self.outgoing,
+            scripts=self.script_connections,
+            javascript=self.javascript,
+        )
 
     @cached_property
     def outgoing(self) -> OutgoingHttp:
@@ -281,7 +296,14 @@ class Parts:
     def gateway(self) -> Gateway:
         """Routes."""
         records = RouteRecords(self.topics, self.settings.topics)
-        return Gateway(self.identities, self.connections, self.settings.gateway, self.flow, records)
+        return Gateway(
+            self.identities,
+            self.connections,
+            self.settings.gateway,
+            self.flow,
+            records,
+            functions=self.functions,
+        )
 
     @cached_property
     def routes(self) -> RouteStage:

@@ -8,7 +8,8 @@
     |-- chain                rest_for_one: whoever fails takes with it what was built on it
     |   |-- connectors       one_for_one   a holder for each connection
     |   |-- partitions       one_for_one   an actor for each topic partition
-    |   |-- functions        one_for_one   what functions have at hand: connections to other systems
+    |   |-- functions        one_for_one   what functions have at hand: connections to other systems, and the processes
+    |   |                                  in which scripts run
     |   |-- groups           one_for_one   an actor for each consumer group
     |   |-- backlog          one_for_one   the watch that sets the topics' gates, and a runner for each homecoming
     |   |-- tasks            one_for_one   a supervisor for each task, of its runners

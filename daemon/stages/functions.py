@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 import trio
 
+from actors.functions.javascript_program import JavaScript
 from actors.functions.library import Functions
 from actors.runtime.child import ChildSpec
 from actors.runtime.supervisor import Supervisor
@@ -24,6 +25,9 @@ from daemon.script_connections import ScriptConnections
 
 log = structlog.get_logger()
 
+# For calls in flight; less than what the stage has to drain.
+_DRAIN_SECONDS = 12.0
+
 
 class FunctionStage:
     """Makes what runs follow functions as they are applied and deployed, and plugins as they are read anew."""
@@ -35,18 +39,26 @@ class FunctionStage:
         functions: Functions,
         catalog: Catalog,
         publications: Publications,
+        *,
         outgoing: OutgoingHttp,
         scripts: ScriptConnections,
+        javascript: JavaScript,
     ) -> None:
         self._functions = functions
         self._catalog = catalog
         self._publications = publications
         self._outgoing = outgoing
         self._scripts = scripts
+        self._javascript = javascript
 
     def supervisor(self) -> Supervisor:
         """A fresh supervisor of what functions need at hand."""
-        return Supervisor("functions", [ChildSpec("reach", lambda: _Reach(self._outgoing, self._scripts))])
+        entries = [
+            ChildSpec("reach", lambda: _Reach(self._outgoing, self._scripts)),
+            # Whoever calls a script while it is started anew is told so.
+            ChildSpec("javascript", self._javascript.runtime, shutdown=_DRAIN_SECONDS),
+        ]
+        return Supervisor("functions", entries)
 
     def load(self, resources: Iterable[AnyResource]) -> None:
         """Have every function ready before the first caller comes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -254,3 +255,30 @@ async def test_connections_of_a_changed_connector_are_built_anew(tenant: Tenant)
     told = await done(tenant, "plugins/reload")
     assert (told["connections"], told["problems"]) == (["c"], [])
     assert "two" in (await tenant.call("GET", "connections/c/tables")).text
+
+
+SCRIPT = """
+function execute(data) {
+  data = JSON.parse(data)
+  console.log("asked", data.name)
+  if (data.name === "nobody") throw new Error("there is nobody")
+  return {greeting: "hello, " + data.name}
+}
+"""
+
+
+async def test_scripts_live_as_modules_do(tenant: Tenant) -> None:
+    """A script is applied, tested, versioned and its runs are kept; what it does wrong is told."""
+
+    def script(source: str) -> bytes:
+        return json.dumps(
+            {"kind": "function", "app": "a", "name": "s", "language": "javascript", "source": source}
+        ).encode()
+
+    assert (await tenant.call("POST", "apply", content=script(SCRIPT))).status_code == 200
+    tried = await done(tenant, "functions/s/test", data={"name": "you"})
+    assert (tried["outcome"], tried["result"]) == ("done", {"greeting": "hello, you"})
+    assert [line["text"] for line in tried["log"]] == ["asked you"]
+    assert "there is nobody" in (await done(tenant, "functions/s/test", data={"name": "nobody"}))["error"]
+    assert (await tenant.call("POST", "apply", content=script("while (true);"))).status_code == 200
+    assert (await tenant.status("functions/s"))["version"] == 2
