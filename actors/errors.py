@@ -117,3 +117,50 @@ class ParameterError(ConnectorError):
 
 class ResultTooLargeError(ConnectorError):
     """A query brought more rows or bytes than its caller takes."""
+
+
+class FunctionError(PenstockError):
+    """A call of a function brought no result: tells the function, its version (0: none runs) and why.
+
+    Nothing is known about what the function did before; only FunctionMissingError and FunctionBusyError say that it did
+    not run at all.
+    """
+
+    def __init__(self, function: str, version: int, reason: str) -> None:
+        which = f"function {function} version {version}" if version else f"function {function}"
+        super().__init__(f"{which}: {reason}")
+        self.function = function
+        self.version = version
+        self.reason = reason
+
+
+class FunctionMissingError(FunctionError):
+    """It cannot be called: there is none, it is not deployed, disabled, not for this app, or its code is not there."""
+
+
+class FunctionBusyError(FunctionError):
+    """As many calls of it run and wait as may; worth trying again."""
+
+
+class FunctionFailedError(FunctionError):
+    """Its own code raised an error, or answered with what is no JSON."""
+
+
+class FunctionTimeoutError(FunctionError):
+    """It took longer than it has, and was ended."""
+
+
+class FunctionMemoryError(FunctionError):
+    """It took more memory than it has, and was ended."""
+
+
+class FunctionResultTooLargeError(FunctionError):
+    """Its answer is larger than it may be."""
+
+
+class FunctionLostError(FunctionError):
+    """The process in which it ran ended under it, for a reason of its own or because of another call."""
+
+
+class OutgoingCallError(PenstockError):
+    """A call to another system did not come about: which, and why. An answer of any status is none of these."""

@@ -23,11 +23,30 @@ class Bridge(Protocol):
 
 
 class QueryResult(NamedTuple):
-    """Rows of a query; a statement that yields none has no columns, and `affected` tells how many rows it changed."""
+    """Rows of a query; a statement that yields none has no columns, and `affected` tells how many rows it changed.
+
+    A procedure may have several results: `more` has those that follow the first one.
+    """
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[Any, ...]]
     affected: int = 0
+    more: tuple[QueryResult, ...] = ()
+
+    def names(self) -> tuple[str, ...]:
+        """Names for the columns, no two alike: of two `id`, the second becomes `id_2`."""
+        if len(set(self.columns)) == len(self.columns):
+            return self.columns
+        names: list[str] = []
+        taken = set(self.columns)
+        seen: set[str] = set()
+        for column in self.columns:
+            name, number = column, 2
+            while name in seen or (name != column and name in taken):
+                name, number = f"{column}_{number}", number + 1
+            seen.add(name)
+            names.append(name)
+        return tuple(names)
 
 
 @dataclass(frozen=True, slots=True)

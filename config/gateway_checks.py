@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from config.findings import Finding, World
 from config.gateway_soundness import path_shape
 from config.identity_checks import identity_findings
-from config.resources import RELEASE, ApiGroup, Route
+from config.resources import RELEASE, AnyResource, ApiGroup, Auth, Authorizer, Backend, Route
 from config.resources.identity import Identity
 from config.variables import variables_in
 
@@ -19,6 +19,7 @@ def gateway_findings(world: World, new: World) -> list[Finding]:
         *_undefined_variables(world, new),
         *_foreign_default_groups(world, new),
         *_shared_domains(world, new),
+        *_authorizers_of_the_other_type(world, new),
         *identity_findings(world, new),
     ]
 
@@ -106,3 +107,28 @@ def _shared_domains(world: World, new: World) -> Iterator[Finding]:
             other = first.setdefault(domain.name.lower(), name)
             if other != name and name in new:
                 yield Finding(name, f"$.domains[{i}].name", f"the domain {domain.name} is already that of {other}")
+
+
+def _authorizers_of_the_other_type(world: World, new: World) -> Iterator[Finding]:
+    """One in front decides who may call, one behind tells a backend who does; neither stands in for the other."""
+    for name, resource in world.items():
+        for path, asked, wanted in _authorizers_of(resource):
+            target = Identity("authorizer", asked)
+            found = world.get(target)
+            if not isinstance(found, Authorizer) or found.type == wanted or not (name in new or target in new):
+                continue
+            reason = (
+                f"authorizer {asked} is of type {found.type}, and this must be one of type {wanted}; name another, or "
+                f"give that `type: {wanted}`"
+            )
+            yield Finding(name, path, reason)
+
+
+def _authorizers_of(resource: AnyResource) -> Iterator[tuple[str, str, str]]:
+    """Where a resource names which authorizer, and of which type it must be."""
+    if not isinstance(resource, Backend | Route):
+        return
+    if resource.backend_authorizer is not None:
+        yield "$.backend_authorizer", resource.backend_authorizer, "back"
+    if isinstance(resource, Route) and isinstance(resource.auth, Auth) and resource.auth.custom is not None:
+        yield "$.auth.custom", resource.auth.custom, "front"

@@ -9,6 +9,8 @@ from config.resources import (
     RELEASE,
     AccessList,
     ApiGroup,
+    Auth,
+    Authorizer,
     Backend,
     Certificate,
     DataBackend,
@@ -42,11 +44,13 @@ def gateway_references(resource: GatewayResource) -> Iterator[Reference]:
             for i, special in enumerate(resource.special):
                 yield Reference(f"$.special[{i}].app", Identity("app", special.app), may_wait=True)
         case AccessList():
-            for i, app in enumerate(resource.apps):
-                yield Reference(f"$.apps[{i}]", Identity("app", app), may_wait=True)
+            yield from _of_access_list(resource)
+        case Authorizer():
+            yield Reference("$.function", Identity("function", resource.function))
         case Backend():
             yield from _group_named_by(resource)
             yield from _key_of(resource)
+            yield from _asked_by(resource)
             yield from backend_references(resource, "$")
         case Route():
             yield from _of_route(resource)
@@ -65,6 +69,11 @@ def _of_group(group: ApiGroup) -> Iterator[Reference]:
             yield Reference(f"$.variables.{environment}", Identity("environment", environment))
 
 
+def _of_access_list(access_list: AccessList) -> Iterator[Reference]:
+    for i, app in enumerate(access_list.apps):
+        yield Reference(f"$.apps[{i}]", Identity("app", app), may_wait=True)
+
+
 def _of_route(route: Route) -> Iterator[Reference]:
     yield from _group_named_by(route)
     if route.backend.name is not None:
@@ -75,6 +84,12 @@ def _of_route(route: Route) -> Iterator[Reference]:
     for i, name in enumerate(route.access_lists):
         yield Reference(f"$.access_lists[{i}]", Identity("access_list", name))
     yield from _key_of(route)
+    if isinstance(route.auth, Auth) and route.auth.custom is not None:
+        yield Reference("$.auth.custom", Identity("authorizer", route.auth.custom))
+    yield from _asked_by(route)
+    for where, function in (("request", route.request.function), ("response", route.response.function)):
+        if function is not None:
+            yield Reference(f"$.{where}.function", Identity("function", function))
 
 
 def _key_of(resource: Backend | Route) -> Iterator[Reference]:
@@ -82,10 +97,17 @@ def _key_of(resource: Backend | Route) -> Iterator[Reference]:
         yield Reference("$.signature_key", Identity("signature_key", resource.signature_key))
 
 
+def _asked_by(resource: Backend | Route) -> Iterator[Reference]:
+    if resource.backend_authorizer is not None:
+        yield Reference("$.backend_authorizer", Identity("authorizer", resource.backend_authorizer))
+
+
 def backend_references(backend: Backend | RouteBackend, path: str) -> Iterator[Reference]:
     """What a backend works on; `path` is where it stands."""
     if backend.data is not None:
         yield from _of_data(backend.data, f"{path}.data")
+    if backend.function is not None:
+        yield Reference(f"{path}.function.name", Identity("function", backend.function.name))
     if backend.topic is not None:
         yield Reference(f"{path}.topic.topic", Identity("topic", backend.topic.topic))
 

@@ -13,10 +13,11 @@ from config.answer_soundness import answer_flaws
 from config.flaws import Flaw
 from config.flow_soundness import flow_flaws, throttle_flaws
 from config.identity_soundness import access_list_flaws, grant_flaws, route_auth_flaws
-from config.mapping_soundness import data_flaws, key_flaws, route_mapping_flaws
+from config.mapping_soundness import backend_parameter_flaws, data_flaws, key_flaws, route_mapping_flaws
 from config.resources import (
     AccessList,
     ApiGroup,
+    Authorizer,
     Backend,
     Certificate,
     Environment,
@@ -32,6 +33,7 @@ from config.variables import filled_in, stray_mark
 
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PLAIN = "!$&'()*+,;=:@~"
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]*")
 
 
@@ -44,11 +46,12 @@ def gateway_flaws(resource: GatewayResource) -> Iterator[Flaw]:
             yield from access_list_flaws(resource)
         case RouteGrant():
             yield from grant_flaws(resource)
+        case Authorizer():
+            yield from _authorizer(resource)
         case Throttle():
             yield from throttle_flaws(resource)
         case Certificate():
-            if resource.private_key is None:
-                yield Flaw("$", "the field `private_key` is missing")
+            yield from _certificate(resource)
         case ApiGroup():
             yield from _group(resource)
         case Backend():
@@ -62,6 +65,11 @@ def gateway_flaws(resource: GatewayResource) -> Iterator[Flaw]:
             yield from answer_flaws(resource)
         case _:
             assert_never(resource)
+
+
+def _certificate(certificate: Certificate) -> Iterator[Flaw]:
+    if certificate.private_key is None:
+        yield Flaw("$", "the field `private_key` is missing")
 
 
 def path_shape(request: RouteRequest) -> str:
@@ -133,9 +141,28 @@ def _route(route: Route) -> Iterator[Flaw]:
     yield from _forms(route.backend, "$.backend")
 
 
+def _authorizer(authorizer: Authorizer) -> Iterator[Flaw]:
+    seen: set[tuple[str, str]] = set()
+    for i, one in enumerate(authorizer.identities):
+        key = (one.place, one.name.lower() if one.place == "header" else one.name)
+        if one.place == "header" and not _HEADER.fullmatch(one.name):
+            yield Flaw(f"$.identities[{i}].name", f"'{one.name}' is no name of a header (RFC 9110 5.1)")
+        if key in seen:
+            yield Flaw(f"$.identities[{i}].name", f"the identity {one.name} in {one.place} is written twice")
+        seen.add(key)
+    if authorizer.ttl and not authorizer.identities:
+        reason = (
+            "without `identities` a decision holds only for a request that is the same in all that the function gets "
+            "(every header, query, path, method, address, body); name what tells callers apart"
+        )
+        yield Flaw("$.ttl", reason, warning=True)
+
+
 def _forms(form: RouteBackend, path: str) -> Iterator[Flaw]:
     if form.data is not None:
         yield from data_flaws(form.data, f"{path}.data")
+    if form.function is not None:
+        yield from backend_parameter_flaws(form.function.parameters, f"{path}.function.parameters")
     if form.topic is not None and form.topic.key is not None:
         yield from key_flaws(form.topic.key, f"{path}.topic.key")
 
@@ -146,6 +173,9 @@ def _backend(backend: Backend) -> Iterator[Flaw]:
             yield Flaw(f"$.inputs[{i}].name", f"the input {one.name} in {one.place} is written twice")
     data = backend.data
     told = data if data is None else msgspec.structs.replace(data, returns=backend.returns)
-    yield from _forms(RouteBackend(data=told, mock=backend.mock, topic=backend.topic, device=backend.device), "$")
+    form = RouteBackend(
+        data=told, function=backend.function, mock=backend.mock, topic=backend.topic, device=backend.device
+    )
+    yield from _forms(form, "$")
     if data is not None and (data.returns != "json" or data.format):
         yield Flaw("$.data", "`returns` and `format` of a backend stand beside `data`, not in it")

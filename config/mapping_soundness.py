@@ -53,7 +53,7 @@ def data_flaws(data: DataBackend, path: str) -> Iterator[Flaw]:
         yield Flaw(f"{path}.returns", f"a raw answer is one statement's, and there are {len(results)}")
     if data.returns == "stream" and data.paging:
         yield Flaw(f"{path}.paging", "a raw answer has no room for a total; take json or xml")
-    yield from _backend_parameters(data.parameters, f"{path}.parameters")
+    yield from backend_parameter_flaws(data.parameters, f"{path}.parameters")
 
 
 def key_flaws(key: str, path: str) -> Iterator[Flaw]:
@@ -112,7 +112,8 @@ def _is_of(value: object, kind: ParameterType) -> bool:
             return isinstance(value, str)
 
 
-def _backend_parameters(parameters: Iterable[BackendParameter], path: str) -> Iterator[Flaw]:
+def backend_parameter_flaws(parameters: Iterable[BackendParameter], path: str) -> Iterator[Flaw]:
+    """What is wrong with what a backend is given."""
     seen: set[str] = set()
     for i, one in enumerate(parameters):
         if one.name in seen:
@@ -121,6 +122,8 @@ def _backend_parameters(parameters: Iterable[BackendParameter], path: str) -> It
 
 
 def _response(response: ResponseMapping, backend: RouteBackend) -> Iterator[Flaw]:
+    if response.function is not None and backend.data is not None and backend.data.returns == "stream":
+        yield Flaw("$.response.function", "a raw answer is for no function; take json or xml")
     for before, after in response.status.items():
         if not before.isascii() or not before.isdecimal() or int(before) not in _STATUSES or after not in _STATUSES:
             yield Flaw(f"$.response.status.{before}", "maps a status of 200 to 599 to another one")

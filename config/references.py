@@ -16,6 +16,7 @@ from config.resources import (
     AppResource,
     Connection,
     Device,
+    Function,
     GatewayResource,
     Mask,
     Product,
@@ -46,7 +47,7 @@ def references(resource: AnyResource) -> Iterator[Reference]:
         yield from gateway_references(resource)
         return
     match resource:
-        case App() | Product() | Connection() | User():
+        case App() | Product() | Connection() | Function() | User():
             pass
         case Topic():
             yield from _of_topic(resource)

@@ -16,6 +16,7 @@ from config.resources import (
     BacklogPolicy,
     Connection,
     Device,
+    Function,
     GatewayResource,
     Grant,
     Product,
@@ -27,6 +28,7 @@ from config.resources import (
     User,
 )
 from config.resources.filters import filter_problem
+from config.resources.functions import MAX_MEMORY
 from config.unbuilt import unbuilt
 
 RECORD_COLUMNS = ("$topic", "$partition", "$offset", "$timestamp", "$key")
@@ -42,6 +44,8 @@ def unsound(resource: AnyResource) -> Iterator[Flaw]:
     match resource:
         case App() | Device() | Connection():
             pass
+        case Function():
+            yield from _function(resource)
         case User():
             yield from user_flaws(resource)
         case Topic():
@@ -54,6 +58,12 @@ def unsound(resource: AnyResource) -> Iterator[Flaw]:
             yield from _task(resource)
         case _:
             assert_never(resource)
+
+
+def _function(function: Function) -> Iterator[Flaw]:
+    if function.language == "python" and function.max_memory != MAX_MEMORY:
+        reason = "is for JavaScript; a plugin module runs in the daemon itself, and is trusted with its memory"
+        yield Flaw("$.max_memory", reason)
 
 
 def _topic(topic: Topic) -> Iterator[Flaw]:
@@ -198,7 +208,7 @@ def _task(task: Task) -> Iterator[Flaw]:
     for i, item in enumerate(task.source.fields):
         if item.name in fields[:i]:
             yield Flaw(f"$.source.fields[{i}].name", f"another field is called {item.name} too")
-        if not _is_field_path(item.path):
+        if item.path is not None and not _is_field_path(item.path):
             yield Flaw(f"$.source.fields[{i}].path", f"'{item.path}' is not a dotted path such as data.deviceId")
     known = {*fields, *RECORD_COLUMNS}
     for column, source in task.target.columns.items():

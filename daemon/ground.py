@@ -22,7 +22,7 @@ from daemon.store.model import DeviceStatus, Store
 from daemon.store.sessions import SessionFile, StoreLimits
 from daemon.store.sqlite import SqliteStore
 from daemon.vault import Vault, open_vault
-from plugins.loader import Connectors, load_connectors
+from plugins.loader import Plugins
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Ground:
     sessions: SessionFile
     vault: Vault
     catalog: Catalog
-    connectors: Connectors
+    plugins: Plugins
     island: Island
     device_statuses: Iterable[DeviceStatus]
     http_groups: Mapping[str, str]
@@ -68,7 +68,7 @@ async def laid(settings: SettingsInForce, data: Path, *, reissue_secrets: bool) 
             sessions=sessions,
             vault=vault,
             catalog=catalog,
-            connectors=await trio.to_thread.run_sync(load_connectors),
+            plugins=await trio.to_thread.run_sync(Plugins.read_all, data / settings.now.plugins.path),
             island=await opened.enter_async_context(Island()),
             device_statuses=await store.load_device_status(),
             http_groups=await store.load_http_groups(),

@@ -23,13 +23,15 @@ from daemon.topology import Beside, Stages, penstock
 class House:
     """One instance, ready to run: its tree, the engine that works on it, and the token of its control API.
 
-    `renew_certificates` reads the certificates of all listeners anew; it raises nothing.
+    `renew_certificates` reads the certificates of all listeners anew, `reload_plugins` the plugin modules; they raise
+    nothing.
     """
 
     root: Supervisor
     engine: RunningEngine
     token: str
     renew_certificates: Callable[[], Awaitable[None]]
+    reload_plugins: Callable[[], Awaitable[None]]
 
     def addresses(self) -> Mapping[str, str]:
         """Bound addresses as host:port, by listener."""
@@ -52,14 +54,15 @@ async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool
 
 def _built(parts: Parts) -> House:
     """Load what nobody is told of by a stage of the tree, then build the tree."""
-    for stage in (parts.access, parts.identity_stage, parts.flow_stage, parts.routes, parts.domains):
+    stages = (parts.access, parts.identity_stage, parts.flow_stage, parts.function_stage, parts.routes, parts.domains)
+    for stage in stages:
         stage.load(parts.catalog.resources())
     # Known only now: the catalog that makes topics needs the engine, and the engine the groups that ask for them.
     parts.consumers.make_topic = parts.catalog_service.have_topic
     parts.access.remember(parts.ground.device_statuses)
     root = penstock(_beside(parts), _stages(parts))
     parts.engine.attach(root)
-    return House(root, parts.engine, parts.token, parts.renew_certificates)
+    return House(root, parts.engine, parts.token, parts.renew_certificates, parts.plugin_control.reload_quietly)
 
 
 def _beside(parts: Parts) -> Beside:
@@ -76,6 +79,7 @@ def _stages(parts: Parts) -> Stages:
     return Stages(
         connectors=parts.connections.supervisor,
         partitions=parts.topic_stage.supervisor,
+        functions=parts.function_stage.supervisor,
         groups=parts.groups.supervisor,
         backlog=parts.backlog.supervisor,
         tasks=parts.tasks.tasks,

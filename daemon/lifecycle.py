@@ -137,6 +137,7 @@ class _Life:
         async for number in signals:
             if number == signal.SIGHUP:
                 await self._house_now.renew_certificates()
+                await self._house_now.reload_plugins()
                 await self._read_settings_anew()
             elif not draining:
                 draining = True

@@ -12,6 +12,7 @@ from actors.task_runner.progress import TaskStatus
 from actors.topic_partition.reference import PartitionStatistics
 from actors.topic_partition.topic import Topics
 from daemon.doors import Doors
+from daemon.function_measures import FunctionMeasures
 from daemon.metrics import Metric, MetricType, Sample
 from daemon.route_measures import route_metrics
 from daemon.session_measures import SessionMeasures
@@ -69,6 +70,7 @@ class Measures:
         doctor: DoctorStage,
         over_http: TopicMeasures,
         sessions: SessionMeasures,
+        functions: FunctionMeasures,
     ) -> None:
         self._broker = broker
         self._topics = topics
@@ -78,6 +80,7 @@ class Measures:
         self._doctor = doctor
         self._over_http = over_http
         self._sessions = sessions
+        self._functions = functions
 
     def metrics(self) -> Iterable[Metric]:
         """All families, as of this moment."""
@@ -89,6 +92,7 @@ class Measures:
         yield from self._groups()
         yield from self._http()
         yield from route_metrics(self._gateway)
+        yield from self._functions.metrics()
         yield from self._over_http.metrics()
 
     def _mqtt(self) -> Iterator[Metric]:

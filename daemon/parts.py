@@ -12,13 +12,18 @@ from importlib.metadata import version
 from actors.device_session.broker import Broker, open_broker
 from actors.directory.directory import Directory
 from actors.directory.users import Users
+from actors.functions.javascript_program import JavaScript
+from actors.functions.library import Functions
+from actors.functions.reach import Reach
 from actors.gateway_route.auth.access_lists import AccessLists
+from actors.gateway_route.auth.authorizers import Authorizers
 from actors.gateway_route.auth.compile import Identities
 from actors.gateway_route.auth.grants import Grants
 from actors.gateway_route.auth.jwks import KeySets
 from actors.gateway_route.flow.control import FlowControl
 from actors.gateway_route.gateway import Gateway
 from actors.http_calls.address_guard import AddressGuard
+from actors.ports import ResultLimits
 from actors.session_store.reference import SessionStoreReference
 from actors.topic_gateway.gateway import TopicGateway
 from actors.topic_partition.topic import Topics
@@ -33,9 +38,11 @@ from daemon.catalog.service import CatalogService
 from daemon.control.authority import authority_family
 from daemon.control.backlog import backlog_family
 from daemon.control.context import About, Control, Family
+from daemon.control.functions import functions_family
 from daemon.control.groups import groups_family
 from daemon.control.homecomings import homecomings_family
 from daemon.control.outsiders import Outsiders
+from daemon.control.plugins import plugins_family
 from daemon.control.publishing import publishing_family
 from daemon.control.sessions import sessions_family
 from daemon.control.tail import tail_family
@@ -43,15 +50,22 @@ from daemon.control.top import top_family
 from daemon.control.topics import topics_family
 from daemon.control.user_tokens import user_tokens_family
 from daemon.doors import HTTPS, Doors
+from daemon.function_measures import FunctionMeasures
+from daemon.function_reach import FunctionRecords, FunctionRights
 from daemon.ground import Ground
 from daemon.groups import GroupControl
 from daemon.key_sources import KeySources
 from daemon.measures import Measures
 from daemon.messages import TopicMessages
+from daemon.outgoing import OutgoingHttp
+from daemon.plugin_control import PluginControl
+from daemon.programs import LanguagePrograms
 from daemon.publishing.documents import Documents
+from daemon.publishing.functions import FunctionLife
 from daemon.publishing.service import Publishing
 from daemon.publishing.urls import PublicAddresses, port_of
 from daemon.running import RunningEngine
+from daemon.script_connections import ScriptConnections
 from daemon.session_measures import SessionMeasures
 from daemon.sessions import SessionControl
 from daemon.stages.access import Access
@@ -60,6 +74,7 @@ from daemon.stages.connections import Connections
 from daemon.stages.doctor import DoctorStage
 from daemon.stages.domains import DomainStage
 from daemon.stages.flow import FlowStage
+from daemon.stages.functions import FunctionStage
 from daemon.stages.groups import GroupStage
 from daemon.stages.identities import IdentityStage
 from daemon.stages.records import RouteRecords
@@ -109,6 +124,7 @@ class Parts:
             grants=Grants(),
             access_lists=AccessLists(),
             keys=KeySets(KeySources(self.ground.data, guard), time.monotonic),
+            authorizers=Authorizers(self.functions),
         )
 
     @cached_property
@@ -141,8 +157,12 @@ class Parts:
     @cached_property
     def connections(self) -> Connections:
         """The living connectors."""
-        host = Host(self.ground.data, self.ground.island)
-        return Connections(self.ground.connectors, self.credentials, host, self.catalog)
+        return Connections(self.ground.plugins.connectors, self.credentials, self.host, self.catalog)
+
+    @cached_property
+    def host(self) -> Host:
+        """What connectors are handed."""
+        return Host(self.ground.data, self.ground.island)
 
     @cached_property
     def topic_stage(self) -> TopicStage:
@@ -159,6 +179,69 @@ class Parts:
     def tasks(self) -> TaskStage:
         """Tasks as they are applied."""
         return TaskStage(self.catalog, self.topics, self.connections, self.groups, self.settings.tasks)
+
+    # --- functions ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def functions(self) -> Functions:
+        """Functions by name."""
+        programs = LanguagePrograms(self.ground.plugins, self.javascript)
+        return Functions(programs, self._reach, self.settings.functions.kept_runs)
+
+    @cached_property
+    def javascript(self) -> JavaScript:
+        """What runs scripts."""
+        return JavaScript(self.settings.functions.javascript)
+
+    @cached_property
+    def function_stage(self) -> FunctionStage:
+        """Functions as they are applied and deployed."""
+        return FunctionStage(
+            self.functions,
+            self.catalog,
+            self.ground.publications,
+            outgoing=self.outgoing,
+            scripts=self.script_connections,
+            javascript=self.javascript,
+        )
+
+    @cached_property
+    def outgoing(self) -> OutgoingHttp:
+        """Calls of functions to other systems."""
+        guard = AddressGuard(self.settings.gateway.outgoing_networks)
+        return OutgoingHttp(guard, self.settings.functions.max_http_bytes)
+
+    @cached_property
+    def script_connections(self) -> ScriptConnections:
+        """Databases that scripts name by URL."""
+        settings = self.settings.functions
+        connectors = self.ground.plugins.connectors
+        return ScriptConnections(settings.script_connections, connectors, self.host, self._query_limits)
+
+    @cached_property
+    def plugin_control(self) -> PluginControl:
+        """Plugin modules, read anew while they are in use."""
+        return PluginControl(self.ground.plugins, self.catalog, self.function_stage, self.engine)
+
+    @property
+    def _reach(self) -> Reach:
+        rights = FunctionRights(self.catalog)
+        settings = self.settings.functions
+        return Reach(
+            rights=rights,
+            connections=self.connections,
+            records=FunctionRecords(self.topics, self.settings.topics.publish_wait),
+            outgoing=self.outgoing,
+            scripts=self.script_connections,
+            positional=rights.positional,
+            query_limits=self._query_limits,
+            max_log_bytes=settings.run_log_bytes,
+            max_publish_bytes=settings.max_publish_bytes,
+        )
+
+    @property
+    def _query_limits(self) -> ResultLimits:
+        return ResultLimits(self.settings.functions.max_rows, self.settings.functions.max_query_bytes)
 
     # --- backlog -----------------------------------------------------------------------------------------------------
 
@@ -223,6 +306,7 @@ class Parts:
             self.flow,
             records,
             https_port=lambda: port_of(HTTPS, self.public_addresses),
+            functions=self.functions,
         )
 
     @cached_property
@@ -256,7 +340,18 @@ class Parts:
         """What the metrics page shows."""
         topics = TopicMeasures(self.over_http, self.consumers, self.doors.topics_statistics)
         sessions = SessionMeasures(self.broker, self.journal)
-        return Measures(self.broker, self.topics, self.tasks, self.gateway, self.doors, self.doctor, topics, sessions)
+        functions = FunctionMeasures(self.functions, self.settings.functions.measured_functions)
+        return Measures(
+            self.broker,
+            self.topics,
+            self.tasks,
+            self.gateway,
+            self.doors,
+            self.doctor,
+            topics,
+            sessions,
+            functions,
+        )
 
     @cached_property
     def backup(self) -> Backup:
@@ -297,6 +392,7 @@ class Parts:
             topics=self.topic_stage,
             groups=self.groups,
             backlog=self.backlog,
+            functions=self.function_stage,
             tasks=self.tasks,
             routes=self.routes,
             identities=self.identity_stage,
@@ -316,10 +412,11 @@ class Parts:
             store=self.ground.store,
             vault=self.ground.vault,
             engine=self.engine,
-            connectors=self.ground.connectors,
+            connectors=self.ground.plugins.connectors,
             resolve=_resolve,
             publications=self.ground.publications,
             verify=self.gateway.trial,
+            verify_function=self.functions.verify,
         )
 
     @cached_property
@@ -372,6 +469,8 @@ class Parts:
             authority_family(self.authority),
             user_tokens_family(UserTokens(self.identities.users, self.settings.control.user_token_seconds)),
             publishing_family(publishing, documents),
+            functions_family(FunctionLife(self.catalog_service, self.ground.store, self.functions, self.audit)),
+            plugins_family(self.plugin_control),
         )
 
 

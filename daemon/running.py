@@ -27,6 +27,7 @@ from daemon.stages.backlog import BacklogStage
 from daemon.stages.connections import Connections
 from daemon.stages.domains import DomainStage
 from daemon.stages.flow import FlowStage
+from daemon.stages.functions import FunctionStage
 from daemon.stages.groups import GroupStage
 from daemon.stages.identities import IdentityStage
 from daemon.stages.routes import RouteStage
@@ -58,6 +59,7 @@ class RunningEngine:
         topics: TopicStage,
         groups: GroupStage,
         backlog: BacklogStage,
+        functions: FunctionStage,
         tasks: TaskStage,
         routes: RouteStage,
         identities: IdentityStage,
@@ -82,7 +84,17 @@ class RunningEngine:
         self._measures = measures
         self._root: Supervisor | None = None
         # Some kinds of the gateway have a stage of their own.
-        stages: tuple[Stage, ...] = (access, connections, topics, tasks, routes, identities, flow, domains)
+        stages: tuple[Stage, ...] = (
+            access,
+            connections,
+            topics,
+            functions,
+            tasks,
+            routes,
+            identities,
+            flow,
+            domains,
+        )
         self._stages = {kind: stage for stage in stages for kind in stage.kinds}
 
     def attach(self, root: Supervisor) -> None:
@@ -138,6 +150,20 @@ class RunningEngine:
                 await follow()
         else:
             await follow()
+
+    async def rebuild_connection(self, name: str) -> None:
+        """Build the connector of a connection anew, as after a change of its settings; tasks that use it wait.
+
+        Raises:
+            PenstockError: it did not come about.
+        """
+        try:
+            with trio.fail_after(_CHANGE_SECONDS):
+                async with self._tasks.without_users(name):
+                    await self._connections.rebuild(name)
+        except trio.TooSlowError:
+            reason = f"connection {name} was not built anew within {_CHANGE_SECONDS:g} seconds"
+            raise PenstockError(reason) from None
 
     async def test_connection(self, connection: Connection) -> ConnectionReport:
         """Try a connection whose settings are complete."""

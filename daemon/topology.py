@@ -8,6 +8,8 @@
     |-- chain                rest_for_one: whoever fails takes with it what was built on it
     |   |-- connectors       one_for_one   a holder for each connection
     |   |-- partitions       one_for_one   an actor for each topic partition
+    |   |-- functions        one_for_one   what functions have at hand: connections to other systems, and the processes
+    |   |                                  in which scripts run
     |   |-- groups           one_for_one   an actor for each consumer group
     |   |-- backlog          one_for_one   the watch that sets the topics' gates, and a runner for each homecoming
     |   |-- tasks            one_for_one   a supervisor for each task, of its runners
@@ -30,6 +32,8 @@ an earlier entry, so that no circle of mailboxes can wait for itself:
     mqtt session  --Read---->  sessions                  (a page of its queue; one at a time)
     sessions      --fetch--->  partition's files         (at the start: QoS 2 messages that are not released)
     lifecycle     --Append-->  partition                 (what sessions leave in its buffers, which drop the oldest)
+    function      --query--->  connector                 (in the task of whoever calls it, within its time-out)
+    function      --Append-->  partition                 (one record a call, withdrawn past a bound)
     runner        --fetch--->  partition's files         (pull, up to the high watermark)
     runner        --write--->  connector                 (one transaction a batch)
     runner        --Commit-->  group                     (how far it has come)
@@ -72,6 +76,7 @@ class Stages:
 
     connectors: Callable[[], Child]
     partitions: Callable[[], Child]
+    functions: Callable[[], Child]
     groups: Callable[[], Child]
     backlog: Callable[[], Child]
     tasks: Callable[[], Child]
@@ -118,6 +123,7 @@ def _chain(stages: Stages) -> Supervisor:
     entries = [
         ChildSpec("connectors", stages.connectors, shutdown=_STAGE_SECONDS),
         ChildSpec("partitions", stages.partitions, shutdown=_STAGE_SECONDS),
+        ChildSpec("functions", stages.functions, shutdown=_STAGE_SECONDS),
         ChildSpec("groups", stages.groups, shutdown=_STAGE_SECONDS),
         ChildSpec("backlog", stages.backlog, shutdown=_STAGE_SECONDS),
         ChildSpec("tasks", stages.tasks, shutdown=_STAGE_SECONDS),

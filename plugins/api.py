@@ -1,7 +1,8 @@
 """All that a plugin may import.
 
 A connector is one module with `CONNECTOR = ConnectorType(...)`: its name, the Struct of its settings, and a function
-that builds it. See `plugins/connectors/sqlite.py`.
+that builds it. See `plugins/connectors/sqlite.py`. A function is one module with a coroutine function under
+`@function`, which takes the data and a `FunctionContext`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from actors.errors import (
     RowRejectedError,
     StatementError,
 )
+from actors.functions.declaration import FunctionContext, FunctionType, HttpAnswer, Published, Rows, function
 from actors.ports import (
     Bridge,
     Column,
@@ -82,19 +84,25 @@ __all__ = [
     "ConnectorType",
     "EmbeddedStore",
     "FencedError",
+    "FunctionContext",
+    "FunctionType",
     "Host",
+    "HttpAnswer",
     "NothingDoneError",
     "ParameterError",
     "ParsedStatement",
     "Position",
+    "Published",
     "QueryResult",
     "ResultLimits",
     "ResultTooLargeError",
     "RowRejectedError",
+    "Rows",
     "Secret",
     "SecretReference",
     "StatementError",
     "TargetTable",
     "TopicPartition",
     "WriteBatch",
+    "function",
 ]

@@ -1,19 +1,12 @@
-"""Finds connectors: the built-in ones, those of installed packages, and those dropped into a folder."""
+"""The plugins that are there: found, imported, and read anew when somebody asks for it."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import pkgutil
-import re
-import sys
+import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -21,13 +14,9 @@ import structlog
 
 from actors.errors import ConfigurationError
 from config.resources import Connection
-from plugins import connectors as built_in
-from plugins.api import ConnectorType
-
-ENTRY_POINTS = "penstock.plugins"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-# Where modules of a drop-in folder stand in sys.modules, so that they shadow nothing.
-_NAMESPACE = "penstock_plugins"
+from plugins.api import ConnectorType, FunctionType
+from plugins.candidates import Candidate, Origin, candidates, forget_helpers, helpers_fingerprint, importing
+from plugins.declared import Declared, InvalidError, declared, line_of_connector
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +29,41 @@ class PluginFailure:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One module: what it declares, and why it could not be used as it is now.
+
+    Both are there where a changed module failed: then what it declared before is still in use. `loaded` is when what
+    it declares was imported, in seconds since the epoch (0: never).
+    """
+
+    name: str
+    origin: Origin
+    file: str
+    declared: Declared | None
+    failure: PluginFailure | None
+    loaded: float
+    fingerprint: str = ""
+
+    @property
+    def state(self) -> str:
+        """`loaded`, `failed`, or `kept` where it is the module as it was before it was changed."""
+        if self.failure is None:
+            return "loaded"
+        return "failed" if self.declared is None else "kept"
+
+
 class Connectors(Mapping[str, ConnectorType]):
-    """The connectors that were found, by name, and the plugins that failed; one that fails takes no other with it."""
+    """The connectors that there are, by name, and the plugins that failed; one that fails takes no other with it.
+
+    It follows its `Plugins` when these are read anew.
+    """
 
     def __init__(self, types: Mapping[str, ConnectorType], failures: tuple[PluginFailure, ...] = ()) -> None:
+        self.become(types, failures)
+
+    def become(self, types: Mapping[str, ConnectorType], failures: tuple[PluginFailure, ...] = ()) -> None:
+        """Have these from now on."""
         self._types = dict(sorted(types.items()))
         self.failures = failures
 
@@ -73,44 +93,113 @@ class Connectors(Mapping[str, ConnectorType]):
         return found
 
 
-class _InvalidError(Exception):
-    """A module imports well, and declares something that cannot be used."""
-
-
 @dataclass(frozen=True, slots=True)
-class _Candidate:
-    plugin: str
-    file: str
-    load: Callable[[], Any]
+class Reloaded:
+    """What reading plugins anew brought: names of modules that came, changed (also for the worse) and went.
+
+    `connectors` are the names of those whose module changed or went, `functions` those of the modules with a function
+    likewise. `failed` are the failures of modules that came or changed, or that are still wrong.
+    """
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    connectors: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+    failed: tuple[PluginFailure, ...] = ()
+
+
+class Plugins:
+    """The modules of one daemon: built-in ones, entry points of group `penstock.plugins`, and those in `folder`.
+
+    Reading imports whatever the modules do, so it belongs into a thread; what it found is then taken over at one moment
+    by `adopt`, where its users are. Failures are logged, and kept.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self.connectors = Connectors({})
+        self._modules: tuple[Plugin, ...] = ()
+        self._functions: dict[str, FunctionType] = {}
+        self._helpers = ""
+
+    @classmethod
+    def read_all(cls, folder: Path | None = None) -> Plugins:
+        """Find and import all of them; blocks."""
+        plugins = cls(folder)
+        plugins.adopt(plugins.read())
+        return plugins
+
+    def __iter__(self) -> Iterator[Plugin]:
+        """Every module, those that failed too."""
+        return iter(self._modules)
+
+    def function(self, module: str) -> FunctionType:
+        """The function that a module declares.
+
+        Raises:
+            ConfigurationError: there is no such module, it failed, or it declares none; says which.
+        """
+        found = self._functions.get(module)
+        if found is not None:
+            return found
+        for plugin in self._modules:
+            if plugin.name == module and plugin.failure is not None:
+                failure = plugin.failure
+                raise ConfigurationError(f"plugin {module} failed: {failure.file}:{failure.line}: {failure.reason}")
+            if plugin.name == module:
+                raise ConfigurationError(f"plugin {module} ({plugin.file}) declares no function")
+        known = ", ".join(sorted(self._functions)) or "none"
+        where = f"drop {module}.py into {self.folder} and run penstock plugins reload" if self.folder else "install it"
+        raise ConfigurationError(f"there is no plugin module {module}; those with a function: {known}; {where}")
+
+    def read(self) -> tuple[Plugin, ...]:
+        """Import what is new, changed, or failed before; what did not change stays as it is. Blocks.
+
+        Modules of installed packages, and built-in ones, are imported once; a new version of them takes a new start.
+        """
+        before = {(one.origin, one.name, one.file): one for one in self._modules}
+        helpers = helpers_fingerprint(self.folder)
+        if helpers != self._helpers:
+            forget_helpers()
+        self._helpers = helpers
+        with importing(self.folder):
+            return _without_doubles(
+                [_read(one, before.get((one.origin, one.name, one.file))) for one in candidates(self.folder)]
+            )
+
+    def adopt(self, modules: Sequence[Plugin]) -> Reloaded:
+        """Use these from now on; says what became of those before."""
+        before = {(one.origin, one.name): one for one in self._modules}
+        now = {(one.origin, one.name): one for one in modules}
+        changed = [one for key, one in now.items() if key in before and _differs(before[key], one)]
+        removed = [one for key, one in before.items() if key not in now]
+        # A module that failed and is kept brings nothing new.
+        renewed = [before[one.origin, one.name] for one in changed if one.state != "kept"] + removed
+        renewed += [one for one in changed if one.state != "kept"] + [
+            one for key, one in now.items() if key not in before
+        ]
+        self._modules = tuple(modules)
+        usable = [(one.name, one.declared) for one in modules if one.declared is not None]
+        failures = tuple(one.failure for one in modules if one.failure is not None)
+        types = {declares.connector.name: declares.connector for _, declares in usable if declares.connector}
+        self.connectors.become(types, failures)
+        self._functions = {name: declares.function for name, declares in usable if declares.function}
+        return Reloaded(
+            added=tuple(one.name for key, one in now.items() if key not in before),
+            changed=tuple(one.name for one in changed),
+            removed=tuple(one.name for one in removed),
+            connectors=_names(
+                one.declared.connector.name for one in renewed if one.declared and one.declared.connector
+            ),
+            functions=_names(one.name for one in renewed if one.declared and one.declared.function),
+            failed=failures,
+        )
 
 
 def load_connectors(folder: Path | None = None) -> Connectors:
-    """Import every connector: built-in ones, entry points of group `penstock.plugins`, then what lies in `folder`.
-
-    In the folder that is each `*.py` and each package; names that begin with an underscore are theirs to import. The
-    first connector of a name stays.
-
-    Imports run whatever the modules do, so call it before the loop runs, or in a thread. Failures are logged, and kept
-    in `failures`.
-    """
-    types: dict[str, ConnectorType] = {}
-    failures: list[PluginFailure] = []
-    for candidate in (*_built_in(), *_installed(), *_dropped_in(folder)):
-        try:
-            connector = _checked(candidate.load(), types)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything; it is told below
-            failure = _failure(candidate, error)
-            structlog.get_logger().error(
-                "a plugin cannot be used",
-                plugin=failure.plugin,
-                file=failure.file,
-                line=failure.line,
-                reason=failure.reason,
-            )
-            failures.append(failure)
-        else:
-            types[connector.name] = connector
-    return Connectors(types, tuple(failures))
+    """The connectors of all plugins, for whoever needs nothing else of them. Blocks."""
+    return Plugins.read_all(folder).connectors
 
 
 def settings_of(
@@ -130,87 +219,68 @@ def settings_of(
         raise ConfigurationError(f"connection {connection.name}: {reason} - at `{where}`") from error
 
 
-def _built_in() -> Iterator[_Candidate]:
-    for module in pkgutil.iter_modules(built_in.__path__):
-        name = f"{built_in.__name__}.{module.name}"
-        yield _Candidate(name, str(Path(built_in.__path__[0]) / f"{module.name}.py"), partial(_imported, name))
-
-
-def _imported(name: str) -> Any:
-    return importlib.import_module(name)
-
-
-def _installed() -> Iterator[_Candidate]:
-    for point in entry_points(group=ENTRY_POINTS):
-        yield _Candidate(f"{point.name} ({point.value})", _file_of(point), point.load)
-
-
-def _file_of(point: EntryPoint) -> str:
-    """Where the entry point's module is, without running it; empty where it cannot be found."""
+def _read(candidate: Candidate, before: Plugin | None) -> Plugin:
+    """A module as it is now; as it was before, where it has not changed, or fails."""
+    if before is not None and before.failure is None and before.fingerprint == candidate.fingerprint:
+        return before
     try:
-        spec = importlib.util.find_spec(point.module.partition(".")[0])
-    except (ImportError, ValueError):
-        return ""
-    return (spec.origin or "") if spec else ""
+        found = declared(candidate.load())
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything; it is told below
+        failure = _failure(candidate, error)
+        _tell(failure, kept=before is not None and before.declared is not None)
+        kept = (None, 0.0) if before is None else (before.declared, before.loaded)
+        return Plugin(
+            candidate.name, candidate.origin, candidate.file, kept[0], failure, kept[1], candidate.fingerprint
+        )
+    return Plugin(candidate.name, candidate.origin, candidate.file, found, None, time.time(), candidate.fingerprint)
 
 
-def _dropped_in(folder: Path | None) -> Iterator[_Candidate]:
-    if folder is None or not folder.is_dir():
-        return
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(("_", ".")):
+def _without_doubles(modules: Sequence[Plugin]) -> tuple[Plugin, ...]:
+    """The first connector of a name stays, and the first module."""
+    connectors: set[str] = set()
+    names: set[str] = set()
+    kept = []
+    for one in modules:
+        connector = one.declared.connector if one.declared is not None else None
+        reason = ""
+        if connector is not None and connector.name in connectors:
+            reason = f"there is a connector {connector.name} already; choose another name"
+        elif one.name in names:
+            reason = f"there is a plugin {one.name} already; choose another name"
+        if reason and one.declared is not None:
+            line = line_of_connector(one.file) if connector is not None else 1
+            failure = PluginFailure(one.name, one.file, line, reason)
+            _tell(failure, kept=False)
+            kept.append(replace(one, declared=None, failure=failure))
             continue
-        if path.suffix == ".py":
-            yield _Candidate(path.stem, str(path), partial(_from_file, path.stem, path))
-        elif (path / "__init__.py").is_file():
-            yield _Candidate(path.name, str(path / "__init__.py"), partial(_from_file, path.name, path / "__init__.py"))
+        names.add(one.name)
+        if connector is not None:
+            connectors.add(connector.name)
+        kept.append(one)
+    return tuple(kept)
 
 
-def _from_file(name: str, path: Path) -> ModuleType:
-    full_name = f"{_NAMESPACE}.{name}"
-    spec = importlib.util.spec_from_file_location(full_name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python module")
-    module = importlib.util.module_from_spec(spec)
-    # Annotations of its classes are looked up there.
-    sys.modules[full_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[full_name]
-        raise
-    return module
+def _differs(before: Plugin, now: Plugin) -> bool:
+    return (before.fingerprint, before.loaded, before.failure) != (now.fingerprint, now.loaded, now.failure)
 
 
-def _checked(loaded: Any, types: Mapping[str, ConnectorType]) -> ConnectorType:
-    connector = getattr(loaded, "CONNECTOR", None) if isinstance(loaded, ModuleType) else loaded
-    if not isinstance(connector, ConnectorType):
-        found = "nothing" if connector is None else type(connector).__name__
-        raise _InvalidError(f"it must declare CONNECTOR = ConnectorType(...), and has {found} there")
-    if not isinstance(connector.name, str) or not _NAME.fullmatch(connector.name):
-        raise _InvalidError(f"its name {connector.name!r} must be letters, digits and . _ -")
-    if connector.name in types:
-        raise _InvalidError(f"there is a connector {connector.name} already; choose another name")
-    _check_settings(connector)
-    if not callable(connector.build):
-        raise _InvalidError("its build cannot be called")
-    return connector
+def _names(found: Iterator[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(found))
 
 
-def _check_settings(connector: ConnectorType) -> None:
-    settings = connector.settings
-    if not (isinstance(settings, type) and issubclass(settings, msgspec.Struct)):
-        raise _InvalidError(f"its settings must be a msgspec.Struct class, not {settings!r}")
-    if not settings.__struct_config__.forbid_unknown_fields:
-        raise _InvalidError(f"its settings {settings.__name__} must forbid_unknown_fields, so that typing errors show")
-    unknown = [name for name in connector.secrets if name not in settings.__struct_encode_fields__]
-    if unknown:
-        raise _InvalidError(f"its secrets name {', '.join(unknown)}, which its settings do not have")
+def _tell(failure: PluginFailure, *, kept: bool) -> None:
+    structlog.get_logger().error(
+        "a plugin that was changed cannot be used; it serves on as it was" if kept else "a plugin cannot be used",
+        plugin=failure.plugin,
+        file=failure.file,
+        line=failure.line,
+        reason=failure.reason,
+    )
 
 
-def _failure(candidate: _Candidate, error: BaseException) -> PluginFailure:
+def _failure(candidate: Candidate, error: BaseException) -> PluginFailure:
     file, line = _place(candidate.file, error)
-    reason = str(error) if isinstance(error, _InvalidError) else f"{type(error).__name__}: {error}"
+    reason = str(error) if isinstance(error, InvalidError) else f"{type(error).__name__}: {error}"
     return PluginFailure(candidate.plugin, file, line, reason)
 
 
@@ -218,15 +288,7 @@ def _place(file: str, error: BaseException) -> tuple[str, int]:
     """The file and line that a plugin's author should look at."""
     if isinstance(error, SyntaxError) and error.filename:
         return error.filename, error.lineno or 0
-    if isinstance(error, _InvalidError):
-        return file, _line_of_declaration(file)
+    if isinstance(error, InvalidError):
+        return file, error.line or line_of_connector(file)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return file, (frames[-1].lineno or 0) if frames else 0
-
-
-def _line_of_declaration(file: str) -> int:
-    try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return 0
-    return next((number for number, line in enumerate(lines, 1) if line.startswith("CONNECTOR")), 1)

@@ -14,12 +14,16 @@ NO_VALUES: Mapping[str, Any] = {}
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who calls: `name` is the app's, the user's or the token's subject; `app` the app that the call counts for."""
+    """Who calls: `name` is the app's, the user's or the token's subject; `app` the app that the call counts for.
 
-    kind: Literal["none", "app", "user", "jwt"]
+    `claims` is what is said of the caller: by its token, or by authorizers, whose `mark` tells such callers apart.
+    """
+
+    kind: Literal["none", "app", "user", "jwt", "custom"]
     name: str = ""
     app: str | None = None
     claims: Mapping[str, Any] = NO_VALUES
+    mark: str = ""
 
 
 NOBODY = Caller("none")

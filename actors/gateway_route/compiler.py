@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from actors.errors import ConfigurationError
-from actors.gateway_route.auth.compile import Identities, check_binding, compile_identity
+from actors.functions.messages import FunctionCalls
+from actors.gateway_route.auth.compile import Identities, asking, check_binding, compile_identity
 from actors.gateway_route.backends.base import Backend
 from actors.gateway_route.backends.data import Data
+from actors.gateway_route.backends.function import FunctionAnswer
 from actors.gateway_route.backends.mock import Mock
 from actors.gateway_route.backends.topic import Records, TopicProducer
 from actors.gateway_route.counters import RouteCounters
 from actors.gateway_route.cross_origin import CrossOrigin
 from actors.gateway_route.debugging import debugging
 from actors.gateway_route.flow.control import FlowControl
+from actors.gateway_route.functions.caller import RouteFunction
+from actors.gateway_route.mapping.functions import RequestFunction, ResponseFunction
 from actors.gateway_route.mapping.headers import HeaderChanges
 from actors.gateway_route.mapping.response import ResponseMap
 from actors.gateway_route.parameters.compile import parameter_step
@@ -27,7 +33,7 @@ from config.resources import ResponseMapping
 
 
 class Compiler:
-    """Makes routes of versions; `identities` and `connections` are looked at call by call."""
+    """Makes routes of versions; `identities`, `connections` and `functions` are looked at call by call."""
 
     def __init__(
         self,
@@ -36,12 +42,15 @@ class Compiler:
         limits: ResultLimits,
         flow: FlowControl,
         records: Records | None = None,
+        *,
+        functions: FunctionCalls | None = None,
     ) -> None:
         self._identities = identities
         self._connections = connections
         self._limits = limits
         self._flow = flow
         self._records = records
+        self._functions = functions
 
     def compile(self, published: Published, counters: RouteCounters, *, trusted: bool = False) -> GatewayRoute:
         """A route that answers calls as one version says; `trusted` calls are not asked who they are.
@@ -58,8 +67,8 @@ class Compiler:
         cors = published.route.cors
         steps = Steps(
             head=(*self._head(published, trusted=trusted), *(() if late else read)),
-            body=read if late else (),
-            after=tuple(self._after(published)),
+            body=(*(read if late else ()), *self._towards_backend(published, log)),
+            after=tuple(self._after(published, log)),
             cache=None if trusted else self._flow.cache(published.route),
             compressor=self._flow.compressor(published.route),
             cross_origin=None if cors is None else CrossOrigin(cors, published.route.request.method),
@@ -89,10 +98,22 @@ class Compiler:
         if published.route.auth != "none":
             yield NamedStep("quota", self._flow.quotas.step)
 
-    def _after(self, published: Published) -> Iterator[NamedAfter]:
-        """Response mapping, response headers."""
+    def _towards_backend(self, published: Published, log: LogLimiter) -> Iterator[NamedStep]:
+        """What functions make of a request, once it is read: the route's own mapping, then the back authorizer."""
+        route, name = published.route, published.backend_authorizer
+        if route.request.function is not None:
+            function = self._function(route.request.function, published, "request mapping", log)
+            yield NamedStep("request function", RequestFunction(route, function))
+        if name is not None:
+            yield NamedStep("authorizer", asking(self._identities, name, "back", route, published.environment))
+
+    def _after(self, published: Published, log: LogLimiter) -> Iterator[NamedAfter]:
+        """Response mapping: by a function, then as it is written."""
         route = published.route
-        if route.response != ResponseMapping():
+        if route.response.function is not None:
+            function = self._function(route.response.function, published, "response mapping", log)
+            yield NamedAfter("response function", ResponseFunction(route, function))
+        if msgspec.structs.replace(route.response, function=None) != ResponseMapping():
             yield NamedAfter("response mapping", ResponseMap(route.response, route.name))
         if route.response_headers:
             yield NamedAfter("response headers", HeaderChanges(route.response_headers))
@@ -104,6 +125,17 @@ class Compiler:
             return Data(published.route, backend.data, self._connections, self._limits, log)
         if backend.mock is not None:
             return Mock(backend.mock)
+        if backend.function is not None:
+            function = self._function(backend.function.name, published, "", log)
+            return FunctionAnswer(backend.function, published.route, function)
         if backend.topic is not None and self._records is not None:
             return TopicProducer(backend.topic, self._records)
         raise ConfigurationError(f"route {name}: its backend cannot be served by this version")
+
+    def _function(self, name: str, published: Published, use: str, log: LogLimiter) -> RouteFunction:
+        """A function that is called as the app that names it: the backend's is the app that the backend is of."""
+        route = published.route
+        if self._functions is None:
+            raise ConfigurationError(f"route {route.name}: it calls function {name}, and none can be called here")
+        app = route.app if use else published.backend_app or route.app
+        return RouteFunction(self._functions, name, app, route=route.name, use=use, log=log)

@@ -6,8 +6,8 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from actors.gateway_route.admission import AdmissionStatistics
 from actors.gateway_route.cache import CacheStatistics
+from actors.runtime.admission import AdmissionStatistics
 
 # Upper bounds in seconds, with "more" after the last: the usual ladder of Prometheus' clients, from 0.5 ms on, and up
 # to a usual time-out.

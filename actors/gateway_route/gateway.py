@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from actors.errors import ConfigurationError
-from actors.gateway_route.admission import AdmissionStatistics
+from actors.functions.messages import FunctionCalls
 from actors.gateway_route.auth.compile import Identities
 from actors.gateway_route.backends.topic import Records
 from actors.gateway_route.cache import CacheStatistics
@@ -31,6 +31,7 @@ from actors.http_calls.errors import (
 )
 from actors.http_calls.request_ids import HEADER, RequestIds
 from actors.ports import ConnectionLookup, ResultLimits
+from actors.runtime.admission import AdmissionStatistics
 from actors.wire.http.checks import METHODS
 from actors.wire.http.messages import Request, Response
 from config.resources import RELEASE, ApiGroup
@@ -97,11 +98,12 @@ class Gateway:
         records: Records | None = None,
         *,
         https_port: Callable[[], int | None] = lambda: None,
+        functions: FunctionCalls | None = None,
     ) -> None:
         limits = ResultLimits(settings.max_rows, settings.max_result_bytes)
         self.measured_routes = settings.measured_routes
         self.flow = flow if flow is not None else FlowControl(settings)
-        self._compiler = Compiler(identities, connections, limits, self.flow, records)
+        self._compiler = Compiler(identities, connections, limits, self.flow, records, functions=functions)
         self._observer = self.flow.access_log.observer()
         self._https_port = https_port
         self._spaces: Spaces[GatewayRoute] = Spaces()

@@ -12,7 +12,8 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     """One version of a route in one environment.
 
     `backend` is never a name: a backend that the route names stands here as it was deployed, with what it takes in
-    `inputs` and the signature key that it asks for in `backend_key`. The environment's variables are filled in.
+    `inputs`, the signature key that it asks for in `backend_key`, and its app in `backend_app`. `backend_authorizer` is
+    the route's, or else the backend's. The environment's variables are filled in.
     Versions of a route count from 1 over all environments.
 
     What a route binds by name (throttles, access lists, a signature key), the domains of its group and `enabled` are
@@ -23,6 +24,8 @@ class Published(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, f
     backend: RouteBackend
     inputs: tuple[BackendInput, ...] = ()
     backend_key: str | None = None
+    backend_app: str | None = None
+    backend_authorizer: str | None = None
     environment: str = RELEASE
     version: int = 0
 

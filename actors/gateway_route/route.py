@@ -11,7 +11,6 @@ from time import perf_counter
 import trio
 
 from actors.gateway_route.access_log import FIRST_ERROR
-from actors.gateway_route.admission import Admission, AdmissionFullError, AdmissionStatistics
 from actors.gateway_route.backends.base import Backend
 from actors.gateway_route.cache import CacheStatistics
 from actors.gateway_route.call import Call
@@ -29,6 +28,7 @@ from actors.http_calls.errors import (
     error_response,
 )
 from actors.http_calls.request_ids import HEADER
+from actors.runtime.admission import Admission, AdmissionFullError, AdmissionStatistics
 from actors.runtime.log_limiter import LogLimiter
 from actors.wire.http.errors import RequestRefusedError
 from actors.wire.http.messages import Response

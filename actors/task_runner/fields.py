@@ -55,7 +55,9 @@ def compile_fields(fields: tuple[Field, ...]) -> Callable[[bytes | None], tuple[
 
 def _compile_field(field: Field) -> Callable[[Any], Any]:
     """A step into an object is a member's name; a step into an array is a number from 0."""
-    steps = [(step, int(step) if step.isascii() and step.isdecimal() else None) for step in field.path.split(".")]
+    steps = [
+        (step, int(step) if step.isascii() and step.isdecimal() else None) for step in (field.path or "").split(".")
+    ]
     where = f"field {field.name}: {field.path} is"
     convert = CONVERTERS[field.type]
 

@@ -115,12 +115,12 @@ def _compile_reader(fields: tuple[Field, ...]) -> _Reader:
         return _plain_reader(fields)
     document, paths = _struct(tree, "Document")
     read = compile_fields(fields)
-    ways = [field.path.split(".") for field in fields]
+    ways = [_path(field).split(".") for field in fields]
 
     def convert(value: bytes | None) -> Any:
         return msgspec.convert(_nested(ways, read(value)), document)
 
-    getters = {field.name: attrgetter(paths[field.path]) for field in fields}
+    getters = {field.name: attrgetter(paths[_path(field)]) for field in fields}
     return _Reader(msgspec.json.Decoder(document).decode, convert, getters)
 
 
@@ -148,7 +148,7 @@ def _tree(fields: tuple[Field, ...]) -> _Tree | None:
     """The fields by the steps of their paths; None where they do not make a tree of objects."""
     root: _Tree = {}
     for field in fields:
-        *way, last = field.path.split(".")
+        *way, last = _path(field).split(".")
         node: Any = root
         for step in way:
             node = node.setdefault(step, {})
@@ -160,6 +160,11 @@ def _tree(fields: tuple[Field, ...]) -> _Tree | None:
         if not isinstance(known, Field) or (known.type, known.required) != (field.type, field.required):
             return None
     return root
+
+
+def _path(field: Field) -> str:
+    """The path of a field that is read where it stands; what a function makes is not among those."""
+    return field.path or ""
 
 
 _EXACT: dict[str, Any] = {
@@ -251,7 +256,7 @@ def _check(task: Task) -> None:
     for field in task.source.fields:
         if names.count(field.name) > 1:
             raise ConfigurationError(f"task {task.name}: source.fields has {field.name} more than once; name each once")
-        if "" in field.path.split("."):
+        if field.path is not None and "" in field.path.split("."):
             raise ConfigurationError(
                 f"task {task.name}: field {field.name} has the path {field.path!r} with an empty step; "
                 "write names separated by single dots"

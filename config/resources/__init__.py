@@ -3,11 +3,21 @@
 from config.resources.access_lists import AccessList
 from config.resources.api_groups import ApiGroup, Domain, Environment
 from config.resources.apps import App, Quota
-from config.resources.backends import Backend, BackendInput, DataBackend, MockBackend, Statement, TopicBackend
+from config.resources.authorizers import Authorizer, IdentitySource
+from config.resources.backends import (
+    Backend,
+    BackendInput,
+    DataBackend,
+    FunctionBackend,
+    MockBackend,
+    Statement,
+    TopicBackend,
+)
 from config.resources.base import AppResource, Resource, Secret, SecretReference
 from config.resources.certificates import Certificate
 from config.resources.connections import Connection
 from config.resources.devices import AclEntry, Device, Product, Property, Service
+from config.resources.functions import Function
 from config.resources.grants import RouteGrant
 from config.resources.route_parts import (
     Auth,
@@ -20,7 +30,7 @@ from config.resources.route_parts import (
     ResponseMapping,
 )
 from config.resources.routes import RELEASE, Route, RouteBackend, RouteRequest
-from config.resources.rules import Rule, RuleSource, RuleTarget
+from config.resources.rules import Rule, RuleCondition, RuleSource, RuleTarget
 from config.resources.signature_keys import SignatureKey
 from config.resources.tasks import Field, Task, TaskBacklog, TaskSource, TaskTarget
 from config.resources.throttles import SpecialLimit, Throttle
@@ -29,9 +39,18 @@ from config.resources.users import AccessKey, User
 
 # In the order in which they depend on one another, here as below.
 GatewayResource = (
-    Environment | Certificate | ApiGroup | SignatureKey | Throttle | AccessList | Backend | Route | RouteGrant
+    Environment
+    | Certificate
+    | ApiGroup
+    | SignatureKey
+    | Throttle
+    | AccessList
+    | Authorizer
+    | Backend
+    | Route
+    | RouteGrant
 )
-AnyResource = App | User | Product | Device | Topic | Rule | Connection | Task | GatewayResource
+AnyResource = App | User | Product | Device | Topic | Function | Rule | Connection | Task | GatewayResource
 
 __all__ = [
     "RELEASE",
@@ -43,6 +62,7 @@ __all__ = [
     "App",
     "AppResource",
     "Auth",
+    "Authorizer",
     "Backend",
     "BackendInput",
     "BackendParameter",
@@ -58,8 +78,11 @@ __all__ = [
     "Domain",
     "Environment",
     "Field",
+    "Function",
+    "FunctionBackend",
     "GatewayResource",
     "Grant",
+    "IdentitySource",
     "Jwt",
     "Mask",
     "MockBackend",
@@ -75,6 +98,7 @@ __all__ = [
     "RouteGrant",
     "RouteRequest",
     "Rule",
+    "RuleCondition",
     "RuleSource",
     "RuleTarget",
     "Secret",

@@ -62,6 +62,19 @@ class DataBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         return self.statements
 
 
+class FunctionBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A function answers: `name` is its resource's, and it gets the request as a JSON object.
+
+    That has `method`, `path`, `path_parameters`, `query`, `headers` (names in lower case), `body` (text, or base64
+    where `base64` is true), `parameters`, `caller`, `authorizer` (the context), `source_address`, `route`, `stage` and
+    `request_id`. It answers `{"status": ..., "headers": {...}, "body": ...}`, or any other JSON value, which is the
+    body of an answer of status 200. `parameters` rename what the caller sends, or set what it cannot.
+    """
+
+    name: Name
+    parameters: tuple[BackendParameter, ...] = ()
+
+
 class MockBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """A fixed answer; a body that is not text is sent as JSON."""
 
@@ -108,6 +121,7 @@ class Backend(
     What is applied is a saved copy. `penstock backend deploy` makes it what is published from then on, and `penstock
     backend publish` makes or updates its route, which has its name, in `group` (left out: the app's default one).
     `format` lays JSON and XML out for people to read. With `signature_key` it answers only routes bound to that key.
+    `backend_authorizer` is that of its routes that name none themselves.
     """
 
     path: Annotated[str, msgspec.Meta(pattern="^/", max_length=1024)]
@@ -118,12 +132,14 @@ class Backend(
     signature_key: Name | None = None
     returns: Literal["json", "xml", "stream"] = "json"
     format: bool = False
+    backend_authorizer: Name | None = None
     data: DataBackend | None = None
+    function: FunctionBackend | None = None
     mock: MockBackend | None = None
     topic: TopicBackend | None = None
     device: DeviceBackend | None = None
 
     def __post_init__(self) -> None:
         """Exactly one form must be there."""
-        if sum(one is not None for one in (self.data, self.mock, self.topic, self.device)) != 1:
-            raise ValueError("a backend has exactly one form: `data`, `mock` or `topic`")
+        if sum(one is not None for one in (self.data, self.function, self.mock, self.topic, self.device)) != 1:
+            raise ValueError("a backend has exactly one form: `data`, `function`, `mock` or `topic`")

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from config.resources.base import Name
+
 Place = Literal["path", "query", "header", "body"]
 BackendPlace = Literal["path", "query", "header", "body"]
 ParameterType = Literal["string", "integer", "number", "boolean", "json"]
@@ -25,7 +27,8 @@ SystemValue = Annotated[
         description=(
             "a system value: source_address, app, user, request_id, stage, method, path, rest_of_path (what is below "
             "a prefix), host, route, client_certificate (the subject of the one that the caller showed), or "
-            "authorizer.NAME (what the caller's authentication says under NAME, such as a token's claim)"
+            "authorizer.NAME (what the caller's authentication says under NAME: a claim of a token, or an authorizer's "
+            "context)"
         ),
     ),
 ]
@@ -77,7 +80,7 @@ class ResponseMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     `status` maps one status to another. `headers` maps headers of the backend to those that the caller gets. `fields`
     maps a JSON answer's fields by dotted path to where the caller finds them: a number is an index of a list, and any
     other name goes through each object of a list. `constants` are put into a JSON answer by dotted path, and `system`
-    values likewise.
+    values likewise. `function` gets the answer before all of these: it answers as the function of a backend does.
     """
 
     status: dict[str, int] = {}
@@ -85,6 +88,7 @@ class ResponseMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     fields: dict[str, str] = {}
     constants: dict[str, Any] = {}
     system: dict[str, SystemValue] = {}
+    function: Name | None = None
 
 
 class Cors(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -122,7 +126,7 @@ class Jwt(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
 
 
 class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """Exactly one of: `app`, with the ways in which an app may show who it is; `iam`; `jwt`.
+    """Exactly one of: `app`, with the ways in which an app may show who it is; `iam`; `jwt`; `custom`, an authorizer.
 
     `appcode_over_http` lets AppCodes travel unencrypted; `unsigned_payload` takes signatures that leave the body out.
     """
@@ -130,13 +134,14 @@ class Auth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     app: Annotated[tuple[AppMethod, ...], msgspec.Meta(min_length=1)] | None = None
     iam: bool = False
     jwt: Jwt | None = None
+    custom: Name | None = None
     appcode_over_http: bool = False
     unsigned_payload: bool = False
 
     def __post_init__(self) -> None:
         """Exactly one way must be there."""
-        if sum((self.app is not None, self.iam, self.jwt is not None)) != 1:
-            raise ValueError("auth has exactly one of `app`, `iam` and `jwt`")
+        if sum((self.app is not None, self.iam, self.jwt is not None, self.custom is not None)) != 1:
+            raise ValueError("auth has exactly one of `app`, `iam`, `jwt` and `custom` (an authorizer)")
 
 
 class Cache(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

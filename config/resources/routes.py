@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from config.resources.backends import DataBackend, DeviceBackend, MockBackend, TopicBackend
+from config.resources.backends import DataBackend, DeviceBackend, FunctionBackend, MockBackend, TopicBackend
 from config.resources.base import AppResource, Name
 from config.resources.route_parts import Auth, Cache, Compression, Cors, HeaderName, Parameter, ResponseMapping
 
@@ -25,6 +25,9 @@ class RouteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     `match: prefix` takes it and every path below. `protocol` is what callers may speak. `undeclared: refuse` answers
     400 to a query or a body with a field that is not among `parameters`; else such fields go on to the backend.
+
+    `function` sees each request that is let in, and may answer `{"parameters": {...}, "body": ...}`: what the backend
+    gets in place of what came; or `{"refuse": "why"}`, which the caller gets with 400.
     """
 
     path: Annotated[str, msgspec.Meta(pattern="^/", max_length=1024)]
@@ -33,22 +36,25 @@ class RouteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     protocol: Protocol = "both"
     parameters: tuple[Parameter, ...] = ()
     undeclared: Literal["take", "refuse"] = "take"
+    function: Name | None = None
 
 
 class RouteBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """What answers: exactly one of `data`, `mock` and `topic`, or `name`, a resource of kind `backend`."""
+    """What answers: exactly one of `data`, `function`, `mock` and `topic`, or `name`, a resource of kind `backend`."""
 
     name: Name | None = None
     data: DataBackend | None = None
+    function: FunctionBackend | None = None
     mock: MockBackend | None = None
     topic: TopicBackend | None = None
     device: DeviceBackend | None = None
 
     def __post_init__(self) -> None:
         """Exactly one backend must be there."""
-        given = [one for one in (self.name, self.data, self.mock, self.topic, self.device) if one is not None]
-        if len(given) != 1:
-            raise ValueError("a route has exactly one backend: `data`, `mock`, `topic` or `name` (of a backend)")
+        forms = (self.name, self.data, self.function, self.mock, self.topic, self.device)
+        if sum(one is not None for one in forms) != 1:
+            known = "`data`, `function`, `mock`, `topic` or `name` (of a backend)"
+            raise ValueError(f"a route has exactly one backend: {known}")
 
 
 class SampleAnswers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -79,6 +85,8 @@ class Route(
     `response_headers` changes what the backend answers: a text is set, each of a list is added to what is there, null
     takes the header away. A `private` route is left out of the documents and lists that other apps get.
     `throttles`, `access_lists` and `signature_key` name resources that apply to every version that is served.
+    `backend_authorizer` names an authorizer of type `back`: it is asked before the backend is, and what it answers as
+    `context` may be mapped into the backend's request (`system: authorizer.NAME`).
     """
 
     request: RouteRequest
@@ -92,6 +100,7 @@ class Route(
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 128
     queue: Annotated[int, msgspec.Meta(ge=0, le=100_000)] | None = None
     queue_ms: Annotated[int, msgspec.Meta(ge=1, le=600_000)] | None = None
+    backend_authorizer: Name | None = None
     response: ResponseMapping = ResponseMapping()
     response_headers: dict[HeaderName, str | tuple[str, ...] | None] = {}
     cors: Cors | None = None

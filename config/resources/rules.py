@@ -29,6 +29,20 @@ class RuleTarget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     topic: TopicName
 
 
+class RuleCondition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Which reports a rule takes: those for which `function` answers true.
+
+    It is called for many reports at once, each as `{"product": ..., "device": ..., "topic": ..., "time": <milliseconds
+    since the epoch>, "data": <payload>}`; a payload that is not JSON comes as text, or where `base64` is true as that.
+
+    A report for which it fails is dropped and counted (`on_error: drop`) or taken (`take`). Where it cannot be called
+    at all, reports wait unacknowledged until it can.
+    """
+
+    function: Name
+    on_error: Literal["drop", "take"] = "drop"
+
+
 class Rule(
     AppResource, tag_field="kind", tag="rule", frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
 ):
@@ -45,4 +59,5 @@ class Rule(
     base64: bool = False
     key: Annotated[str, msgspec.Meta(min_length=1)] = "device"
     key_suffix: Literal["random"] | None = None
+    condition: RuleCondition | None = None
     enabled: bool = True

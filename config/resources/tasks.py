@@ -15,12 +15,23 @@ FieldType = Literal["string", "integer", "number", "boolean", "json"]
 
 
 class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """A field read out of each record: `path` is dotted (`data.deviceId`, `readings.0.value`)."""
+    """A field read out of each record: `path` is dotted (`data.deviceId`, `readings.0.value`).
+
+    With `function` it is what that answers, called for many records at once, each as `{"value": ..., "key": ...,
+    "topic": ..., "partition": ..., "offset": ..., "timestamp": ...}`; `value` is what stands at `path`, or without one
+    the whole record.
+    """
 
     name: Name
     type: FieldType = "string"
-    path: Annotated[str, msgspec.Meta(min_length=1)]
+    path: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    function: Name | None = None
     required: bool = True
+
+    def __post_init__(self) -> None:
+        """It must come from somewhere."""
+        if self.path is None and self.function is None:
+            raise ValueError("a field needs a `path`, or a `function` that makes it of the record")
 
 
 class TaskSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

@@ -27,10 +27,12 @@ from daemon.catalog.errors import InUseError, NotFoundError, UnreachableError, V
 from daemon.catalog.issue import Issuer, Resolve, generate
 from daemon.catalog.planning import Planner, dead_letter_topic
 from daemon.catalog.probing import probe, probe_all
+from daemon.catalog.refusals import refuse
 from daemon.catalog.secret_fields import Connectors, secret_fields
 from daemon.catalog.steps import Step
 from daemon.engine import Change, Engine
-from daemon.publishing.planning import PublicationPlanner, Refusal, Verify, mentions
+from daemon.publishing.function_planning import FunctionPlanner, VerifyFunction
+from daemon.publishing.planning import PublicationPlanner, Verify, mentions
 from daemon.publishing.publications import Publications
 from daemon.store.model import Meta, Store, StoredResource
 from daemon.store.publications import Publication
@@ -73,15 +75,16 @@ class CatalogService:
         resolve: Resolve,
         publications: Publications | None = None,
         verify: Verify = lambda _: None,
+        verify_function: VerifyFunction = lambda _: None,
         clock: Callable[[], int] = now_in_milliseconds,
     ) -> None:
         self.catalog = catalog
         self.publications = Publications() if publications is None else publications
         self.publication_planner = PublicationPlanner(catalog, self.publications, verify)
+        self.function_planner = FunctionPlanner(self.publications, verify_function)
         self._store = store
         self._engine = engine
         self._connectors = connectors
-        self._settings_types: SettingsTypes = {name: one.settings for name, one in connectors.items()}
         self._issuer = Issuer(vault, resolve)
         self._planner = Planner(catalog, self._issuer, connectors)
         self._credentials = Credentials(catalog, vault, resolve)
@@ -230,7 +233,9 @@ class CatalogService:
         return stored
 
     async def _load(self, text: bytes, file: str) -> list[Document]:
-        return await self._aside(partial(load, text, file, settings_types=self._settings_types))
+        # Plugins may have been read anew since.
+        types: SettingsTypes = {name: one.settings for name, one in self._connectors.items()}
+        return await self._aside(partial(load, text, file, settings_types=types))
 
     async def change(
         self, plan: Callable[[int], Publication], switched: Mapping[tuple[str, int], Published] | None = None
@@ -254,10 +259,10 @@ class CatalogService:
     def _planned(self, documents: Sequence[Document], now: int) -> tuple[list[Step], Publication]:
         steps = self._planner.plan(documents, now)
         planned = self.publication_planner.follow(steps, now)
-        if planned.refused:
-            where = {document.identity.name: document for document in documents if document.identity.kind == "route"}
-            raise ManifestError([_unpublishable(where.get(refusal.route), refusal) for refusal in planned.refused])
-        return steps, planned.publication
+        functions = self.function_planner.follow(steps, now)
+        refuse(documents, planned.refused, functions.refused)
+        publication = dataclasses.replace(planned.publication, functions=functions.deployed, running=functions.deployed)
+        return steps, publication
 
     async def _aside(self, work: Callable[[], T]) -> T:
         # A large manifest takes seconds, and devices must not notice; secrets may have to be read from files.
@@ -318,11 +323,14 @@ class CatalogService:
         return trouble  # noqa: RET504 - a cancel scope may end its block early, as far as types can tell
 
     def _served_otherwise(self, publication: Publication | None, changes: Sequence[Change]) -> Iterator[Change]:
-        """Routes that have not changed themselves, but what is served of them."""
+        """Routes and functions that have not changed themselves, but what is served of them, or runs."""
+        if publication is None:
+            return
         known = {change.identity for change in changes}
-        for name in () if publication is None else publication.routes:
-            stored = self.catalog.get(Identity("route", name))
-            if stored is not None and stored.identity not in known:
+        running = [Identity("function", one.function.name) for one in publication.running]
+        for name in (*running, *(Identity("route", route) for route in publication.routes)):
+            stored = self.catalog.get(name)
+            if stored is not None and name not in known:
                 yield Change(stored.identity, stored.resource, stored.resource)
 
     async def _reconcile(self, changes: Sequence[Change]) -> str:
@@ -380,12 +388,6 @@ def missing(target: Identity) -> NotFoundError:
 def _change(step: Step) -> Change:
     before = None if step.before is None else step.before.resource
     return Change(step.identity, before, step.after.resource, step.secrets)
-
-
-def _unpublishable(document: Document | None, refusal: Refusal) -> Problem:
-    if document is not None:
-        return document.problem(refusal.path, refusal.reason)
-    return Problem(refusal.reason, subject=f"route {refusal.route}, which is on the instance", path=refusal.path)
 
 
 def _warned(step: Step, warning: str) -> Step:

@@ -28,6 +28,8 @@ _SCHEMES: dict[str, dict[str, Any]] = {
     "basic": {"type": "http", "scheme": "basic", "description": "an app's key and secret"},
     "iam": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
     "jwt": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    # What its function asks for, nobody but its author knows.
+    "custom": {"type": "http", "scheme": "custom", "description": "Decided by an authorizer of the API's own."},
 }
 _ERROR = {
     "type": "object",
@@ -124,7 +126,7 @@ def _schemes(route: Route) -> tuple[str, ...]:
     """Any one of these opens it; none: it is open."""
     auth = route.auth
     if isinstance(auth, Auth):
-        return auth.app or (("iam",) if auth.iam else ("jwt",))
+        return auth.app or (("iam",) if auth.iam else ("jwt",) if auth.jwt is not None else ("custom",))
     return {"none": (), "app": APP_METHODS, "iam": ("iam",)}[auth]
 
 

@@ -10,7 +10,6 @@ from actors.errors import PenstockError
 from actors.gateway_route.published import Published
 from config.gateway_soundness import gateway_flaws
 from config.resources import ApiGroup, Backend, Route, RouteBackend
-from config.resources.backends import BackendInput
 from config.variables import filled_in
 
 FindBackend = Callable[[str], Backend | None]
@@ -32,7 +31,7 @@ def resolve(route: Route, environment: str, group: ApiGroup | None, find_backend
         UnpublishableError: its backend is not deployed, or a variable is not defined, or makes no path.
     """
     values = {} if group is None else group.variables.get(environment, {})
-    backend, inputs, backend_key = _backend(route.backend, find_backend)
+    backend, found = _backend(route.backend, find_backend)
     where = f"in environment {environment} of group {route.group_name}"
     path = _filled(route.request.path, values, "$.request.path", where)
     request = msgspec.structs.replace(route.request, path=path)
@@ -44,14 +43,23 @@ def resolve(route: Route, environment: str, group: ApiGroup | None, find_backend
     if backend.topic is not None and backend.topic.key is not None:
         key = _filled(backend.topic.key, values, "$.backend.topic.key", where)
         backend = msgspec.structs.replace(backend, topic=msgspec.structs.replace(backend.topic, key=key))
-    return Published(route=settled, backend=backend, inputs=inputs, backend_key=backend_key, environment=environment)
+    published = Published(
+        route=settled, backend=backend, backend_authorizer=route.backend_authorizer, environment=environment
+    )
+    if found is None:
+        return published
+    return msgspec.structs.replace(
+        published,
+        inputs=found.inputs,
+        backend_key=found.signature_key,
+        backend_app=found.app,
+        backend_authorizer=route.backend_authorizer or found.backend_authorizer,
+    )
 
 
-def _backend(
-    written: RouteBackend, find_backend: FindBackend
-) -> tuple[RouteBackend, tuple[BackendInput, ...], str | None]:
+def _backend(written: RouteBackend, find_backend: FindBackend) -> tuple[RouteBackend, Backend | None]:
     if written.name is None:
-        return written, (), None
+        return written, None
     found = find_backend(written.name)
     if found is None:
         reason = (
@@ -62,7 +70,7 @@ def _backend(
     forms = {name: getattr(found, name) for name in RouteBackend.__struct_fields__ if name != "name"}
     if found.data is not None:
         forms["data"] = msgspec.structs.replace(found.data, returns=found.returns, format=found.format)
-    return RouteBackend(**forms), found.inputs, found.signature_key
+    return RouteBackend(**forms), found
 
 
 def _filled(text: str, values: Mapping[str, str], path: str, where: str) -> str:

@@ -12,7 +12,19 @@ from actors.device_session.registry.rights_lost import recheck_waiting
 from actors.device_session.registry.statuses import DeviceView
 from actors.directory.identities import DeviceIdentity
 from actors.gateway_route.flow.quotas import Quotas
-from config.resources import AnyResource, App, Connection, Device, GatewayResource, Product, Rule, Task, Topic, User
+from config.resources import (
+    AnyResource,
+    App,
+    Connection,
+    Device,
+    Function,
+    GatewayResource,
+    Product,
+    Rule,
+    Task,
+    Topic,
+    User,
+)
 from config.resources.identity import Identity
 from daemon.catalog.credentials import Credentials
 from daemon.device_journal import restore
@@ -96,7 +108,7 @@ class Access:
                 self._directory.put_device(self._credentials.device_entry(resource))
             case Rule():
                 self._directory.put_rule(resource)
-            case Topic() | Connection() | Task() | User():
+            case Topic() | Function() | Connection() | Task() | User():
                 pass
             case _:
                 assert_never(resource)

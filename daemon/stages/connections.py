@@ -59,6 +59,13 @@ class Connections:
         if change.after is not None:
             await self._supervisor.add(self._spec(name))
 
+    async def rebuild(self, name: str) -> None:
+        """Build the connector of a connection anew, with its module as it is now."""
+        if self._supervisor is not None and self._catalog.get(Identity("connection", name)) is not None:
+            await self._supervisor.remove(name)
+            self._problems.pop(name, None)
+            await self._supervisor.add(self._spec(name))
+
     def replaces(self, change: Change) -> bool:
         """Whether a change makes another connector of a living one; a new title or other words do not."""
         match change.before, change.after:

@@ -14,6 +14,7 @@ from actors.ports import AuditEntry
 from actors.records import Confirmed, TopicPartition
 from config.resources import AnyResource
 from config.resources.identity import Identity, identity
+from daemon.store.function_versions import FunctionEntry, FunctionVersion
 from daemon.store.publications import Publication, StoredPublications, VersionEntry
 
 SecretForm = Literal["digest", "sealed", "reference"]
@@ -114,13 +115,19 @@ class Store(Protocol):
         """
 
     async def load_publications(self) -> StoredPublications:
-        """What is served of routes, and the deployed backends."""
+        """What is served of routes, and the deployed backends and functions."""
 
     async def load_versions(self, route: str) -> Sequence[VersionEntry]:
         """The history of a route, the newest version first."""
 
     async def load_version(self, route: str, version: int) -> Published | None:
         """One version of a route, or None where it is not kept."""
+
+    async def load_function_versions(self, name: str) -> Sequence[FunctionEntry]:
+        """The history of a function, the newest version first."""
+
+    async def load_function_version(self, name: str, version: int) -> FunctionVersion | None:
+        """One version of a function, or None where it is not kept."""
 
     async def load_confirmed(self, group: str) -> Mapping[TopicPartition, Confirmed]:
         """The positions of a group."""

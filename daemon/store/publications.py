@@ -1,4 +1,7 @@
-"""Published routes and deployed backends in the metadata database; times are milliseconds since the epoch."""
+"""What is published of routes, and deployed of backends and functions, in the metadata database.
+
+Times are milliseconds since the epoch.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,13 @@ from actors.errors import StorageError
 from actors.gateway_route.published import Published
 from config.resources import Backend
 from config.resources.identity import Identity
+from daemon.store.function_versions import (
+    FunctionVersion,
+    forget_functions,
+    load_last,
+    load_running,
+    save_functions,
+)
 
 _T = TypeVar("_T")
 
@@ -56,11 +66,16 @@ class Deployed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What changes about publications, in one transaction."""
+    """What changes about publications, in one transaction.
+
+    `functions` are new versions of functions, `running` those that run from now on.
+    """
 
     versions: tuple[Version, ...] = ()
     served: tuple[Served, ...] = ()
     deployed: tuple[Deployed, ...] = ()
+    functions: tuple[FunctionVersion, ...] = ()
+    running: tuple[FunctionVersion, ...] = ()
 
     @property
     def routes(self) -> tuple[str, ...]:
@@ -70,11 +85,16 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class StoredPublications:
-    """What is served of each route, the last version of each, and the deployed backends by name."""
+    """What is served of each route, the last version of each, and the deployed backends by name.
+
+    `running` are the functions by name, `last_functions` the last version of each.
+    """
 
     served: tuple[Published, ...] = ()
     last: Mapping[str, int] = field(default_factory=dict)
     deployed: Mapping[str, Deployed] = field(default_factory=dict)
+    running: Mapping[str, FunctionVersion] = field(default_factory=dict)
+    last_functions: Mapping[str, int] = field(default_factory=dict)
 
 
 def load_publications(connection: sqlite3.Connection) -> StoredPublications:
@@ -95,6 +115,8 @@ def load_publications(connection: sqlite3.Connection) -> StoredPublications:
             name: Deployed(_decoded(backends, "backend", name, spec), version, at)
             for name, spec, version, at in deployed
         },
+        running=load_running(connection),
+        last_functions=load_last(connection),
     )
 
 
@@ -122,10 +144,12 @@ def save_publication(connection: sqlite3.Connection, publication: Publication) -
             for backend, version, at in publication.deployed
         ],
     )
+    save_functions(connection, publication.functions, publication.running)
 
 
 def forget_publications(connection: sqlite3.Connection, removals: Sequence[Identity]) -> None:
-    """Forget what was published of routes, and deployed of backends, that are gone."""
+    """Forget what was published of routes, and deployed of backends and functions, that are gone."""
+    forget_functions(connection, removals)
     routes = [(one.name,) for one in removals if one.kind == "route"]
     connection.executemany("DELETE FROM served_versions WHERE route = ?", routes)
     connection.executemany("DELETE FROM route_versions WHERE route = ?", routes)

@@ -31,6 +31,12 @@ from daemon.store.backlog import (
     save_phase,
 )
 from daemon.store.files import copy_database, create_private, in_transaction, storage_errors
+from daemon.store.function_versions import (
+    FunctionEntry,
+    FunctionVersion,
+    load_function_version,
+    load_function_versions,
+)
 from daemon.store.groups import add_http_group, delete_group, load_confirmed, load_http_groups, save_confirmed
 from daemon.store.migrate import Migration, migrate, shipped
 from daemon.store.model import DeviceStatus, Instance, Meta, Rejection, StoredResource, StoredSecret
@@ -105,6 +111,14 @@ class SqliteStore:
     async def load_version(self, route: str, version: int) -> Published | None:
         """One version of a route, or None where it is not kept."""
         return await self._run(partial(load_version, route=route, version=version))
+
+    async def load_function_versions(self, name: str) -> Sequence[FunctionEntry]:
+        """The history of a function, the newest version first."""
+        return await self._run(partial(load_function_versions, name=name))
+
+    async def load_function_version(self, name: str, version: int) -> FunctionVersion | None:
+        """One version of a function, or None where it is not kept."""
+        return await self._run(partial(load_function_version, name=name, version=version))
 
     async def load_confirmed(self, group: str) -> Mapping[TopicPartition, Confirmed]:
         """The positions of a group."""

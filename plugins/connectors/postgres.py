@@ -22,7 +22,6 @@ from plugins.api import (
     Position,
     QueryResult,
     ResultLimits,
-    ResultTooLargeError,
     Secret,
     StatementError,
     TargetTable,
@@ -31,9 +30,11 @@ from plugins.api import (
 )
 from plugins.sql import postgres_errors, postgres_writes
 from plugins.sql.named_parameters import Translated, parse, translate
+from plugins.sql.pool import Pool
 from plugins.sql.postgres_names import columns_of, find_table
-from plugins.sql.postgres_pool import Pool, Session
+from plugins.sql.postgres_session import Session, open_session
 from plugins.sql.postgres_values import convert_parameter
+from plugins.sql.result_rows import ResultRows
 
 T = TypeVar("T")
 
@@ -87,8 +88,8 @@ class Postgres:
         self._where = _label(settings)
         self._pool = Pool(
             host.bridge,
-            partial(_connect, settings),
-            where=self._where,
+            partial(open_session, partial(_connect, settings), self._where),
+            server=f"PostgreSQL {self._where}",
             size=settings.pool_size,
             line=settings.max_waiting,
             timeout=settings.command_timeout,
@@ -265,29 +266,14 @@ def _bound(names: Sequence[str], types: Sequence[asyncpg.Type], parameters: Mapp
 
 
 async def _fetch(cursor: Any, limits: ResultLimits) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = []
-    size = 0
+    result = ResultRows(limits)
     while True:
-        asked = min(_ROWS_A_FETCH, limits.rows + 1 - len(rows))
+        asked = min(_ROWS_A_FETCH, limits.rows + 1 - len(result.rows))
         part = await cursor.fetch(asked)
         for record in part:
-            row = tuple(record)
-            size += sum(map(_size, row))
-            rows.append(row)
-        if len(rows) > limits.rows or size > limits.bytes:
-            raise ResultTooLargeError(
-                f"the result is larger than {limits.rows} rows or {limits.bytes} bytes; ask for less, with LIMIT"
-            )
+            result.add(tuple(record))
         if len(part) < asked:
-            return rows
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, (str, bytes)):
-        return len(value)
-    if isinstance(value, (dict, list)):
-        return len(msgspec.json.encode(value, enc_hook=str))
-    return 8
+            return result.rows
 
 
 def _affected(status: str | None) -> int:

@@ -13,8 +13,10 @@ _BRACED = re.compile(rf"\$\{{({NAME})\}}")
 _WHOLE = re.compile(rf"'\$\{{({NAME})\}}'")
 
 
-def name_in_quotes(text: str) -> str | None:
+def name_in_quotes(text: str, joined: str = "'...' || :{name}") -> str | None:
     """The parameter that a quoted text stands for: `'${name}'` is the parameter `name`, as a bound value.
+
+    `joined` is how the dialect joins a text and a parameter, for the error's advice.
 
     Raises:
         StatementError: the parameter is only a part of the text, or of a name, where nothing can be bound.
@@ -28,7 +30,8 @@ def name_in_quotes(text: str) -> str | None:
     shown, name = inside[0], inside[1]
     if text.startswith("'"):
         raise StatementError(
-            f"the parameter {shown} stands inside a text, where it cannot be bound; put it outside: '...' || :{name}"
+            f"the parameter {shown} stands inside a text, where it cannot be bound; put it outside: "
+            f"{joined.format(name=name)}"
         )
     raise StatementError(
         f"the parameter {shown} stands inside a name: only values are bound, tables and columns are not"

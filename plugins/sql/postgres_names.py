@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from plugins.api import ConnectorError, TargetTable
-from plugins.sql.postgres_pool import Session
+from plugins.sql.postgres_session import Session
 from plugins.sql.statements import quoted
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

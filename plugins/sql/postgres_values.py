@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -13,8 +11,17 @@ from uuid import UUID
 import msgspec
 
 from plugins.api import ParameterError
-
-Convert = Callable[[Any], Any]
+from plugins.sql.conversions import (
+    REFUSED_VALUES,
+    Convert,
+    as_it_is,
+    day,
+    json_text,
+    moment,
+    or_null,
+    text,
+    whole_number,
+)
 
 _TRUE = frozenset({"t", "true", "y", "yes", "on", "1"})
 _FALSE = frozenset({"f", "false", "n", "no", "off", "0"})
@@ -28,7 +35,6 @@ _NATIVE = {
     "boolean": frozenset({"bool", "json", "jsonb"}),
     "json": frozenset({"json", "jsonb"}),
 }
-_REFUSED = (ValueError, TypeError, InvalidOperation, OverflowError, RecursionError, msgspec.MsgspecError)
 
 
 def convert_parameter(value: Any, name: str, type_name: str) -> Any:
@@ -40,8 +46,8 @@ def convert_parameter(value: Any, name: str, type_name: str) -> Any:
     if value is None:
         return None
     try:
-        return _converter(type_name, json=_json_text)(value)
-    except _REFUSED as error:
+        return _converter(type_name, json=_decoded)(value)
+    except REFUSED_VALUES as error:
         raise ParameterError(f"parameter {name} cannot be converted to {type_name}") from error
 
 
@@ -53,43 +59,28 @@ def row_converter(field_type: str, type_name: str) -> Convert | None:
     if type_name in _NATIVE[field_type]:
         return None
     if field_type == "json" and type_name in _TEXTS:
-        return _or_null(lambda value: msgspec.json.encode(value).decode())
-    return _or_null(_converter(type_name, json=_as_it_is))
-
-
-REFUSED_VALUES = _REFUSED
-
-
-def _or_null(convert: Convert) -> Convert:
-    return lambda value: None if value is None else convert(value)
+        return or_null(json_text)
+    return or_null(_converter(type_name, json=as_it_is))
 
 
 def _converter(type_name: str, *, json: Convert) -> Convert:
     if type_name.endswith("[]"):
-        return partial(_array, item=_or_null(_converter(type_name[:-2], json=json)))
+        return partial(_array, item=or_null(_converter(type_name[:-2], json=json)))
     if type_name in _INTEGER_BITS:
         return partial(_integer, bits=_INTEGER_BITS[type_name])
     if type_name in {"json", "jsonb"}:
         return json
     if type_name in _TEXTS:
-        return _text
-    return _CONVERTERS.get(type_name, _as_it_is)
+        return text
+    return _CONVERTERS.get(type_name, as_it_is)
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def _json_text(value: Any) -> Any:
+def _decoded(value: Any) -> Any:
     return msgspec.json.decode(value) if isinstance(value, str) else value
 
 
 def _integer(value: Any, *, bits: int) -> int:
-    number: int = msgspec.convert(value, int, strict=False)
+    number = whole_number(value)
     if not -(1 << (bits - 1)) <= number < 1 << (bits - 1):
         raise OverflowError(f"out of the range of {bits} bits")
     return number
@@ -112,26 +103,14 @@ def _number(value: Any) -> Any:
 
 
 def _boolean(value: Any) -> bool:
-    text = str(value).strip().lower()
-    if text not in _TRUE | _FALSE:
+    word = str(value).strip().lower()
+    if word not in _TRUE | _FALSE:
         raise ValueError("neither true nor false")
-    return text in _TRUE
-
-
-def _moment(value: Any) -> datetime:
-    """ISO 8601, or milliseconds since the epoch; without an offset it is UTC."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=value)
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return word in _TRUE
 
 
 def _timestamp(value: Any) -> datetime:
-    return _moment(value).astimezone(UTC).replace(tzinfo=None)
-
-
-def _date(value: Any) -> date:
-    return value if isinstance(value, date) else date.fromisoformat(value)
+    return moment(value).astimezone(UTC).replace(tzinfo=None)
 
 
 def _time(value: Any) -> time:
@@ -160,11 +139,13 @@ def _bytes(value: Any) -> bytes:
 def _array(value: Any, *, item: Convert) -> list[Any]:
     """A list, or one as JSON text (`[1, 2]`), or as PostgreSQL writes plain ones (`{1,2}`)."""
     if isinstance(value, str):
-        text = value.strip()
-        if text.startswith("{") and text.endswith("}") and not set(text[1:-1]) & set('{}"\\'):
-            value = [None if part.strip().upper() == "NULL" else part.strip() for part in text[1:-1].split(",") if part]
+        listed = value.strip()
+        if listed.startswith("{") and listed.endswith("}") and not set(listed[1:-1]) & set('{}"\\'):
+            value = [
+                None if part.strip().upper() == "NULL" else part.strip() for part in listed[1:-1].split(",") if part
+            ]
         else:
-            value = msgspec.json.decode(text)
+            value = msgspec.json.decode(listed)
     if not isinstance(value, (list, tuple)):
         raise TypeError("no array")
     return [item(one) for one in value]
@@ -175,11 +156,11 @@ _CONVERTERS: dict[str, Convert] = {
     "float8": _float,
     "numeric": _numeric,
     "bool": _boolean,
-    "date": _date,
+    "date": day,
     "time": _time,
     "timetz": _time,
     "timestamp": _timestamp,
-    "timestamptz": _moment,
+    "timestamptz": moment,
     "interval": _interval,
     "uuid": _uuid,
     "bytea": _bytes,

@@ -8,12 +8,14 @@ from functools import partial
 
 import asyncpg
 
-from plugins.api import FencedError, Position, RowRejectedError, TargetTable, WriteBatch
+from plugins.api import FencedError, Position, TargetTable, WriteBatch
+from plugins.sql.conversions import REFUSED_VALUES
 from plugins.sql.postgres_errors import is_row_fault
 from plugins.sql.postgres_names import as_stored, find_table, folded_table, qualified
-from plugins.sql.postgres_pool import Session, Target
-from plugins.sql.postgres_values import REFUSED_VALUES, Convert, row_converter
+from plugins.sql.postgres_session import Session
+from plugins.sql.postgres_values import row_converter
 from plugins.sql.statements import POSITIONS, create, insert
+from plugins.sql.targets import Target, converted, misfit
 
 _TYPES = {
     "string": "text",
@@ -149,10 +151,8 @@ async def _advance(session: Session, batch: WriteBatch) -> None:
 
 
 async def _insert(session: Session, batch: WriteBatch) -> None:
-    target = await session.target(batch.table, partial(_learn, session, batch.table))
-    rows = batch.rows
-    if any(target.converters):
-        rows = [_converted(row, target.converters, batch.table) for row in rows]
+    target = await session.targets.get(batch.table, partial(_learn, session, batch.table))
+    rows = converted(batch.rows, target.converters, batch.table)
     statement = await session.prepare(target.sql)
     try:
         await statement.executemany(rows)
@@ -160,7 +160,7 @@ async def _insert(session: Session, batch: WriteBatch) -> None:
         argument = _argument(error)
         if argument is None and isinstance(error, asyncpg.DataError):
             raise  # the server's
-        raise _misfit(batch.table, argument) from error
+        raise misfit(batch.table, argument) from error
 
 
 async def _learn(session: Session, table: TargetTable) -> Target:
@@ -174,23 +174,7 @@ async def _learn(session: Session, table: TargetTable) -> Target:
     return Target(sql, tuple(converters))
 
 
-def _converted(row: tuple[object, ...], converters: Sequence[Convert | None], table: TargetTable) -> tuple[object, ...]:
-    values = list(row)
-    for index, convert in enumerate(converters):
-        if convert is not None:
-            try:
-                values[index] = convert(values[index])
-            except REFUSED_VALUES as error:
-                raise _misfit(table, index) from error
-    return tuple(values)
-
-
 def _argument(error: Exception) -> int | None:
     """Which of a statement's arguments asyncpg does not take; it quotes the value too, which is nobody's to read."""
     found = _ARGUMENT.search(str(error))
     return int(found[1]) - 1 if found is not None else None
-
-
-def _misfit(table: TargetTable, index: int | None) -> RowRejectedError:
-    where = "" if index is None else f", column {table.columns[index][0]}"
-    return RowRejectedError(f"table {table.name}{where}: the value does not fit the column's type")

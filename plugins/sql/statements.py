@@ -1,6 +1,6 @@
 """The SQL that every transactional sink needs: the position table, and inserts that overwrite by key.
 
-SQLite and PostgreSQL share this dialect; placeholders are the caller's (`?`, or `$1`).
+SQLite and PostgreSQL share this dialect; placeholders are the caller's (`?`, or `$1`). MySQL shares CREATE TABLE.
 """
 
 from __future__ import annotations
@@ -33,12 +33,20 @@ def _on_conflict(table: TargetTable) -> str:
     return f" ON CONFLICT ({keys}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in rest)}"
 
 
-def create(table: TargetTable, target: str, type_of: Callable[[str], str]) -> str:
+def create(
+    table: TargetTable,
+    target: str,
+    type_of: Callable[[str], str],
+    *,
+    key_type_of: Callable[[str], str] | None = None,
+    quote: Callable[[str], str] = quoted,
+) -> str:
     """CREATE TABLE IF NOT EXISTS; `type_of` maps a field type to the database's. Key columns are never null."""
+    types_of_keys = key_type_of or type_of
     lines = [
-        f"{quoted(name)} {type_of(field_type)}{' NOT NULL' if name in table.key else ''}"
-        for name, field_type in table.columns
+        f"{quote(name)} {f'{types_of_keys(kind)} NOT NULL' if name in table.key else type_of(kind)}"
+        for name, kind in table.columns
     ]
     if table.key:
-        lines.append(f"PRIMARY KEY ({', '.join(map(quoted, table.key))})")
+        lines.append(f"PRIMARY KEY ({', '.join(map(quote, table.key))})")
     return f"CREATE TABLE IF NOT EXISTS {target} ({', '.join(lines)})"

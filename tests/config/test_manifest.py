@@ -124,7 +124,7 @@ def test_a_text_left_empty_is_told_how_to_be_written() -> None:
     [
         ("kind: tsak\nname: x\n", ("m.yaml:1: document 1 (tsak x): $.kind: unknown kind `tsak`; known kinds: "
          + ", ".join(KINDS))),
-        ("kind: function\nname: x\n", ("m.yaml:1: document 1 (function x): $.kind: unknown kind `function`; "
+        ("kind: functor\nname: x\n", ("m.yaml:1: document 1 (functor x): $.kind: unknown kind `functor`; "
          "known kinds: " + ", ".join(KINDS))),
         ("name: x\n", ("m.yaml:1: document 1 (x): $: the field `kind` is missing; known kinds: "
          + ", ".join(KINDS))),
@@ -160,7 +160,7 @@ def test_a_text_left_empty_is_told_how_to_be_written() -> None:
         ("kind: app\nname: a\napp_codes: [1, 2, 3, 4, 5, 6]\n", ("m.yaml:3: document 1 (app a): $.app_codes: must have "
          "at most 5 entries, has 6")),
         ("kind: route\napp: a\nname: r\nrequest: {path: /x}\nbackend: {}\n", ("m.yaml:5: document 1 (route r): "
-         "$.backend: a route has exactly one backend: `data`, `mock`, `topic` or `name` (of a backend)")),
+         "$.backend: a route has exactly one backend: `data`, `function`, `mock`, `topic` or `name` (of a backend)")),
         ("kind: topic\napp: a\nname: t\nretention: {hours: .inf}\n", ("m.yaml:4: document 1 (topic t): "
          "$.retention.hours: .inf is not a finite number")),
         ("kind: app\nname: a\n---\nname: [\n", ("m.yaml:4: document 2: while parsing a flow node, did not "

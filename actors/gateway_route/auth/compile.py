@@ -11,6 +11,8 @@ from actors.directory.users import Users
 from actors.errors import ConfigurationError
 from actors.gateway_route.auth.access_lists import AccessLists, parse_address
 from actors.gateway_route.auth.app_methods import AppMethods
+from actors.gateway_route.auth.authorize import AuthorizeStep, Side
+from actors.gateway_route.auth.authorizers import Authorizers
 from actors.gateway_route.auth.grants import Grants
 from actors.gateway_route.auth.identify import Identify, Read
 from actors.gateway_route.auth.jwks import KeySets
@@ -25,6 +27,7 @@ from actors.http_calls.errors import (
     UNKNOWN_ADDRESS,
     CallRefusedError,
 )
+from actors.runtime.log_limiter import LogLimiter
 from config.resources import Auth, Jwt, Route
 from config.resources.route_parts import APP_METHODS
 
@@ -35,7 +38,10 @@ _NAMED: dict[str, Auth] = {"app": _ANY_APP, "iam": Auth(iam=True)}
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """Everybody who may call, as they are now; `clock` is the wall clock, in seconds."""
+    """Everybody who may call, as they are now; `clock` is the wall clock, in seconds.
+
+    Without `authorizers` no route can be served that asks one.
+    """
 
     apps: Apps
     users: Users
@@ -43,6 +49,7 @@ class Identities:
     access_lists: AccessLists
     keys: KeySets
     clock: Callable[[], float] = time
+    authorizers: Authorizers | None = None
 
 
 class RouteIdentity(NamedTuple):
@@ -62,7 +69,7 @@ def compile_identity(route: Route, environment: str, world: Identities) -> Route
     rights = _Rights(route, environment, world)
     return RouteIdentity(
         _addresses(route, world.access_lists) if route.access_lists else None,
-        _identify(route, rights, world),
+        _identify(route, environment, rights, world),
         rights.may_debug,
     )
 
@@ -139,12 +146,14 @@ def _addresses(route: Route, lists: AccessLists) -> Step:
     return check
 
 
-def _identify(route: Route, rights: _Rights, world: Identities) -> Identify | None:
+def _identify(route: Route, environment: str, rights: _Rights, world: Identities) -> Identify | None:
     if route.auth == "none":
         return _anonymous(rights) if rights.lists else None
     auth = route.auth if isinstance(route.auth, Auth) else _NAMED[route.auth]
     if auth.jwt is not None:
         return _bearer(auth.jwt, rights, world)
+    if auth.custom is not None:
+        return _custom(asking(world, auth.custom, "front", route, environment), rights)
     if auth.app is not None:
         methods = AppMethods(
             world.apps,
@@ -160,6 +169,28 @@ def _identify(route: Route, rights: _Rights, world: Identities) -> Identify | No
 def _anonymous(rights: _Rights) -> Identify:
     def identify(_call: Call) -> None:
         rights.check_lists(None)
+
+    return identify
+
+
+def asking(world: Identities, name: str, side: Side, route: Route, environment: str) -> AuthorizeStep:
+    """The step that asks an authorizer.
+
+    Raises:
+        ConfigurationError: there are no authorizers here.
+    """
+    if world.authorizers is None:
+        raise ConfigurationError(f"route {route.name}: it asks authorizer {name}, and none can be asked here")
+    return AuthorizeStep(
+        world.authorizers, name, side, route=route, environment=environment, log=LogLimiter(per_second=1)
+    )
+
+
+def _custom(ask: AuthorizeStep, rights: _Rights) -> Identify:
+    def identify(call: Call) -> Awaitable[None] | None:
+        if rights.lists:
+            rights.check_lists(None)
+        return ask(call)
 
     return identify
 

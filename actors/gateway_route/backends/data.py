@@ -51,7 +51,8 @@ class Data:
 
     The answer has the rows of each statement under its result's name: `{"default": [{column: value, ...}, ...]}`. A
     statement that yields no rows has an empty list there, and `affected` tells how many rows it changed: a number for a
-    backend of one statement, else by result. With paging, `pageNo`, `pageSize` and `total` stand beside the rows.
+    backend of one statement, else by result. A procedure's second result is named `default_2`. With paging, `pageNo`,
+    `pageSize` and `total` stand beside the rows.
 
     Statements run in order, each in a transaction of its own; the first that fails ends the call with an error that
     names its result. Connections are looked up for each call: they may come, go and change while the route stays.
@@ -88,6 +89,7 @@ class Data:
         for statement in self._statements:
             result = await self._query(call, statement, statement.sql, values, limits)
             results.append((statement.result, result))
+            results += ((f"{statement.result}_{number}", more) for number, more in enumerate(result.more, 2))
             if len(results) < len(self._statements):
                 limits = _left(limits, result)
         return Answer(results, self._affected(results))

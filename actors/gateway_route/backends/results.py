@@ -79,7 +79,7 @@ class JsonFormat:
         encode = self._encoder.encode
         members = []
         for name, result in answer.results:
-            names = distinct(result.columns)
+            names = result.names()
             parts = []
             for start in range(0, len(result.rows), _ROWS_A_TURN):
                 if start:
@@ -114,7 +114,7 @@ class XmlFormat:
         for name, result in answer.results:
             element = xml_name(name)
             parts.append(f"{indent}<{element}>{line}")
-            columns = [xml_name(column) for column in distinct(result.columns)]
+            columns = [xml_name(column) for column in result.names()]
             async for rows in _in_turns(result):
                 parts += [self._row(columns, row) for row in rows]
             parts.append(f"{indent}</{element}>{line}")
@@ -163,22 +163,6 @@ async def _in_turns(result: QueryResult) -> Any:
         if start:
             await trio.lowlevel.checkpoint()
         yield result.rows[start : start + _ROWS_A_TURN]
-
-
-def distinct(columns: tuple[str, ...]) -> tuple[str, ...]:
-    """Names for columns, no two alike: of two `id`, the second becomes `id_2`."""
-    if len(set(columns)) == len(columns):
-        return columns
-    names: list[str] = []
-    taken = set(columns)
-    seen: set[str] = set()
-    for column in columns:
-        name, number = column, 2
-        while name in seen or (name != column and name in taken):
-            name, number = f"{column}_{number}", number + 1
-        seen.add(name)
-        names.append(name)
-    return tuple(names)
 
 
 @lru_cache(maxsize=1024)

@@ -8,11 +8,11 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.gateway_route.admission import AdmissionFullError
 from actors.gateway_route.cache import CacheSpace
 from actors.gateway_route.caching import CachedAnswers
 from actors.gateway_route.call import NOBODY, Call, Caller
 from actors.http_calls.errors import BACKEND_UNAVAILABLE, BAD_REQUEST, CallRefusedError
+from actors.runtime.admission import AdmissionFullError
 from actors.wire.http.messages import HeaderFields, Request, Response
 from config.resources import Cache
 

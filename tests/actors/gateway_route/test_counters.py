@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from actors.gateway_route.admission import Admission
 from actors.gateway_route.counters import LATENCY_BOUNDS, RouteCounters
+from actors.runtime.admission import Admission
 
 
 def counted(*answers: tuple[int, float]) -> RouteCounters:

@@ -20,7 +20,6 @@ from actors.errors import (
     StatementError,
 )
 from actors.gateway_route.backends.data import Data
-from actors.gateway_route.backends.results import distinct
 from actors.gateway_route.call import Call
 from actors.gateway_route.parameters.step import ParameterStep
 from actors.http_calls.errors import CallRefusedError
@@ -98,7 +97,7 @@ async def test_values_become_json() -> None:
 
 def test_no_column_hides_another() -> None:
     """Columns of one name are told apart by a number that no other column has."""
-    assert distinct(("id", "n", "id", "id_2", "id")) == ("id", "n", "id_3", "id_2", "id_4")
+    assert QueryResult(("id", "n", "id", "id_2", "id"), ()).names() == ("id", "n", "id_3", "id_2", "id_4")
 
 
 async def test_parameters_come_from_path_query_and_body() -> None:

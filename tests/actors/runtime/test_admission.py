@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.gateway_route.admission import Admission, AdmissionFullError
+from actors.runtime.admission import Admission, AdmissionFullError
 
 
 async def test_places_go_to_those_who_wait_longest(autojump_clock: MockClock) -> None:

@@ -1,4 +1,4 @@
-"""How many calls of a route run at a time, how many may wait for it, and what they waited."""
+"""How many calls of something run at a time, how many may wait for it, and what they waited."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class AdmissionFullError(PenstockError):
 
 @dataclass(frozen=True, slots=True)
 class AdmissionStatistics:
-    """What a route's admission has seen; `waited` is in seconds, those who wait now not counted."""
+    """What an admission has seen; `waited` is in seconds, those who wait now not counted."""
 
     running: int
     waiting: int
@@ -29,7 +29,7 @@ class AdmissionStatistics:
 
 
 class Admission:
-    """Bounds the calls of one route: at most `capacity` run, at most `queue` more wait, first come, first served.
+    """Bounds calls: at most `capacity` run, at most `queue` more wait, first come, first served.
 
     `queue` left out is `capacity`; nobody waits longer than `patience` seconds.
 
@@ -62,7 +62,7 @@ class Admission:
             return
         if len(self._line) >= self._queue:
             self._refused += 1
-            raise AdmissionFullError("the route is busy")
+            raise AdmissionFullError("as many calls run and wait as may")
         await self._wait()
 
     def enter_nowait(self) -> bool:
@@ -119,4 +119,4 @@ class Admission:
         if not place.is_set():
             self._line.remove(place)
             self._refused += 1
-            raise AdmissionFullError("the route was busy for too long")
+            raise AdmissionFullError("it waited for its turn too long")

@@ -1,0 +1,211 @@
+"""One script in its isolate, and the call of it that runs."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from actors.functions.javascript.frames import (
+    MAX_FRAME,
+    Answer,
+    Ask,
+    Call,
+    Kind,
+    Result,
+    Status,
+    frame,
+    write_ask,
+    write_results,
+)
+from actors.functions.javascript.guest.confinement import CallBounds
+from actors.functions.javascript.guest.isolate import Engine, Isolate, Outcome, Task, What
+
+_TIMED_OUT = Result(Status.TIMED_OUT, b"")
+_OUT_OF_MEMORY = Result(Status.OUT_OF_MEMORY, b"")
+_MAX_RESULTS = MAX_FRAME - 1024 * 1024
+
+
+class Script:
+    """Runs calls of one script, one at a time.
+
+    `begin`, `answer`, `cancel` and `close` are for the thread that reads frames; `ended` and `notified` come from the
+    isolate's own thread. Each item is run by two tasks, RUN (or RESUME) and FINISH behind it: what the script has left
+    to microtasks runs between the two, so that whatever it does there still counts as this call.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        source: str,
+        write: Callable[[bytes], None],
+        bounds: CallBounds,
+    ) -> None:
+        self._engine = engine
+        self._source = source
+        self._write = write
+        self._bounds = bounds
+        self._isolate: Isolate | None = None
+        self._problem = ""
+        self._spent = False
+        # Not one for each call: what comes late is taken out all the same, and means nothing to the prelude.
+        self._inbox: deque[Answer] = deque()
+        self._call = Call(0, 0, 0, 0, 0, ())
+        self._begin_call()
+
+    def begin(self, call: Call) -> None:
+        """Run a call; its results are written when each item has its own."""
+        self._call = call
+        self._begin_call()
+        self._prepare()
+        self._next_item()
+
+    def answer(self, answer: Answer) -> None:
+        """The host has answered the call that runs."""
+        if answer.number == self._waits_for:
+            self._answers.put(answer)
+        elif self._isolate is not None:
+            self._inbox.append(answer)
+            self._isolate.post(Task.RESUME)
+            self._isolate.post(Task.FINISH)
+
+    def cancel(self) -> None:
+        """The call has run out of time: end it, as far as V8 heeds that."""
+        self._cancelled = True
+        self._answers.put(None)
+        if self._isolate is not None:
+            self._isolate.cancel(self._running)
+            self._isolate.post(Task.ABORT)
+            self._isolate.post(Task.FINISH)
+
+    def close(self) -> None:
+        """End the isolate."""
+        if self._isolate is not None:
+            self._isolate.close()
+            self._isolate = None
+
+    # --- items -------------------------------------------------------------------------------------------------------
+
+    def _begin_call(self) -> None:
+        self._results: list[Result] = []
+        self._result_bytes = 0
+        self._stopped: Result | None = None
+        self._open = False
+        self._running = 0
+        self._cancelled = False
+        self._waits_for = 0
+        self._answers: SimpleQueue[Answer | None] = SimpleQueue()
+
+    def _prepare(self) -> None:
+        if self._spent:
+            self.close()
+        if self._isolate is None:
+            self._spent = False
+            self._isolate = Isolate(self._engine, self, self._call.memory)
+            self._problem = self._isolate.load(self._source)
+            self._bounds.look_again()
+        self._bounds.set(self._call.seconds, self._call.memory)
+
+    def _next_item(self) -> None:
+        results, items = self._results, self._call.items
+        if self._cancelled or self._problem:
+            same = _TIMED_OUT if self._cancelled else Result(Status.FAILED, self._problem.encode())
+            results += [same] * (len(items) - len(results))
+        if len(results) == len(items):
+            self._write(write_results(self._call.number, results))
+        elif self._spent:
+            # An isolate cannot be ended by its own thread.
+            threading.Thread(target=self._go_on, daemon=True).start()
+        else:
+            self._run_item(items[len(results)])
+
+    def _go_on(self) -> None:
+        self._prepare()
+        self._next_item()
+
+    def _run_item(self, item: bytes) -> None:
+        isolate = self._isolate
+        if isolate is None:
+            raise RuntimeError("a script without its isolate")
+        self._stopped = None
+        self._open = True
+        isolate.put(item.decode(), number=self._call.result)
+        self._running = isolate.post(Task.RUN)
+        isolate.post(Task.FINISH)
+
+    def _settle(self, result: Result) -> None:
+        self._open = False
+        self._result_bytes += len(result.body)
+        if len(result.body) > self._call.result or self._result_bytes > _MAX_RESULTS:
+            result = Result(Status.TOO_LARGE, str(len(result.body)).encode())
+        self._results.append(result)
+        self._next_item()
+
+    # --- in the isolate's thread -------------------------------------------------------------------------------------
+
+    def ended(self, task: Task, outcome: Outcome) -> None:
+        """A task has ended; one that nobody waits for any more says nothing."""
+        if outcome.failure:
+            self._spent = True
+            self._stopped = self._stopped or _stopped(outcome)
+        if task is not Task.FINISH or not self._open:
+            return
+        if self._stopped is not None:
+            self._settle(self._stopped)
+            return
+        told = outcome.text
+        if told[:1] == b"T":
+            self._spent = True
+            told = told[1:]
+        match told[:1]:
+            case b"R":
+                self._settle(Result(Status.DONE, told[1:]))
+            case b"F":
+                self._settle(Result(Status.FAILED, told[1:]))
+            case b"G":
+                self._settle(Result(Status.TOO_LARGE, told[1:]))
+            case b"X":
+                self._settle(_TIMED_OUT)
+            case _:
+                return
+
+    def notified(self, what: What, number: int, text: str) -> None:
+        """The prelude tells or asks something."""
+        match what:
+            case What.LOG:
+                self._write(frame(Kind.LOG, text.encode("utf-8", "replace")))
+            case What.ASK:
+                self._write(write_ask(Ask(number, text.encode("utf-8", "replace"))))
+            case What.ASK_AND_WAIT:
+                self._ask_and_wait(Ask(number, text.encode("utf-8", "replace")))
+            case What.CHECK:
+                if self._isolate is not None:
+                    self._isolate.post(Task.FINISH)
+            case What.TAKE:
+                self._hand_over(self._inbox.popleft())
+            case _:
+                raise RuntimeError(f"the prelude told {what!r}")
+
+    def _ask_and_wait(self, ask: Ask) -> None:
+        self._waits_for = ask.number
+        if not self._cancelled:
+            self._write(write_ask(ask))
+        answer = self._answers.get()
+        self._waits_for = 0
+        if answer is None:
+            self._answers.put(None)
+            answer = Answer(0, ask.number, ok=False, body=b"the call has run out of time")
+        self._hand_over(answer)
+
+    def _hand_over(self, answer: Answer) -> None:
+        if self._isolate is not None:
+            self._isolate.put(answer.body.decode("utf-8", "replace"), answer.number, int(answer.ok))
+
+
+def _stopped(outcome: Outcome) -> Result:
+    if outcome.out_of_memory:
+        return _OUT_OF_MEMORY
+    if outcome.terminated:
+        return _TIMED_OUT
+    return Result(Status.FAILED, outcome.failure.encode())

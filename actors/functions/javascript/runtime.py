@@ -1,0 +1,264 @@
+"""JavaScript functions, run where they can do no harm.
+
+They are not trusted. V8's own limits do not hold (array buffers, WebAssembly and strings pass them by gigabytes), and
+what shares a process with them is theirs if V8 has a fault. Hence, in this order:
+
+- A script runs in a process that has nothing: no environment, file, socket, or right to start another process
+  (`guest/confinement.py`). Scripts of two apps never share one.
+- A process runs one call at a time. So whatever is exceeded, it is known who did it, and nobody else is in flight there
+  when the process is ended. Calls that wait for a database hold their process meanwhile: `functions.javascript` says
+  how many there may be, and how many of them one app may have. One function never gets all of its app's.
+- Each script has an isolate of its own in that process, with every intrinsic frozen, and each call a scope of its own:
+  what it leaves behind dies with it (`guest/prelude.js`).
+- A call that is out of time is asked to end, which V8 does within a loop or a regular expression; a quarter of a second
+  later its process is ended. Memory is held by V8 (the heap), the kernel (RLIMIT_DATA), and by looking at the resident
+  size every few milliseconds while calls run.
+- Another process is in reserve, so that the next call need not wait for a start. A function whose processes must be
+  ended again and again is refused for a while, and longer each time.
+
+A call whose process ends under it fails and says so. It is run once more, on another process, only where it had not
+reached the first one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import trio
+
+from actors.errors import (
+    FunctionBusyError,
+    FunctionError,
+    FunctionFailedError,
+    FunctionLostError,
+    FunctionMemoryError,
+    FunctionResultTooLargeError,
+    FunctionTimeoutError,
+)
+from actors.functions.javascript.child import Child, ChildLostError, Ending
+from actors.functions.javascript.frames import MAX_FRAME, Result, Status
+from actors.functions.javascript.messages import FunctionVersion, Host, RuntimeStatistics
+from actors.functions.javascript.penalties import Penalties
+from actors.functions.javascript.pool import Pool
+from actors.functions.messages import FunctionFailure
+from config.settings import JavaScriptSettings
+
+_WATCH_SECONDS = 0.01
+
+
+class JavaScriptRuntime:
+    """Runs scripts; a child of the supervisor of functions.
+
+    runtime = JavaScriptRuntime(settings.functions.javascript)
+    ...  # its `run` is running
+    result = await runtime.call(FunctionVersion("parking", "price", 3, source, Limits(seconds=2)), b'{"lot":7}', host)
+    """
+
+    def __init__(self, settings: JavaScriptSettings) -> None:
+        self._pool = Pool(settings)
+        self._penalties = Penalties()
+        self._stop = trio.Event()
+        self._nursery: trio.Nursery | None = None
+        self._running = 0
+        self._calls = 0
+        self._work = trio.Event()
+        self._rest = trio.Event()
+
+    async def run(self, started: Callable[[], None]) -> None:
+        """Serve calls until `stop`, and those that run then to their end."""
+        pool_stop = trio.Event()
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            await nursery.start(self._pool.run, pool_stop)
+            nursery.start_soon(self._watch)
+            started()
+            await self._stop.wait()
+            if self._running:
+                await self._rest.wait()
+            pool_stop.set()
+            nursery.cancel_scope.cancel()
+        self._nursery = None
+
+    def stop(self) -> None:
+        """Take no more calls."""
+        self._stop.set()
+
+    def prepare(self) -> None:
+        """There is a function now: have a process ready."""
+        self._pool.prepare()
+
+    def forget(self, app: str, name: str) -> None:
+        """A function is gone, or has a new version."""
+        self._penalties.forget(app, name)
+        for child in self._pool.children:
+            child.forget(app, name)
+
+    async def call(self, version: FunctionVersion, data: bytes, host: Host) -> bytes:
+        """Run a script on one JSON value; its result is JSON.
+
+        Raises:
+            FunctionBusyError: it did not run: too many calls wait, or the function is refused for a while.
+            FunctionFailedError, FunctionTimeoutError, FunctionMemoryError, FunctionResultTooLargeError,
+            FunctionLostError: it brought no result.
+        """
+        (result,) = await self._run(version, [data], host)
+        if result.status is Status.DONE:
+            return result.body
+        raise _error(version, result)
+
+    async def call_batch(
+        self, version: FunctionVersion, items: Sequence[bytes], host: Host
+    ) -> list[bytes | FunctionFailure]:
+        """Run a script on each of the values, as one call with one time-out; results in their order.
+
+        An item that failed has a FunctionFailure in its place.
+
+        Raises:
+            as `call`, where it concerns the whole batch.
+        """
+        if not items:
+            return []
+        results = await self._run(version, items, host)
+        return [
+            result.body if result.status is Status.DONE else FunctionFailure(_error(version, result))
+            for result in results
+        ]
+
+    def statistics(self) -> RuntimeStatistics:
+        """What it has seen so far."""
+        pool, counts = self._pool, self._pool.counts
+        return RuntimeStatistics(
+            children=len(pool.children),
+            isolates=sum(child.scripts for child in pool.children),
+            running=self._running,
+            waiting=pool.waiting,
+            calls=self._calls,
+            starts=counts.starts,
+            cold_starts=counts.cold_starts,
+            cold_start=counts.cold_start,
+            retired=counts.retired,
+            kills=dict(counts.kills),
+        )
+
+    # --- a call -----------------------------------------------------------------------------------------------------
+
+    async def _run(self, version: FunctionVersion, items: Sequence[bytes], host: Host) -> list[Result]:
+        self._admit(version, items)
+        while True:
+            child = await self._pool.take(version)
+            try:
+                return await self._call_on(child, version, items, host)
+            except ChildLostError as error:
+                if error.began:
+                    raise self._lost(version, error) from error
+
+    def _admit(self, version: FunctionVersion, items: Sequence[bytes]) -> None:
+        if self._stop.is_set() or self._nursery is None:
+            raise FunctionBusyError(version.name, version.version, "the daemon is about to end; it did not run")
+        refused = self._penalties.refused(version.app, version.name, trio.current_time())
+        if refused:
+            raise FunctionBusyError(
+                version.name, version.version,
+                f"its processes had to be ended again and again; it is refused for another {refused:.1f} s",
+            )  # fmt: skip
+        size = sum(map(len, items))
+        if size > MAX_FRAME - 4096 * 4 - 8 * len(items):
+            raise FunctionFailedError(version.name, version.version, f"its data has {size} bytes, which is too much")
+
+    async def _call_on(
+        self, child: Child, version: FunctionVersion, items: Sequence[bytes], host: Host
+    ) -> list[Result]:
+        self._calls += 1
+        self._begin()
+        try:
+            results = await child.call(version, items, host)
+        except ChildLostError as error:
+            self._pool.remove(child, error.ending)
+            raise
+        except BaseException:
+            self._abandon(child)
+            raise
+        finally:
+            self._end()
+        if len(results) != len(items):
+            self._abandon(child, Ending.LOST)
+            raise FunctionLostError(version.name, version.version, "its process answered with what is no result")
+        self._pool.put(child)
+        return results
+
+    def _abandon(self, child: Child, ending: Ending = Ending.ABANDONED) -> None:
+        """Nobody waits for the results any more."""
+        if ending is Ending.LOST or not child.abandon(trio.current_time()):
+            child.kill(ending)
+        if self._nursery is not None:
+            self._begin()
+            self._nursery.start_soon(self._drain, child)
+
+    def _begin(self) -> None:
+        self._running += 1
+        self._work.set()
+
+    def _end(self) -> None:
+        self._running -= 1
+        if not self._running and self._stop.is_set():
+            self._rest.set()
+
+    async def _drain(self, child: Child) -> None:
+        try:
+            with trio.CancelScope(shield=True):
+                await child.drain()
+        except ChildLostError:
+            self._pool.remove(child, child.ending or Ending.ABANDONED)
+        else:
+            self._pool.put(child)
+        finally:
+            self._end()
+
+    def _lost(self, version: FunctionVersion, error: ChildLostError) -> FunctionError:
+        if error.ending in (Ending.TIME, Ending.MEMORY):
+            self._penalties.killed(version.app, version.name, trio.current_time())
+        match error.ending:
+            case Ending.TIME:
+                return _error(version, Result(Status.TIMED_OUT, b""))
+            case Ending.MEMORY:
+                return _error(version, Result(Status.OUT_OF_MEMORY, b""))
+            case _:
+                return FunctionLostError(
+                    version.name, version.version,
+                    f"its process ended under it, {error}; what it had done until then is done",
+                )  # fmt: skip
+
+    async def _watch(self) -> None:
+        """Hold calls to time and memory; looks only while there are any."""
+        while True:
+            await self._work.wait()
+            await trio.sleep(_WATCH_SECONDS)
+            now = trio.current_time()
+            busy = False
+            for child in self._pool.children:
+                if child.busy:
+                    busy = True
+                    child.watch(now)
+            if not busy:
+                self._work = trio.Event()
+
+
+def _error(version: FunctionVersion, result: Result) -> FunctionError:
+    name, number, limits = version.name, version.version, version.limits
+    match result.status:
+        case Status.TOO_LARGE:
+            return FunctionResultTooLargeError(
+                name,
+                number,
+                f"its result has {result.body.decode()} bytes, and may have {limits.result} (`max_result_bytes`)",
+            )
+        case Status.TIMED_OUT:
+            return FunctionTimeoutError(
+                name, number, f"it took longer than {limits.seconds * 1000:.0f} ms (`timeout_ms`), and was ended"
+            )
+        case Status.OUT_OF_MEMORY:
+            return FunctionMemoryError(
+                name, number, f"it took more memory than {limits.memory} bytes (`max_memory`), and was ended"
+            )
+        case _:
+            return FunctionFailedError(name, number, result.body.decode("utf-8", "replace"))

@@ -1,0 +1,78 @@
+"""Functions in JavaScript, as the library calls them: by the runtime that lives now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from actors.errors import ConfigurationError, FunctionBusyError, FunctionFailedError
+from actors.functions.context import RunContext
+from actors.functions.javascript.messages import FunctionVersion, Limits
+from actors.functions.javascript.runtime import JavaScriptRuntime
+from actors.functions.messages import FunctionFailure
+from actors.functions.script_host import ScriptHost
+from config.resources import Function
+from config.settings import JavaScriptSettings
+
+
+class JavaScript:
+    """The runtime of scripts, which is another one after each of its lives."""
+
+    def __init__(self, settings: JavaScriptSettings) -> None:
+        self._settings = settings
+        self._runtime: JavaScriptRuntime | None = None
+
+    def runtime(self) -> JavaScriptRuntime:
+        """A fresh runtime, for the supervisor; calls go to it from now on."""
+        self._runtime = JavaScriptRuntime(self._settings)
+        return self._runtime
+
+    @property
+    def now(self) -> JavaScriptRuntime | None:
+        """The runtime that lives now; None before its first life."""
+        return self._runtime
+
+    def forget(self, app: str, name: str) -> None:
+        """A function is gone, or has another version: its script need not stay loaded."""
+        if self._runtime is not None:
+            self._runtime.forget(app, name)
+
+
+class JavaScriptProgram:
+    """A script under the limits of one version (a `Program`)."""
+
+    def __init__(self, function: Function, version: int, javascript: JavaScript) -> None:
+        if function.source is None:
+            raise ConfigurationError(f"function {function.name} has no source")
+        limits = Limits(function.timeout_ms / 1000, function.max_memory, function.max_result_bytes)
+        self._version = FunctionVersion(function.app, function.name, version, function.source, limits)
+        self._javascript = javascript
+
+    async def call(self, data: Any, context: RunContext) -> bytes:
+        """Run the script once."""
+        return await self._runtime().call(self._version, self._encoded(data), ScriptHost(context))
+
+    async def call_batch(self, items: Sequence[Any], context: RunContext) -> list[bytes | FunctionFailure]:
+        """Run the script on each of several values, one after the other, in one process."""
+        encoded = [self._encoded(item) for item in items]
+        return await self._runtime().call_batch(self._version, encoded, ScriptHost(context))
+
+    def close(self) -> None:
+        """Unload the script, wherever it is loaded."""
+        self._javascript.forget(self._version.app, self._version.name)
+
+    def _runtime(self) -> JavaScriptRuntime:
+        runtime = self._javascript.now
+        if runtime is None:
+            name, number = self._version.name, self._version.version
+            raise FunctionBusyError(name, number, "what runs JavaScript is being started; it did not run")
+        return runtime
+
+    def _encoded(self, data: Any) -> bytes:
+        try:
+            return msgspec.json.encode(data)
+        except (TypeError, ValueError, RecursionError) as error:
+            name, number = self._version.name, self._version.version
+            raise FunctionFailedError(name, number, f"what it was called with is no JSON: {error}") from error

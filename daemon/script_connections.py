@@ -1,0 +1,164 @@
+"""Databases that scripts name by URL, as scripts of other platforms do: only those that the operator lists."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+import trio
+
+from actors.errors import ConnectorError, PenstockError
+from actors.functions.reach import ScriptDatabase
+from actors.ports import Connector, QueryResult, ResultLimits
+from plugins.api import Host
+from plugins.loader import Connectors
+from plugins.sql.positional import named
+
+_URL = re.compile(
+    r"(?:jdbc:)?(?P<type>[a-z]+)://(?P<host>\[[^\]]+\]|[^/:?\s]+)(?::(?P<port>\d{1,5}))?/(?P<name>[^/?#\s]+)"
+)
+_CONNECTORS = {"mysql": "mysql", "mariadb": "mysql", "postgres": "postgres", "postgresql": "postgres"}
+_PORTS = {"mysql": 3306, "postgres": 5432}
+_POOL_SIZE = 4
+_MOST_OPEN = 16
+_IDLE_SECONDS = 60.0
+
+
+class _Place(NamedTuple):
+    """Where a database is, and which connector speaks to it."""
+
+    connector: str
+    host: str
+    port: int
+    database: str
+
+    @property
+    def listed_as(self) -> str:
+        """As the setting has it."""
+        return f"{self.host}:{self.port}/{self.database}"
+
+
+class _Key(NamedTuple):
+    """Whom a pool is for: apps share none, nor do different users of a database."""
+
+    app: str
+    place: _Place
+    user: str
+    password: str
+
+
+@dataclass(slots=True)
+class _Open:
+    """A pool that is open; it is closed once nobody has used it for a while."""
+
+    connector: Connector
+    users: int = 0
+    last_used: float = 0.0
+
+
+class ScriptConnections:
+    """Pools for databases that scripts name (see `ScriptDatabases`); what is not used for a minute is closed.
+
+    A database of the list is called whatever its address is: listing it is how the operator allows it.
+    """
+
+    def __init__(self, allowed: Iterable[str], connectors: Connectors, host: Host, limits: ResultLimits) -> None:
+        self._allowed = frozenset(one.lower() for one in allowed)
+        self._connectors = connectors
+        self._host = host
+        self._limits = limits
+        self._open: OrderedDict[_Key, _Open] = OrderedDict()
+
+    async def execute(self, app: str, database: ScriptDatabase, sql: str, values: Sequence[object]) -> QueryResult:
+        """Run one statement in a database that is listed.
+
+        Raises:
+            ConnectorError: it is not listed, or did not do what it was asked.
+        """
+        place = _place(database)
+        if place.listed_as.lower() not in self._allowed:
+            raise ConnectorError(
+                f"scripts may not name the database {place.listed_as}: use a connection of app {app} instead (kind "
+                f"`connection`, connector {place.connector}; in the script its name in place of the URL), or have the "
+                "operator list it in the setting functions.script_connections"
+            )
+        text, parameters = named(sql, values, backslashes=place.connector == "mysql")
+        key = _Key(app, place, database.user, database.password)
+        using = await self._take(key)
+        try:
+            return await using.connector.query(text, parameters, self._limits)
+        finally:
+            using.users -= 1
+            using.last_used = trio.current_time()
+
+    async def sweep(self) -> None:
+        """Close pools that nobody uses, until cancelled."""
+        while True:
+            await trio.sleep(_IDLE_SECONDS / 4)
+            since = trio.current_time() - _IDLE_SECONDS
+            for key, one in tuple(self._open.items()):
+                if self._open.get(key) is one and not one.users and one.last_used < since:
+                    await self._close(key)
+
+    async def close(self) -> None:
+        """Close all of them; the next statement opens a new one."""
+        while self._open:
+            await self._close(next(iter(self._open)))
+
+    async def _take(self, key: _Key) -> _Open:
+        found = self._open.get(key)
+        if found is None:
+            if len(self._open) >= _MOST_OPEN:
+                await self._make_room()
+            found = self._open.get(key) or self._build(key)
+        self._open.move_to_end(key)
+        found.users += 1
+        return found
+
+    async def _make_room(self) -> None:
+        oldest = next((key for key, one in self._open.items() if not one.users), None)
+        if oldest is None:
+            raise ConnectorError(f"{_MOST_OPEN} databases are in use by scripts already; try again")
+        await self._close(oldest)
+
+    def _build(self, key: _Key) -> _Open:
+        place = key.place
+        settings = {
+            "host": place.host.strip("[]"),
+            "port": place.port,
+            "database": place.database,
+            "user": key.user,
+            "password": key.password or None,
+            "pool_size": _POOL_SIZE,
+        }
+        try:
+            connector = self._connectors.named(place.connector)
+            built = connector.build(msgspec.convert(settings, connector.settings), self._host)
+        except (PenstockError, msgspec.ValidationError) as error:
+            raise ConnectorError(f"the database {place.listed_as} cannot be used: {error}") from error
+        opened = self._open[key] = _Open(built, last_used=trio.current_time())
+        return opened
+
+    async def _close(self, key: _Key) -> None:
+        one = self._open.pop(key)
+        with trio.CancelScope(shield=True):
+            await one.connector.close()
+
+
+def _place(database: ScriptDatabase) -> _Place:
+    found = _URL.match(database.url.strip())
+    if found is None:
+        raise ConnectorError(
+            f"{database.url.partition('?')[0]!r} is no URL of a database; expected jdbc:mysql://HOST:PORT/DATABASE, or "
+            "the name of a connection"
+        )
+    connector = _CONNECTORS.get((database.type or found["type"]).lower())
+    if connector is None or connector != _CONNECTORS.get(found["type"]):
+        kinds = ", ".join(_CONNECTORS)
+        raise ConnectorError(f"a database of type {database.type} cannot be named by {found['type']}; types: {kinds}")
+    port = int(found["port"] or _PORTS[connector])
+    return _Place(connector, found["host"], port, found["name"])

@@ -1,0 +1,323 @@
+"""The library of functions: who may call what, how many at a time, and what is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+import pytest
+import trio
+
+from actors.errors import (
+    ConfigurationError,
+    FunctionBusyError,
+    FunctionFailedError,
+    FunctionMissingError,
+    FunctionResultTooLargeError,
+    FunctionTimeoutError,
+    PenstockError,
+)
+from actors.functions.declaration import FunctionContext
+from actors.functions.messages import FunctionFailure
+from tests.actors.functions.world import World, declared, function_of
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def double(data: Any, context: FunctionContext) -> Any:
+    context.log("doubled", data=data)
+    return {"twice": data * 2}
+
+
+async def fail(data: Any, context: FunctionContext) -> Any:
+    raise ValueError(f"no {data}")
+
+
+async def wait(data: Any, context: FunctionContext) -> Any:
+    await trio.sleep(data)
+    return data
+
+
+async def test_a_function_is_called_by_its_name(world: World) -> None:
+    """JSON in, JSON out; what it answers is its caller's own, whatever becomes of what the function keeps."""
+    kept: list[Any] = []
+
+    async def keep(data: Any, context: FunctionContext) -> Any:
+        kept.append(data)
+        return kept
+
+    world.module("keep", declared(keep))
+    world.put("keep")
+    answer = await world.functions.call("keep", 1, "a")
+    assert answer == [1]
+    answer.append(2)
+    assert kept == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "app", "reason"),
+    [
+        ("nothing", "a", "function nothing: there is none of this name"),
+        ("double", "b", "belongs to app a, which does not share it with app b"),
+        ("draft", "a", "not deployed: penstock function deploy draft"),
+        ("off", "a", "disabled"),
+        ("lost", "a", "function lost version 1: there is no plugin module nowhere"),
+    ],
+)
+async def test_what_cannot_be_called_says_why(world: World, name: str, app: str, reason: str) -> None:
+    """A function that is not there, not deployed, disabled, without its code or another app's: each says which."""
+    world.module("double", declared(double))
+    world.put("double")
+    world.put("draft", 0, module="double")
+    world.put("off", module="double", enabled=False)
+    world.put("lost", module="nowhere")
+    with pytest.raises(FunctionMissingError) as caught:
+        await world.functions.call(name, 1, app)
+    assert reason in str(caught.value)
+    assert world.functions.problem(name, app) == str(caught.value)
+
+
+async def test_an_app_calls_what_is_shared_with_it_with_the_rights_of_its_owner(world: World) -> None:
+    """As a view of a database does: whoever may call it reaches through it what its owner reaches."""
+
+    async def ask(data: Any, context: FunctionContext) -> Any:
+        return [context.app, context.caller, await context.query("db", "SELECT 1")]
+
+    world.module("ask", declared(ask))
+    world.put("ask", shared_with=("b",))
+    assert await world.functions.call("ask", 1, "b") == ["a", "b", [{"id": 1, "id_2": 2}]]
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        (ValueError("no"), "ValueError: no ("),
+        (PenstockError("not to be had"), "not to be had"),
+        (SystemExit(3), "SystemExit: 3"),
+        (ExceptionGroup("many", [KeyError("k")]), "KeyError: 'k'"),
+        (trio.TooSlowError(), "TooSlowError"),
+    ],
+)
+async def test_what_a_function_raises_is_told(world: World, raised: BaseException, reason: str) -> None:
+    """Function, version and why; where it was raised, unless it is this program's own word. It ends nothing else."""
+
+    async def bad(data: Any, context: FunctionContext) -> Any:
+        raise raised
+
+    world.module("bad", declared(bad))
+    world.put("bad", 7)
+    with pytest.raises(FunctionFailedError) as caught:
+        await world.functions.call("bad", 1, "a")
+    assert str(caught.value).startswith("function bad version 7: ")
+    assert reason in str(caught.value)
+    assert ("test_library.py:" in str(caught.value)) == (not isinstance(raised, PenstockError))
+
+
+async def test_an_answer_is_json_of_a_bounded_size(world: World) -> None:
+    """What JSON does not know, and what is larger than `max_result_bytes`, is that call's error."""
+    answers: list[Any] = [object(), "x" * 50, {1: {2}}]
+
+    async def next_one(data: Any, context: FunctionContext) -> Any:
+        return answers.pop(0)
+
+    world.module("next", declared(next_one))
+    world.put("next", max_result_bytes=20)
+    with pytest.raises(FunctionFailedError, match="cannot be written as JSON"):
+        await world.functions.call("next", 1, "a")
+    with pytest.raises(FunctionResultTooLargeError, match="52 bytes, and `max_result_bytes` is 20"):
+        await world.functions.call("next", 1, "a")
+    assert await world.functions.call("next", 1, "a") == {"1": [2]}
+
+
+async def test_a_function_has_so_much_time(world: World, autojump_clock: trio.abc.Clock) -> None:
+    """Past `timeout_ms` it is ended, and its place is free again."""
+    world.module("wait", declared(wait))
+    world.put("wait", timeout_ms=2000, concurrency=1)
+    with trio.fail_after(2.5):
+        with pytest.raises(FunctionTimeoutError, match="`timeout_ms`, 2000"):
+            await world.functions.call("wait", 60, "a")
+        assert await world.functions.call("wait", 0, "a") == 0
+
+
+async def test_so_many_calls_run_and_so_many_wait(world: World, autojump_clock: trio.abc.Clock) -> None:
+    """One more than `concurrency` and `queue` together is refused at once; the others are all answered."""
+    world.module("wait", declared(wait))
+    world.put("wait", concurrency=2, queue=1)
+    answers: list[Any] = []
+
+    async def ask() -> None:
+        answers.append(await world.functions.call("wait", 1, "a"))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()
+        statistics = world.functions.statistics("wait")
+        assert statistics is not None
+        assert (statistics.running, statistics.waiting) == (2, 1)
+        with pytest.raises(FunctionBusyError, match="`concurrency` 2, `queue` 1"):
+            await world.functions.call("wait", 1, "a")
+    assert answers == [1, 1, 1]
+    statistics = world.functions.statistics("wait")
+    assert statistics is not None
+    assert statistics.outcomes == {"busy": 1, "done": 3}
+    assert statistics.errors == 1
+
+
+async def test_calls_in_flight_finish_with_what_they_began_with(world: World, autojump_clock: trio.abc.Clock) -> None:
+    """A new version is for those who call from then on."""
+
+    async def first(data: Any, context: FunctionContext) -> Any:
+        await trio.sleep(1)
+        return ["first", context.version]
+
+    async def second(data: Any, context: FunctionContext) -> Any:
+        return ["second", context.version]
+
+    world.module("first", declared(first))
+    world.module("second", declared(second))
+    world.put("f", 1, module="first")
+    answers: list[Any] = []
+
+    async def ask() -> None:
+        answers.append(await world.functions.call("f", 1, "a"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()
+        world.put("f", 2, module="second")
+        await ask()
+    assert answers == [["second", 2], ["first", 1]]
+
+
+async def some(items: Sequence[Any], context: FunctionContext) -> list[Any]:
+    return [ValueError("odd") if one % 2 else one * 10 for one in items]
+
+
+async def test_a_batch_is_answered_in_order_and_each_item_fails_alone(world: World) -> None:
+    """With a batch function and without one: as many results as items, failures in their places."""
+
+    async def one(data: Any, context: FunctionContext) -> Any:
+        if data % 2:
+            raise ValueError("odd")
+        return data * 10
+
+    world.module("one", declared(one))
+    world.module("many", declared(one, some))
+    for name in ("one", "many"):
+        world.put(name)
+        first, second, third = await world.functions.call_batch(name, [2, 3, 4], "a")
+        assert (first, third) == (20, 40)
+        assert isinstance(second, FunctionFailure)
+        assert f"function {name} version 1: ValueError: odd" in str(second.error)
+        history = world.functions.history(name)
+        assert history is not None
+        (run,) = history.runs()
+        assert (run.items, run.failed, run.outcome, run.result_bytes) == (3, 1, "done", 4)
+        assert history.runs(failed=True) == [run]
+    assert await world.functions.call_batch("one", [], "a") == []
+
+
+async def test_an_item_without_a_batch_function_has_the_time_of_a_call(
+    world: World, autojump_clock: trio.abc.Clock
+) -> None:
+    """One that takes too long is ended alone; together they may take longer than one call."""
+    world.module("wait", declared(wait))
+    world.put("wait", timeout_ms=1000)
+    results = await world.functions.call_batch("wait", [0.9, 5, 0.8, 0.7], "a")
+    assert [one for one in results if not isinstance(one, FunctionFailure)] == [0.9, 0.8, 0.7]
+    assert isinstance(results[1].error, FunctionTimeoutError)
+
+
+@pytest.mark.parametrize("answer", [[1], None, "ab"])
+async def test_a_batch_function_answers_each_item(world: World, answer: Any) -> None:
+    """As many results as items, or none of them can be trusted."""
+
+    async def wrong(items: Sequence[Any], context: FunctionContext) -> Any:
+        return answer
+
+    world.module("wrong", declared(double, wrong))
+    world.put("wrong")
+    with pytest.raises(FunctionFailedError, match="must answer with a list of 2 results"):
+        await world.functions.call_batch("wrong", [1, 2], "a")
+
+
+async def test_runs_are_remembered_and_bounded(world: World) -> None:
+    """The last few of all and the last few that failed, with what they logged; long logs are cut, and counted."""
+
+    async def chatty(data: Any, context: FunctionContext) -> Any:
+        for number in range(data):
+            context.log("a line of some length", number=number)
+        if data > 5:
+            raise ValueError("too much")
+        return None
+
+    world.module("chatty", declared(chatty))
+    world.put("chatty")
+    with pytest.raises(FunctionFailedError):
+        await world.functions.call("chatty", 9, "a")
+    for _ in range(5):
+        await world.functions.call("chatty", 1, "a")
+    history = world.functions.history("chatty")
+    assert history is not None
+    assert [run.number for run in history.runs()] == [6, 5, 4]
+    (failed,) = history.runs(failed=True)
+    assert (failed.number, failed.outcome, failed.at, failed.caller) == (1, "failed", 1_000_000, "a")
+    assert "too much" in failed.reason
+    assert [line.text for line in failed.lines] == ["a line of some length number=0", "a line of..."]
+    assert failed.left_out == 7
+    assert history.run(1) == failed
+    assert history.run(2) is None
+    assert (history.calls, history.outcomes) == (6, {"failed": 1, "done": 5})
+
+
+async def test_a_test_runs_the_copy_that_it_is_given(world: World) -> None:
+    """Whatever is deployed: its result or error, its log and its time; it is remembered as version 0."""
+    world.module("double", declared(double))
+    world.module("fail", declared(fail))
+    world.put("f", 3, module="fail")
+    tried = await world.functions.trial(function_of("f", module="double"), 4)
+    assert (tried.result, tried.error, tried.outcome) == ({"twice": 8}, "", "done")
+    assert [line.text for line in tried.lines] == ["doubled data=4"]
+    tried = await world.functions.trial(function_of("f", module="fail"), 4)
+    assert (tried.result, tried.outcome) == (None, "failed")
+    assert "ValueError: no 4" in tried.error
+    history = world.functions.history("f")
+    assert history is not None
+    assert [run.version for run in history.runs()] == [0, 0]
+    with pytest.raises(ConfigurationError, match="no plugin module nowhere"):
+        await world.functions.trial(function_of("f", module="nowhere"), 4)
+
+
+async def test_who_does_not_wait_for_the_end_leaves_nothing_behind(world: World) -> None:
+    """A caller that is cut off gives its place back, and the run says so."""
+    world.module("wait", declared(wait))
+    world.put("wait", concurrency=1)
+    with trio.move_on_after(0.01):
+        await world.functions.call("wait", 60, "a")
+    history = world.functions.history("wait")
+    assert history is not None
+    assert history.runs()[0].outcome == "lost"
+    assert await world.functions.call("wait", 0, "a") == 0
+
+
+async def test_a_call_of_a_plain_function_is_cheap(world: World) -> None:
+    """Far under 100 us on any machine that tests run on; the budget here is five times that."""
+    data = {"name": "x" * 1000}
+
+    async def same(data: Any, context: FunctionContext) -> Any:
+        return data
+
+    world.module("same", declared(same))
+    world.put("same")
+    await world.functions.call("same", data, "a")
+    started = perf_counter()
+    for _ in range(500):
+        await world.functions.call("same", data, "a")
+    each = (perf_counter() - started) / 500
+    print(f"{each * 1e6:.1f} us")  # noqa: T201 - for whoever looks at it with -s
+    assert each < 500e-6
