@@ -38,18 +38,19 @@ end
 
 
 class Driven(NamedTuple):
-    """What wrk says of a run; `failed` requests had another status than 2xx or 3xx, or no answer."""
+    """What wrk says of a run; `failed` requests had another status than 2xx or 3xx, or no answer: `said` tells."""
 
     rate: float
     failed: int
+    said: str
 
 
 def drive(address: tuple[str, int], requests: list[bytes], seconds: float, connections: int) -> Driven:
-    """Send these requests, over and over, as fast as they are answered."""
+    """Send these requests, over and over, as fast as they are answered, for whole seconds."""
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name:
         script, file = Path(name, "requests.lua"), save(requests, Path(name, "requests"))
         script.write_text(_SCRIPT)
-        options = ["-t1", f"-c{connections}", f"-d{seconds:g}s", f"-s{script}"]
+        options = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", f"-s{script}"]
         url = f"http://{address[0]}:{address[1]}"
         command = [_program(), *options, url, "--", str(file)]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30)
@@ -60,7 +61,7 @@ def requests_per_second(address: tuple[str, int], requests: list[bytes], seconds
     """Likewise; an answer that is not good ends the benchmark."""
     driven = drive(address, requests, seconds, connections)
     if driven.failed:
-        raise SystemExit(f"{driven.failed} requests failed, like {requests[0]!r}")
+        raise SystemExit(f"{driven.failed} requests like {requests[0]!r} failed:\n{driven.said}")
     return driven.rate
 
 
@@ -80,7 +81,7 @@ def read_output(output: str) -> Driven:
     statuses = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
     failed = [*(statuses.groups() if statuses else ()), *(errors.groups() if errors else ())]
-    return Driven(float(rate.group(1)), sum(map(int, failed)))
+    return Driven(float(rate.group(1)), sum(map(int, failed)), output)
 
 
 def _program() -> str:
