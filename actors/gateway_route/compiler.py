@@ -82,12 +82,10 @@ class Compiler:
             yield from self._limits_of(published)
 
     def _limits_of(self, published: Published) -> Iterator[NamedStep]:
-        """Throttles, then quotas, once it is known who calls: what is refused counts for no quota."""
-        throttle = self._flow.throttles.step(published.route, published.environment)
-        if throttle is not None:
-            yield NamedStep("throttle", throttle)
-        if published.route.auth != "none":
-            yield NamedStep("quota", self._flow.quotas.step)
+        """Throttles and quotas, once it is known who calls."""
+        limits = self._flow.limits(published.route, published.environment)
+        if limits is not None:
+            yield NamedStep(*limits)
 
     def _after(self, published: Published) -> Iterator[NamedAfter]:
         """Response mapping, response headers."""
