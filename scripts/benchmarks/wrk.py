@@ -5,20 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.benchmarks.figures import Figures
+from scripts.benchmarks.figures import Load
 from scripts.benchmarks.peers import find
 from scripts.benchmarks.raw_requests import save
 
 CONNECTIONS = (32, 256)
-
-Load = tuple[tuple[str, int], list[bytes]]
-"""Whom to ask, and what."""
-
-_TURN_SECONDS = 1.0
 
 # Sends the requests of a file, one after the other and over again.
 _SCRIPT = """
@@ -65,12 +59,9 @@ def requests_per_second(address: tuple[str, int], requests: list[bytes], seconds
     return driven.rate
 
 
-def in_turn(loads: Mapping[str, Load], seconds: float, connections: int, figures: Figures) -> None:
-    """Add the rate of each load; in turn, second by second, so that what disturbs the machine disturbs all."""
-    rounds = max(1, round(seconds / _TURN_SECONDS))
-    for _ in range(rounds):
-        for name, (address, requests) in loads.items():
-            figures.add(name, requests_per_second(address, requests, seconds / rounds, connections))
+def wrk(address: tuple[str, int], requests: list[bytes], connections: int) -> Load:
+    """These requests as a load for so many seconds."""
+    return lambda seconds: requests_per_second(address, requests, seconds, connections)
 
 
 def read_output(output: str) -> Driven:
