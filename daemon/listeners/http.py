@@ -32,8 +32,10 @@ from daemon.listeners.tls_stream import Chosen, TlsStream, accept_tls
 log = structlog.get_logger()
 
 _SWEEP_SECONDS = 0.25
-# When every place is taken, those longest without a request make room, a share of them with each sweep.
+# When every place is taken, those longest without a request make room, a share of them with each sweep; then those who
+# have owed the rest of one for so many seconds, which is long for who wants an answer and short for who holds a place.
 _EVICTED_SHARE = 20
+_SLOW_SECONDS = 1.0
 # Of all places no more than this part is for handshakes; past that, the oldest one makes room for the next.
 _SHAKING_SHARE: Final = 4
 
@@ -242,7 +244,7 @@ class HttpListener:
                 elif connection.hung_up:
                     connection.hang_up()
             if self._full():
-                self._evict_idle()
+                self._make_room(now)
             self._limited_log.flush()
             self._handshake_log.flush()
 
@@ -254,9 +256,13 @@ class HttpListener:
         finally:
             self._hang_ups.close()
 
-    def _evict_idle(self) -> None:
-        idle = sorted((one for one in self._connections if one.idle), key=lambda one: one.deadline.at)
-        for connection in idle[: len(self._connections) // _EVICTED_SHARE + 1]:
+    def _make_room(self, now: float) -> None:
+        found = sorted((one for one in self._connections if one.idle), key=lambda one: one.deadline.at)
+        wanted = len(self._connections) // _EVICTED_SHARE + 1
+        if len(found) < wanted:
+            slow = (one for one in self._connections if one.deadline.late and now - one.deadline.since > _SLOW_SECONDS)
+            found += sorted(slow, key=lambda one: one.deadline.since)
+        for connection in found[:wanted]:
             connection.expire()
 
     def _drain(self) -> None:
