@@ -181,15 +181,16 @@ class HttpListener:
 
     async def _accept(self, listening: socket.socket, entrance: HttpEntrance, connections: trio.Nursery) -> None:
         while True:
-            while self._full():
+            while (room := self._room_left()) <= 0:
                 self._limited_log.warning("All HTTP connections are taken", listener=entrance.name)
                 await self._room.park()
-            connection, peer = await sockets.accept(listening, self._short)
-            self._service.statistics.accepted += 1
-            connections.start_soon(self._serve_socket, connection, str(peer[0]), entrance)
+            # One a turn would leave those who come together waiting for as many turns of all who are there already.
+            for connection, peer in await sockets.accept_all(listening, self._short, room):
+                self._service.statistics.accepted += 1
+                connections.start_soon(self._serve_socket, connection, str(peer[0]), entrance)
 
-    def _full(self) -> bool:
-        return len(self._connections) + len(self._shaking) >= self._service.limits.max_connections
+    def _room_left(self) -> int:
+        return self._service.limits.max_connections - len(self._connections) - len(self._shaking)
 
     def _short(self, reason: str) -> None:
         self._limited_log.warning("HTTP connection not accepted", reason=reason)
@@ -243,7 +244,7 @@ class HttpListener:
                     connection.expire()
                 elif connection.hung_up:
                     connection.hang_up()
-            if self._full():
+            if self._room_left() <= 0:
                 self._make_room(now)
             self._limited_log.flush()
             self._handshake_log.flush()
