@@ -41,11 +41,13 @@ class CircuitOpenError(AppendRefusedError):
     """A topic's backlog policy refuses records until what waits has been worked off.
 
     Attributes:
+        reason: why, without the topic's name.
         retry_after: when it is worth while to try again, in seconds from now.
     """
 
-    def __init__(self, message: str, *, retry_after: float) -> None:
+    def __init__(self, message: str, *, retry_after: float, reason: str = "") -> None:
         super().__init__(message)
+        self.reason = reason
         self.retry_after = retry_after
 
 

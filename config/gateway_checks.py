@@ -38,10 +38,22 @@ def _route_collisions(world: World, new: World) -> Iterator[Finding]:
         if not isinstance(route, Route) or not (route.enabled and route.publish) or "#" in route.request.path:
             continue
         request = route.request
-        place = (_space(route, world), request.method, request.match, path_shape(request.path))
+        place = (_space(route, world), request.method, request.match, path_shape(request))
         other = first.setdefault(place, name)
-        if other != name and name in new:
-            yield Finding(name, "$.request", f"{request.method} {request.path} is already served by {other}")
+        if other == name:
+            continue
+        reason = f"{request.method} {request.path} is already served by {other}"
+        group = Identity("api_group", route.group_name)
+        if name in new:
+            yield Finding(name, "$.request", reason)
+        elif group in new or _group_of(other, world) in new:
+            # Neither has changed: their groups come to be called by the same names.
+            yield Finding(name, "$.request", reason)
+
+
+def _group_of(name: Identity, world: World) -> Identity:
+    route = world[name]
+    return Identity("api_group", route.group_name if isinstance(route, Route) else "")
 
 
 def _space(route: Route, world: World) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import assert_never
+from urllib.parse import quote, unquote
 
 import msgspec
 
+from config.answer_soundness import answer_flaws
 from config.flaws import Flaw
 from config.flow_soundness import flow_flaws, throttle_flaws
+from config.identity_soundness import access_list_flaws, grant_flaws, route_auth_flaws
 from config.mapping_soundness import data_flaws, key_flaws, route_mapping_flaws
 from config.resources import (
     AccessList,
@@ -21,20 +24,26 @@ from config.resources import (
     Route,
     RouteBackend,
     RouteGrant,
+    RouteRequest,
     SignatureKey,
     Throttle,
 )
 from config.variables import filled_in, stray_mark
 
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PLAIN = "!$&'()*+,;=:@~"
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]*")
 
 
 def gateway_flaws(resource: GatewayResource) -> Iterator[Flaw]:
     """Everything about a resource of the gateway that can be told to be wrong without looking at another."""
     match resource:
-        case Environment() | SignatureKey() | AccessList() | RouteGrant():
+        case Environment() | SignatureKey():
             pass
+        case AccessList():
+            yield from access_list_flaws(resource)
+        case RouteGrant():
+            yield from grant_flaws(resource)
         case Throttle():
             yield from throttle_flaws(resource)
         case Certificate():
@@ -48,14 +57,19 @@ def gateway_flaws(resource: GatewayResource) -> Iterator[Flaw]:
         case Route():
             yield from path_flaws(resource.request.path, "$.request.path")
             yield from _route(resource)
+            yield from route_auth_flaws(resource)
             yield from flow_flaws(resource)
+            yield from answer_flaws(resource)
         case _:
             assert_never(resource)
 
 
-def path_shape(path: str) -> str:
-    """A route's path with its parameters made alike: routes of one shape collide."""
-    return _PARAMETER.sub("{}", path)
+def path_shape(request: RouteRequest) -> str:
+    """A route's path, with what tells no two of them apart made alike: routes of one shape collide."""
+    path = request.path.removesuffix("/") if request.match == "prefix" else request.path
+    segments = [_PARAMETER.sub("{}", segment) for segment in path.split("/")]
+    # Each is told apart by what it says, not by how much of it is encoded.
+    return "/".join(one if one == "{}" or "%" not in one else quote(unquote(one), safe=_PLAIN) for one in segments)
 
 
 def path_flaws(path: str, where: str) -> Iterator[Flaw]:
@@ -90,6 +104,14 @@ def _group(group: ApiGroup) -> Iterator[Flaw]:
             yield Flaw(f"$.domains[{i}].name", f"the domain {domain.name} stands there twice")
         if domain.redirect and domain.certificate is None:
             yield Flaw(f"$.domains[{i}].redirect", "there is nothing to redirect to: the domain has no `certificate`")
+        for field, asked in (
+            ("minimum_tls", domain.minimum_tls != "1.2"),
+            ("client_authorities", domain.client_authorities),
+        ):
+            if asked and domain.certificate is None:
+                yield Flaw(
+                    f"$.domains[{i}].{field}", "is asked of those who connect by TLS: add the domain's `certificate`"
+                )
 
 
 def _route(route: Route) -> Iterator[Flaw]:

@@ -32,6 +32,10 @@ def route_mapping_flaws(route: Route) -> Iterator[Flaw]:
             yield Flaw(f"$.request.parameters[{i}].name", reason)
         if parameter.place == "body" and route.request.method in _READS_NO_BODY:
             yield Flaw(f"$.request.parameters[{i}].in", f"a {route.request.method} request has no body")
+    if route.request.match == "exact" and route.backend.data is not None:
+        for i, one in enumerate(route.backend.data.parameters):
+            if one.system == "rest_of_path":
+                yield Flaw(f"$.backend.data.parameters[{i}].system", "there is no rest without `match: prefix`")
     yield from _response(route.response, route.backend)
 
 

@@ -142,9 +142,37 @@ class FailedLoginSettings(_Section, frozen=True, kw_only=True):
 
 
 class GatewayListen(Listener, frozen=True, kw_only=True):
-    """Where routes are served."""
+    """Where routes are served over HTTP.
 
+    `public_port` is the one that callers use where it is another, as behind a port forward: it stands in URLs.
+    """
+
+    enabled: bool = True
     port: Port = 8080
+    public_port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] | None = None
+
+
+class GatewayHttpsListen(Listener, frozen=True, kw_only=True):
+    """Where routes are served over HTTPS; `enabled: false` switches it off.
+
+    A domain with a certificate is shown that one. Those that have none, and callers that ask for no name, are shown the
+    one that is set here, as in `TlsSettings`. `public_port` as in `listen`; those who are redirected go there.
+    """
+
+    enabled: bool = True
+    port: Port = 8443
+    public_port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] | None = None
+    certificate: Annotated[str, msgspec.Meta(min_length=1)] = AUTO
+    key: str | None = None
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what does not go together."""
+        self.certificates()
+
+    def certificates(self) -> TlsSettings:
+        """What TLS is served with by default."""
+        return TlsSettings(certificate=self.certificate, key=self.key, names=self.names)
 
 
 class TopicsListen(Listener, frozen=True, kw_only=True):
@@ -207,7 +235,6 @@ class MqttSettings(_Section, frozen=True, kw_only=True):
 class HttpSettings(_Section, frozen=True, kw_only=True):
     """Bounds of an HTTP connection and request. Sizes in bytes, times in seconds."""
 
-    tls: TlsSettings | None = None
     max_connections: Positive = 10_000
     header_line_bytes: Positive = 32 * 1024
     header_bytes: Positive = 128 * 1024
@@ -236,9 +263,10 @@ class AccessLogSettings(_Section, frozen=True, kw_only=True):
 
 
 class GatewaySettings(HttpSettings, frozen=True, kw_only=True):
-    """The gateway: routes."""
+    """The gateway: routes. The bounds of connections are those of both listeners together."""
 
     listen: GatewayListen = GatewayListen()
+    https: GatewayHttpsListen = GatewayHttpsListen()
     max_rows: Positive = 10_000
     max_result_bytes: Positive = 16 * 1024 * 1024
     access_log: AccessLogSettings = AccessLogSettings()
@@ -256,6 +284,8 @@ class TopicGatewaySettings(HttpSettings, frozen=True, kw_only=True):
     """Topics over HTTP. Sizes in bytes, times in seconds."""
 
     listen: TopicsListen = TopicsListen()
+    # Over TLS, where it is set.
+    tls: TlsSettings | None = None
     # A bulk, decompressed.
     bulk_bytes: Positive = 32 * 1024 * 1024
     # How long a producer is held by a slow disk or a backlog policy, before it is told to come back.

@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 from config.flaws import Flaw
 from config.resources import (
     AnyResource,
-    ApiGroup,
     Backend,
-    Certificate,
     Route,
 )
 
@@ -26,25 +24,6 @@ class _Unbuilt(NamedTuple):
     reason: str = "is not served by this version yet; leave it out"
 
 
-_KINDS: tuple[type[AnyResource], ...] = (
-    # domains and transport
-    Certificate,
-)
-
-_GROUP = (
-    # domains and transport
-    _Unbuilt("$.domains", lambda group: bool(group.domains)),
-)
-
-_ROUTE = (
-    # domains and transport
-    _Unbuilt("$.request.match", lambda route: route.request.match != "exact"),
-    _Unbuilt("$.request.protocol", lambda route: route.request.protocol == "https"),
-    _Unbuilt("$.visibility", lambda route: route.visibility != "public"),
-    _Unbuilt("$.response_headers", lambda route: bool(route.response_headers)),
-    _Unbuilt("$.cors", lambda route: route.cors is not None),
-)
-
 _FORMS = (
     _Unbuilt(
         ".device",
@@ -56,15 +35,10 @@ _FORMS = (
 
 def unbuilt(resource: AnyResource) -> Iterator[Flaw]:
     """Everything that a resource asks for and that this version does not do yet."""
-    if isinstance(resource, _KINDS):
-        yield Flaw("$.kind", f"kind {resource.__struct_config__.tag} is not served by this version yet; leave it out")
     match resource:
-        case ApiGroup():
-            yield from _used(_GROUP, resource)
         case Backend():
             yield from _used(_FORMS, resource, "$")
         case Route():
-            yield from _used(_ROUTE, resource)
             yield from _used(_FORMS, resource.backend, "$.backend")
         case _:
             pass

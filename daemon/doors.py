@@ -12,27 +12,35 @@ import msgspec
 from actors.device_session.broker import Broker
 from actors.gateway_route.gateway import Gateway
 from actors.topic_gateway.gateway import TopicGateway
-from config.settings import GatewaySettings, Listener, Settings, TlsSettings, TopicGatewaySettings
+from config.settings import GatewaySettings, Listener, Settings, TlsSettings
 from daemon.authority import CertificateAuthority
 from daemon.control.app import create_app
 from daemon.control.context import Control
 from daemon.control.listener import ControlListener
-from daemon.listeners.http import HttpListener
+from daemon.listeners.domain_tls import HTTP_1_1, DomainTls
+from daemon.listeners.http import HttpEntrance, HttpListener
 from daemon.listeners.http_service import HttpStatistics
 from daemon.listeners.mqtt import MqttListener
 from daemon.listeners.mqtt_entrances import TCP, TLS, WEBSOCKET, entrances
 from daemon.listeners.tls import ServerTls
+
+GATEWAY = "gateway"
+HTTPS = "gateway_https"
+"""What the addresses of the gateway's listeners go by."""
 
 # Sessions acknowledge what gets stored, for so long; then they are cut off. Less than what the stage has to drain.
 _SESSIONS_DRAIN_SECONDS = 10.0
 
 
 class Door(Protocol):
-    """A listener that knows where it is bound, once it is."""
+    """A listener that knows where its entrances are bound, once they are."""
 
     @property
-    def address(self) -> str:
-        """host:port."""
+    def names(self) -> tuple[str, ...]:
+        """The names of its entrances."""
+
+    def address_of(self, name: str, /) -> str:
+        """host:port of an entrance."""
 
 
 D = TypeVar("D", bound=Door)
@@ -90,6 +98,9 @@ class Doors:
         self._draining = draining
         self._authority = authority
         self._tls: dict[str, ServerTls] = {}
+        https = settings.gateway.https
+        self.domain_tls = DomainTls(self._make_tls(https.certificates(), "gateway.https", https.host, HTTP_1_1))
+        """What the gateway's HTTPS is served with."""
         self._http: HttpListener | None = None
         self._topics: HttpListener | None = None
 
@@ -109,38 +120,32 @@ class Doors:
             drain_seconds=_SESSIONS_DRAIN_SECONDS,
             draining=self._draining,
         )
-        for name in listener.names:
-            self.addresses.keep(name, partial(listener.address_of, name))
-        return listener
+        return self._kept_all(listener)
 
     def gateway(self) -> HttpListener:
-        """Callers of routes."""
-        settings = self._settings.gateway
-        listen = self.addresses.again("gateway", settings.listen)
-        tls = self._http_tls(settings, "gateway")
-        self._http = HttpListener(listen, settings, self._gateway.handle, refuse=self._gateway.refuse, tls=tls)
-        return self._kept("gateway", self._http)
+        """Callers of routes, over HTTP and HTTPS."""
+        settings, gateway = self._settings.gateway, self._gateway
+        self._http = HttpListener(self._gateway_entrances(settings), settings, gateway.handle, refuse=gateway.refuse)
+        return self._kept_all(self._http)
 
     def topics(self) -> HttpListener:
         """Producers and consumers over HTTP."""
         settings, gateway = self._settings.topics, self._topic_gateway
         gateway.open()
-        self._topics = HttpListener(
-            self.addresses.again("topics", settings.listen),
-            settings,
-            gateway.handle,
-            refuse=gateway.refuse,
-            name="topics",
-            tls=self._http_tls(settings, "topics"),
-            draining=gateway.drain,
-        )
-        return self._kept("topics", self._topics)
+        listen, tls = self.addresses.again("topics", settings.listen), None
+        if settings.tls is not None:
+            tls = self._make_tls(settings.tls, "topics.tls", listen.host, protocols=HTTP_1_1)
+        entrance = HttpEntrance(listen, "topics", "topics.listen", tls)
+        self._topics = HttpListener([entrance], settings, gateway.handle, refuse=gateway.refuse, draining=gateway.drain)
+        return self._kept_all(self._topics)
 
     def control(self, control: Control) -> ControlListener:
         """The control API."""
         settings = self._settings.control
         again = msgspec.structs.replace(settings, listen=self.addresses.again("control", settings.listen))
-        return self._kept("control", ControlListener(again, create_app(control), draining=control.drain))
+        listener = ControlListener(again, create_app(control), draining=control.drain)
+        self.addresses.keep("control", lambda: listener.address)
+        return listener
 
     def device_addresses(self) -> Mapping[str, str]:
         """Where devices connect: `address` is host:port for MQTT, `tls` for MQTT over TLS; `websocket` is a URL."""
@@ -159,14 +164,17 @@ class Doors:
         for tls in tuple(self._tls.values()):
             await tls.reload()
 
-    def _kept(self, name: str, door: D) -> D:
-        self.addresses.keep(name, lambda: door.address)
+    def _kept_all(self, door: D) -> D:
+        for name in door.names:
+            self.addresses.keep(name, partial(door.address_of, name))
         return door
 
-    def _http_tls(self, settings: GatewaySettings | TopicGatewaySettings, name: str) -> ServerTls | None:
-        if settings.tls is None:
-            return None
-        return self._make_tls(settings.tls, f"{name}.tls", settings.listen.host, protocols=("http/1.1",))
+    def _gateway_entrances(self, settings: GatewaySettings) -> Iterator[HttpEntrance]:
+        http, https = settings.listen, settings.https
+        if http.enabled:
+            yield HttpEntrance(self.addresses.again(GATEWAY, http), GATEWAY, "gateway.listen")
+        if https.enabled:
+            yield HttpEntrance(self.addresses.again(HTTPS, https), HTTPS, "gateway.https", self.domain_tls)
 
     def _make_tls(self, settings: TlsSettings, section: str, host: str, protocols: Sequence[str] = ()) -> ServerTls:
         # A listener that starts anew finds its own again: what was served before is served on where it must be.

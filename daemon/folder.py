@@ -18,10 +18,11 @@ LOCK = "penstock.lock"
 class DaemonNote(msgspec.Struct, frozen=True):
     """What `DIR/daemon.json` says: bound addresses as host:port (empty: not listened), the local token, the process."""
 
-    gateway: str
     control: str
     token: str
     pid: int
+    gateway: str = ""
+    gateway_https: str = ""
     mqtt: str = ""
     mqtts: str = ""
     mqtt_websocket: str = ""

@@ -52,14 +52,14 @@ async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool
 
 def _built(parts: Parts) -> House:
     """Load what nobody is told of by a stage of the tree, then build the tree."""
-    for stage in (parts.access, parts.identity_stage, parts.flow_stage, parts.routes):
+    for stage in (parts.access, parts.identity_stage, parts.flow_stage, parts.routes, parts.domains):
         stage.load(parts.catalog.resources())
     # Known only now: the catalog that makes topics needs the engine, and the engine the groups that ask for them.
     parts.consumers.make_topic = parts.catalog_service.have_topic
     parts.access.remember(parts.ground.device_statuses)
     root = penstock(_beside(parts), _stages(parts))
     parts.engine.attach(root)
-    return House(root, parts.engine, parts.token, parts.doors.renew_certificates)
+    return House(root, parts.engine, parts.token, parts.renew_certificates)
 
 
 def _beside(parts: Parts) -> Beside:
@@ -67,7 +67,7 @@ def _beside(parts: Parts) -> Beside:
         control=partial(parts.doors.control, parts.control),
         devices=partial(DeviceJournal, parts.broker.statuses, parts.ground.store),
         quotas=partial(QuotaJournal, parts.flow.quotas, parts.ground.store),
-        certificates=partial(CertificateRenewal, parts.doors.renew_certificates),
+        certificates=partial(CertificateRenewal, parts.renew_certificates),
         doctor=parts.doctor.doctor,
     )
 

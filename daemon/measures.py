@@ -148,8 +148,13 @@ class Measures:
         yield _single("penstock_gateway_connections", "gauge", "Open HTTP connections.", statistics.connections)
         yield _single("penstock_gateway_accepted_total", "counter", "HTTP connections accepted.", statistics.accepted)
         yield _single("penstock_gateway_refused_total", "counter", "Requests refused unread.", statistics.refused)
+        failed = statistics.failed_handshakes
+        yield _single("penstock_gateway_failed_handshakes_total", "counter", "Connections that got no TLS.", failed)
         unrouted = self._gateway.statistics()
         yield _single("penstock_gateway_not_found_total", "counter", "Requests for no route.", unrouted.not_found)
+        yield _single("penstock_gateway_redirected_total", "counter", "Requests sent to https.", unrouted.redirected)
+        text = "Requests over connections that are no good for their domain."
+        yield _single("penstock_gateway_misdirected_total", "counter", text, unrouted.misdirected)
 
 
 def _single(name: str, kind: MetricType, text: str, value: float) -> Metric:

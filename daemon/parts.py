@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import version
 
@@ -41,7 +42,7 @@ from daemon.control.tail import tail_family
 from daemon.control.top import top_family
 from daemon.control.topics import topics_family
 from daemon.control.user_tokens import user_tokens_family
-from daemon.doors import Doors
+from daemon.doors import HTTPS, Doors
 from daemon.ground import Ground
 from daemon.groups import GroupControl
 from daemon.key_sources import KeySources
@@ -49,6 +50,7 @@ from daemon.measures import Measures
 from daemon.messages import TopicMessages
 from daemon.publishing.documents import Documents
 from daemon.publishing.service import Publishing
+from daemon.publishing.urls import PublicAddresses, port_of
 from daemon.running import RunningEngine
 from daemon.session_measures import SessionMeasures
 from daemon.sessions import SessionControl
@@ -56,6 +58,7 @@ from daemon.stages.access import Access
 from daemon.stages.backlog import BacklogStage
 from daemon.stages.connections import Connections
 from daemon.stages.doctor import DoctorStage
+from daemon.stages.domains import DomainStage
 from daemon.stages.flow import FlowStage
 from daemon.stages.groups import GroupStage
 from daemon.stages.identities import IdentityStage
@@ -213,7 +216,14 @@ class Parts:
     def gateway(self) -> Gateway:
         """Routes."""
         records = RouteRecords(self.topics, self.settings.topics)
-        return Gateway(self.identities, self.connections, self.settings.gateway, self.flow, records)
+        return Gateway(
+            self.identities,
+            self.connections,
+            self.settings.gateway,
+            self.flow,
+            records,
+            https_port=lambda: port_of(HTTPS, self.public_addresses),
+        )
 
     @cached_property
     def routes(self) -> RouteStage:
@@ -263,6 +273,21 @@ class Parts:
         )
 
     @cached_property
+    def domains(self) -> DomainStage:
+        """API groups under their domains, and the certificates of these."""
+        return DomainStage(self.routes, self.doors.domain_tls, self.catalog, self.credentials)
+
+    async def renew_certificates(self) -> None:
+        """Read anew the certificates of all listeners and domains; raises nothing."""
+        await self.doors.renew_certificates()
+        await self.domains.renew()
+
+    @cached_property
+    def public_addresses(self) -> Mapping[str, str]:
+        """Where callers find the listeners."""
+        return PublicAddresses(self.doors.addresses, self.settings.gateway)
+
+    @cached_property
     def engine(self) -> RunningEngine:
         """What follows the changes of resources."""
         return RunningEngine(
@@ -276,8 +301,10 @@ class Parts:
             routes=self.routes,
             identities=self.identity_stage,
             flow=self.flow_stage,
+            domains=self.domains,
             measures=self.measures,
             addresses=self.doors.addresses,
+            public_addresses=self.public_addresses,
             device_addresses=self.doors.device_addresses,
         )
 
@@ -332,7 +359,7 @@ class Parts:
         )
 
     def _families(self) -> tuple[Family, ...]:
-        documents = Documents(self.catalog, self.ground.publications, self.doors.addresses)
+        documents = Documents(self.catalog, self.ground.publications, self.public_addresses)
         publishing = Publishing(self.catalog_service, self.ground.store, self.gateway, self.audit)
         return (
             groups_family(GroupControl(self.groups, self.topics, self.catalog, self.connections, self.audit)),

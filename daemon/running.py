@@ -25,6 +25,7 @@ from daemon.metrics import Metric
 from daemon.stages.access import Access
 from daemon.stages.backlog import BacklogStage
 from daemon.stages.connections import Connections
+from daemon.stages.domains import DomainStage
 from daemon.stages.flow import FlowStage
 from daemon.stages.groups import GroupStage
 from daemon.stages.identities import IdentityStage
@@ -61,8 +62,10 @@ class RunningEngine:
         routes: RouteStage,
         identities: IdentityStage,
         flow: FlowStage,
+        domains: DomainStage,
         measures: Measures,
         addresses: Mapping[str, str],
+        public_addresses: Mapping[str, str],
         device_addresses: Callable[[], Mapping[str, str]],
     ) -> None:
         self._backup = backup
@@ -74,11 +77,12 @@ class RunningEngine:
         self._tasks = tasks
         self._routes = routes
         self._addresses = addresses
+        self._public_addresses = public_addresses
         self._device_addresses = device_addresses
         self._measures = measures
         self._root: Supervisor | None = None
         # Some kinds of the gateway have a stage of their own.
-        stages: tuple[Stage, ...] = (access, connections, topics, tasks, routes, identities, flow)
+        stages: tuple[Stage, ...] = (access, connections, topics, tasks, routes, identities, flow, domains)
         self._stages = {kind: stage for stage in stages for kind in stage.kinds}
 
     def attach(self, root: Supervisor) -> None:
@@ -104,6 +108,7 @@ class RunningEngine:
             if problem:
                 problems.append(f"{change.identity}: {problem}")
         self._access.settle()
+        self._routes.settle()
         if problems:
             left_out = f" (and {len(problems) - _NAMED} more)" if len(problems) > _NAMED else ""
             raise PenstockError("; ".join(problems[:_NAMED]) + left_out)
@@ -153,7 +158,7 @@ class RunningEngine:
         if identity.kind == "topic" and status:
             status["backlog"] = self._backlog.status(identity.name)
         if identity.kind == "route" and status:
-            status["calls"] = self._routes.calls(identity.name, self._addresses)
+            status["calls"] = self._routes.calls(identity.name, self._public_addresses)
         if "mqtt" in status:
             status["mqtt"] = {**self._device_addresses(), **status["mqtt"]}
         return status

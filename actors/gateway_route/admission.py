@@ -76,6 +76,11 @@ class Admission:
             self._high_water = running
         return True
 
+    def passed(self) -> None:
+        """Count a call that came and went at once: it shared its place with nobody."""
+        self._admitted += 1
+        self._high_water = self._high_water or 1
+
     def leave(self) -> None:
         """Give the place up, to whoever waits longest."""
         if self._line:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
+from hashlib import blake2b
 from urllib.parse import parse_qsl
 
+import msgspec
 import trio
 
 from actors.gateway_route.admission import AdmissionFullError
 from actors.gateway_route.cache import AnswerCache, CacheSpace, CacheStatistics, Found
-from actors.gateway_route.call import Call
+from actors.gateway_route.call import Call, Caller
 from actors.http_calls.errors import CallRefusedError
 from actors.wire.http.messages import HeaderFields, Response
 from config.resources import Cache
@@ -123,8 +125,7 @@ class CachedAnswers:
     def _key(self, call: Call) -> Hashable:
         request = call.request
         values = tuple(tuple(request.header_values(name)) for name in self._headers)
-        # Not by name alone: a user may be called as an app is.
-        caller = (call.caller.kind, call.caller.name, call.caller.app or "") if self._by_caller else None
+        caller = _caller_key(call.caller) if self._by_caller else None
         return request.method, request.path, self._query_key(request.query), values, caller
 
     def _query_key(self, query: str) -> Hashable:
@@ -153,6 +154,14 @@ class CachedAnswers:
                 return all(one.strip() in {*self._headers, "accept-encoding"} for one in value.split(","))
             case _:
                 return True
+
+
+def _caller_key(caller: Caller) -> Hashable:
+    """Not by name alone: a user may be called as an app is, and an answer may be made of anything a token claims."""
+    if not caller.claims:
+        return caller.kind, caller.name, caller.app or ""
+    claims = msgspec.json.encode(caller.claims, order="deterministic")
+    return caller.kind, blake2b(claims, digest_size=16).hexdigest()
 
 
 def _aged(found: Found) -> Response:

@@ -28,10 +28,11 @@ NOBODY = Caller("none")
 class Call(msgspec.Struct):
     """Made once a request; steps fill it in as they go.
 
-    `path` has the parameters of the path, decoded. `parameters` are those that the backend gets, `body` what was read
-    of the request (empty where nothing asked for it). `peer_ip` is the caller's address without its port. `timings`
-    takes `(step, seconds)` of each step, and is there only in tests and where a caller may debug. `debug` takes headers
-    for the answer, and is there only where its caller asked for them and has the right to.
+    `path` has the parameters of the path, decoded, and `rest` what is below a route's prefix. `parameters` are those
+    that the backend gets, `body` what was read of the request (empty where nothing asked for it). `peer_ip` is the
+    caller's address without its port. `timings` takes `(step, seconds)` of each step, and is there only in tests and
+    where a caller may debug. `debug` takes headers for the answer, and is there only where its caller asked for them
+    and has the right to.
     """
 
     request: Request
@@ -39,13 +40,18 @@ class Call(msgspec.Struct):
     stage: str = RELEASE
     group: str = ""
     peer_ip: str = ""
-    secure: bool = False
     caller: Caller = NOBODY
     path: Mapping[str, str] = NO_VALUES
+    rest: str = ""
     parameters: Mapping[str, Any] = NO_VALUES
     body: bytes = b""
     timings: list[tuple[str, float]] | None = None
     debug: list[tuple[str, str]] | None = None
+
+    @property
+    def secure(self) -> bool:
+        """Whether the request came encrypted."""
+        return self.request.tls is not None
 
 
 Step = Callable[[Call], Response | Awaitable[None] | None]

@@ -11,13 +11,16 @@ from actors.gateway_route.backends.data import Data
 from actors.gateway_route.backends.mock import Mock
 from actors.gateway_route.backends.topic import Records, TopicProducer
 from actors.gateway_route.counters import RouteCounters
+from actors.gateway_route.cross_origin import CrossOrigin
 from actors.gateway_route.debugging import debugging
 from actors.gateway_route.flow.control import FlowControl
+from actors.gateway_route.mapping.headers import HeaderChanges
 from actors.gateway_route.mapping.response import ResponseMap
 from actors.gateway_route.parameters.compile import parameter_step
 from actors.gateway_route.published import Published
 from actors.gateway_route.route import GatewayRoute
 from actors.gateway_route.steps import NamedAfter, NamedStep, Steps
+from actors.gateway_route.transport import protocol_step
 from actors.ports import ConnectionLookup, ResultLimits
 from actors.runtime.log_limiter import LogLimiter
 from config.resources import ResponseMapping
@@ -52,18 +55,23 @@ class Compiler:
         parameters = parameter_step(published, self._limits)
         read = () if parameters is None else (NamedStep("parameters", parameters),)
         late = parameters is not None and parameters.reads_body
+        cors = published.route.cors
         steps = Steps(
             head=(*self._head(published, trusted=trusted), *(() if late else read)),
             body=read if late else (),
             after=tuple(self._after(published)),
             cache=None if trusted else self._flow.cache(published.route),
             compressor=self._flow.compressor(published.route),
+            cross_origin=None if cors is None else CrossOrigin(cors, published.route.request.method),
             observe=None if trusted else self._flow.access_log.observer(published.route.name, published.version),
         )
         return GatewayRoute(published, steps, backend, counters, log)
 
     def _head(self, published: Published, *, trusted: bool) -> Iterator[NamedStep]:
-        """Protocol, CORS, access lists, identity, rights, throttles: in this order."""
+        """Protocol, access lists, identity, rights, throttles: in this order."""
+        protocol = protocol_step(published.route.request.protocol)
+        if protocol is not None and not trusted:
+            yield NamedStep("protocol", protocol)
         identity = compile_identity(published.route, published.environment, self._identities)
         if identity.address is not None and not trusted:
             yield NamedStep("access lists", identity.address)
@@ -74,18 +82,18 @@ class Compiler:
             yield from self._limits_of(published)
 
     def _limits_of(self, published: Published) -> Iterator[NamedStep]:
-        """Throttles, then quotas, once it is known who calls: what is refused counts for no quota."""
-        throttle = self._flow.throttles.step(published.route, published.environment)
-        if throttle is not None:
-            yield NamedStep("throttle", throttle)
-        if published.route.auth != "none":
-            yield NamedStep("quota", self._flow.quotas.step)
+        """Throttles and quotas, once it is known who calls."""
+        limits = self._flow.limits(published.route, published.environment)
+        if limits is not None:
+            yield NamedStep(*limits)
 
     def _after(self, published: Published) -> Iterator[NamedAfter]:
         """Response mapping, response headers."""
         route = published.route
         if route.response != ResponseMapping():
             yield NamedAfter("response mapping", ResponseMap(route.response, route.name))
+        if route.response_headers:
+            yield NamedAfter("response headers", HeaderChanges(route.response_headers))
 
     def _backend(self, published: Published, log: LogLimiter) -> Backend:
         """What answers, with what stands closest around it: request mapping, retries."""

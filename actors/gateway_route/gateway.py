@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from actors.errors import ConfigurationError
@@ -13,40 +13,53 @@ from actors.gateway_route.cache import CacheStatistics
 from actors.gateway_route.call import Call
 from actors.gateway_route.compiler import Compiler
 from actors.gateway_route.counters import RouteCounters, RouteStatistics
+from actors.gateway_route.cross_origin import asked_by
+from actors.gateway_route.domains import BoundDomain, check_connection, host_name
 from actors.gateway_route.flow.control import FlowControl
-from actors.gateway_route.paths import parse_route
+from actors.gateway_route.paths import Segment, parse_route
 from actors.gateway_route.published import Published
 from actors.gateway_route.route import GatewayRoute
 from actors.gateway_route.router import Match, Router, RouteTakenError
-from actors.http_calls.errors import BAD_REQUEST, METHOD_NOT_ALLOWED, NO_ROUTE, error_of_status, error_response
+from actors.gateway_route.spaces import Spaces
+from actors.http_calls.errors import (
+    BAD_REQUEST,
+    METHOD_NOT_ALLOWED,
+    NO_ROUTE,
+    CallRefusedError,
+    error_response,
+    malformed_response,
+)
 from actors.http_calls.request_ids import HEADER, RequestIds
 from actors.ports import ConnectionLookup, ResultLimits
 from actors.wire.http.checks import METHODS
 from actors.wire.http.messages import Request, Response
-from config.resources import RELEASE
+from config.resources import RELEASE, ApiGroup
 from config.settings import GatewaySettings
 
 STAGE_HEADER = "x-stage"
 """Which environment a call is for; RELEASE where it is not there."""
 
-# The published messages for these say it all; the reason adds something to the others.
-_SAID_BY_MESSAGE = frozenset({413, 414, 494, 500})
-_NOWHERE: Match[GatewayRoute] = Match(None, {})
+_READ_HERE = frozenset({STAGE_HEADER, HEADER.lower()})
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayStatistics:
-    """What the gateway has done so far: route by route, and the requests that came to none."""
+    """What the gateway has done so far: route by route, and the requests that came to none.
+
+    `redirected` were sent to https, `misdirected` came by a connection that is no good for their domain.
+    """
 
     routes: dict[str, RouteStatistics]
     not_found: int
     method_not_allowed: int
     malformed: int
     refused: int
+    redirected: int
+    misdirected: int
 
 
 class RouteCollisionError(ConfigurationError):
-    """Two routes want the same method and path of one environment; `holder` is the name of the one that has it."""
+    """Two routes want the same method and path of one environment: `wanted`, and `holder`, which has it; both names."""
 
     def __init__(self, wanted: Published, holder: str) -> None:
         request = wanted.route.request
@@ -54,6 +67,7 @@ class RouteCollisionError(ConfigurationError):
             f"route {wanted.route.name}: {request.method} {request.path} is served by route {holder} already; "
             "give one of them another path or method"
         )
+        self.wanted = wanted.route.name
         self.holder = holder
 
 
@@ -70,7 +84,8 @@ class Gateway:
 
     `handle` and `refuse` are what an HTTP listener asks for. `identities` are those who call, `connections` finds the
     living connectors that data routes query. `flow` has throttles and quotas, the caches and the access log;
-    `measured_routes` of them have numbers of their own on the metrics page.
+    `measured_routes` of them have numbers of their own on the metrics page. `https_port` tells where https is spoken
+    now, if it is.
     """
 
     def __init__(
@@ -80,19 +95,26 @@ class Gateway:
         settings: GatewaySettings,
         flow: FlowControl | None = None,
         records: Records | None = None,
+        *,
+        https_port: Callable[[], int | None] = lambda: None,
     ) -> None:
         limits = ResultLimits(settings.max_rows, settings.max_result_bytes)
         self.measured_routes = settings.measured_routes
         self.flow = flow if flow is not None else FlowControl(settings)
         self._compiler = Compiler(identities, connections, limits, self.flow, records)
         self._observer = self.flow.access_log.observer()
-        self._stages: dict[str, Router[GatewayRoute]] = {}
+        self._https_port = https_port
+        self._spaces: Spaces[GatewayRoute] = Spaces()
+        self._stages = self._spaces.everywhere
+        self._nowhere: Router[GatewayRoute] = Router()
         self._routes: dict[str, _Route] = {}
         self._ids = RequestIds()
         self._not_found = 0
         self._method_not_allowed = 0
         self._malformed = 0
         self._refused = 0
+        self._redirected = 0
+        self._misdirected = 0
 
     def put_route(self, name: str, versions: Sequence[Published]) -> None:
         """Serve exactly these versions of a route, at most one an environment; none of them: it is known, no more.
@@ -103,20 +125,28 @@ class Gateway:
         """
         self.put_routes({name: versions})
 
-    def put_routes(self, wanted: Mapping[str, Sequence[Published]]) -> None:
-        """Put several routes at one moment, as when they swap their paths; all of it is done, or nothing."""
-        before = {name: route.served for name, route in self._routes.items() if name in wanted}
+    def put_routes(
+        self, wanted: Mapping[str, Sequence[Published]], groups: Mapping[str, ApiGroup | None] | None = None
+    ) -> None:
+        """Put several routes at one moment, as when they swap their paths; all of it is done, or nothing.
+
+        `groups` are those whose domains have changed, None for one that is gone: all of their routes move along.
+        """
+        groups = groups or {}
+        before = {name: self._routes[name].served for name in self._affected(wanted, groups)}
         routes = {name: self._routes.get(name) or _Route() for name in wanted}
-        after = {name: self._compiled(routes[name], versions) for name, versions in wanted.items()}
+        after = before | {name: self._compiled(routes[name], versions) for name, versions in wanted.items()}
         for served in before.values():
             self._withdraw(served.values())
+        known = self._spaces.bind(groups)
         try:
             self._serve(after)
         except RouteCollisionError:
+            self._spaces.bind(known)
             self._serve(before)
             raise
-        for name, served in after.items():
-            routes[name].served = served
+        for name, route in routes.items():
+            route.served = after[name]
         self._routes.update(routes)
         kept = {id(one) for served in after.values() for one in served.values()}
         _retire(one for served in before.values() for one in served.values() if id(one) not in kept)
@@ -136,28 +166,44 @@ class Gateway:
         """
         return self._compiler.compile(published, RouteCounters(), trusted=True)
 
-    async def handle(self, request: Request) -> Response:
-        """Answer a request; raises nothing but cancellation."""
-        request_id = self._ids.choose(request)
-        stage = request.header(STAGE_HEADER) or RELEASE
-        router = self._stages.get(stage)
+    def handle(self, request: Request) -> Awaitable[Response]:
+        """Answer a request; what is awaited raises nothing but cancellation."""
+        given = stage = None
+        for name, value in request.headers:
+            if name in _READ_HERE:
+                if name == STAGE_HEADER:
+                    stage = stage or value
+                else:
+                    given = given or value
+        request_id = self._ids.take_over(given)
+        stage = stage or RELEASE
+        stages, domain = self._stages, None
+        if self._spaces.domains is not None:
+            domain = self._spaces.domains.find(host_name(request.header("host") or ""))
+            if domain is not None:
+                stages = self._spaces.stages(domain.group)
+        router = stages.get(stage, self._nowhere)
         try:
-            match = router.match(request.method, request.path) if router is not None else _NOWHERE
+            match = router.match(request.method, request.path)
+            asked = _asked(router, request) if request.method == "OPTIONS" else None
         except ValueError as error:
             self._malformed += 1
             return self._unserved(request, request_id, error_response(BAD_REQUEST, request_id, str(error)))
-        route = match.value
+        route = match.value if asked is None else asked
+        if domain is not None:
+            response = self._elsewhere(domain, request, request_id, route)
+            if response is not None:
+                return self._unserved(request, request_id, response)
         if route is None:
             return self._unserved(request, request_id, self._unrouted(request, match, request_id))
-        call = Call(request, request_id, stage, route.group, request.peer, path=match.parameters)
-        return _tagged(await route.answer(call), request_id)
+        call = Call(request, request_id, stage, route.group, request.peer, path=match.parameters, rest=match.rest)
+        return route.answer(call) if asked is None else route.answer(call, preflight=True)
 
     def refuse(self, status: int, reason: str) -> Response:
         """The answer to what never became a request: malformed, too large, too slow."""
         self._refused += 1
         request_id = self._ids.new()
-        detail = "" if status in _SAID_BY_MESSAGE else reason
-        return _tagged(error_response(error_of_status(status), request_id, detail), request_id)
+        return _tagged(malformed_response(status, reason, request_id), request_id)
 
     def statistics_of(self, name: str) -> RouteStatistics | None:
         """What one route has done so far, or None where it is not known."""
@@ -172,6 +218,8 @@ class Gateway:
             method_not_allowed=self._method_not_allowed,
             malformed=self._malformed,
             refused=self._refused,
+            redirected=self._redirected,
+            misdirected=self._misdirected,
         )
 
     def _compiled(self, route: _Route, versions: Iterable[Published]) -> dict[str, GatewayRoute]:
@@ -185,14 +233,26 @@ class Gateway:
             )
         return served
 
+    def _affected(self, wanted: Iterable[str], groups: Mapping[str, object]) -> list[str]:
+        """Which known routes move; only a group that has changed makes it look at all of them."""
+        found = [name for name in wanted if name in self._routes]
+        if groups:
+            of_groups = (
+                name
+                for name, route in self._routes.items()
+                if any(one.group in groups for one in route.served.values())
+            )
+            found = list(dict.fromkeys((*found, *of_groups)))
+        return found
+
     def _serve(self, routes: Mapping[str, Mapping[str, GatewayRoute]]) -> None:
         """Add them all to their routers, or none."""
         added: list[GatewayRoute] = []
         for route in (one for served in routes.values() for one in served.values()):
             published = route.published
-            router = self._stages.setdefault(published.environment, Router())
+            router = self._spaces.stages(published.group).setdefault(published.environment, Router())
             try:
-                router.add(published.route.request.method, parse_route(published.route.request.path), route)
+                router.add(*_place(published), route, prefix=_is_prefix(published))
             except RouteTakenError as error:
                 self._withdraw(added)
                 holder = error.holder.published.route.name if isinstance(error.holder, GatewayRoute) else "another"
@@ -202,10 +262,23 @@ class Gateway:
     def _withdraw(self, routes: Iterable[GatewayRoute]) -> None:
         for route in routes:
             published = route.published
-            router = self._stages[published.environment]
-            router.remove(published.route.request.method, parse_route(published.route.request.path))
+            router = self._spaces.stages(published.group)[published.environment]
+            router.remove(*_place(published), prefix=_is_prefix(published))
 
-    def _unserved(self, request: Request, request_id: str, response: Response) -> Response:
+    def _elsewhere(
+        self, domain: BoundDomain, request: Request, request_id: str, route: GatewayRoute | None
+    ) -> Response | None:
+        """The answer to a call that did not come as its domain wants it."""
+        protocol = None if route is None else route.published.route.request.protocol
+        try:
+            response = check_connection(domain, request, protocol, self._https_port())
+        except CallRefusedError as refused:
+            self._misdirected += 1
+            return error_response(refused.error, request_id, refused.detail)
+        self._redirected += response is not None
+        return response
+
+    async def _unserved(self, request: Request, request_id: str, response: Response) -> Response:
         if self._observer is not None:
             self._observer.tell(Call(request, request_id), response, 0.0)
         return _tagged(response, request_id)
@@ -220,6 +293,22 @@ class Gateway:
             return Response(204, allow)
         self._method_not_allowed += 1
         return error_response(METHOD_NOT_ALLOWED, request_id, headers=allow)
+
+
+def _place(published: Published) -> tuple[str, tuple[Segment, ...]]:
+    request = published.route.request
+    return request.method, parse_route(request.path)
+
+
+def _is_prefix(published: Published) -> bool:
+    return published.route.request.match == "prefix"
+
+
+def _asked(router: Router[GatewayRoute], request: Request) -> GatewayRoute | None:
+    """The route that the page behind a preflight is about to call, where it says itself who may (Fetch 3.2.2)."""
+    method = asked_by(request)
+    route = None if method is None else router.match(method, request.path).value
+    return route if route is not None and route.answers_preflights else None
 
 
 def _tagged(response: Response, request_id: str) -> Response:

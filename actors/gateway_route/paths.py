@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from typing import NamedTuple
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from actors.errors import ConfigurationError
 
 _BROKEN_ENCODING = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _DOTS = frozenset({".", ".."})
+# So often what is below a prefix may have been encoded; nobody who does it more often means well.
+_MAX_ENCODINGS = 4
 
 
 class Parameter(NamedTuple):
@@ -44,6 +46,21 @@ def canonical(segments: list[str]) -> str:
     return "".join("/" + segment.replace("%", "%25").replace("/", "%2F") for segment in segments)
 
 
+def below(segments: list[str], length: int) -> str:
+    """What is below a prefix of so many segments, as one text.
+
+    Whoever takes it for a path may decode it once more, or know other separators: what would climb then, or begin at
+    a root, is refused as if it were written openly.
+
+    Raises:
+        ValueError: a segment hides what must not be there.
+    """
+    for segment in segments:
+        if "%" in segment or "/" in segment or "\\" in segment:
+            _refuse_hidden(segment)
+    return "/".join(segments[length:])
+
+
 def parse_route(path: str) -> tuple[Segment, ...]:
     """The segments of a route's path, as it stands in a manifest: `/lots/{lot}`.
 
@@ -75,6 +92,18 @@ def _parse_segment(path: str, segment: str) -> Segment:
             "digits and underscores"
         )
     return segment
+
+
+def _refuse_hidden(text: str) -> None:
+    for _ in range(_MAX_ENCODINGS):
+        pieces = text.replace("\\", "/").split("/")
+        if not _DOTS.isdisjoint(pieces) or (len(pieces) > 1 and "" in pieces) or "\0" in text:
+            raise ValueError("the path hides a slash at an end, a NUL, or . or .. as a segment, behind its encoding")
+        decoded = unquote(text)
+        if decoded == text:
+            return
+        text = decoded
+    raise ValueError("the path is percent-encoded over and over")
 
 
 def _unquote(segment: str) -> str:

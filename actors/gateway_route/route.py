@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
 from functools import partial
+from itertools import repeat
 from time import perf_counter
 
-import msgspec
 import trio
 
 from actors.gateway_route.access_log import FIRST_ERROR
@@ -21,11 +22,13 @@ from actors.gateway_route.steps import Steps
 from actors.http_calls.errors import (
     BACKEND_TIMEOUT,
     BUSY,
+    METHOD_NOT_ALLOWED,
     UNEXPECTED,
     CallRefusedError,
     error_of_status,
     error_response,
 )
+from actors.http_calls.request_ids import HEADER
 from actors.runtime.log_limiter import LogLimiter
 from actors.wire.http.errors import RequestRefusedError
 from actors.wire.http.messages import Response
@@ -56,44 +59,53 @@ class GatewayRoute:
         self._admission = Admission(route.concurrency, route.queue, patience)
         self._timeout = route.timeout_ms / 1000
         cache = steps.cache
-        self._respond = self._answered if cache is None else partial(cache.answer, fetch=self._answered)
+        fetch: Callable[[Call], Awaitable[Response]] = self._in_time if backend.waits else self._admitted
+        self._respond: Callable[[Call], Response | Awaitable[Response]]
+        if cache is not None:
+            self._respond = partial(cache.answer, fetch=fetch)
+        else:
+            self._respond = fetch if backend.waits else self._at_once
         self._compressor = steps.compressor
-        self._observer = steps.observe
+        self._cross_origin = steps.cross_origin
+        observe = steps.observe
+        self._tell = None if observe is None else observe.tell
+        self._slow = math.inf if observe is None else observe.slow
+        self._sampled = repeat(False) if observe is None else observe.sampled  # noqa: FBT003 - what is repeated
 
-    async def answer(self, call: Call) -> Response:
-        """Answer a call, also one that fails."""
+    async def answer(self, call: Call, *, preflight: bool = False) -> Response:
+        """Answer a call, also one that fails, or the preflight of one; the answer has the call's id."""
         counters = self.counters
         counters.in_flight += 1
         started = perf_counter()
         response = None
         try:
-            response = await (self._way(call) if call.timings is None else self._traced_way(call, call.timings))
-        except CallRefusedError as refused:
-            response = error_response(refused.error, call.request_id, refused.detail, refused.headers)
-        except AdmissionFullError:
-            response = error_response(BUSY, call.request_id)
-        except RequestRefusedError as refused:
-            response = error_response(error_of_status(refused.status), call.request_id, refused.reason)
+            if preflight:
+                response = self._asked(call)
+            else:
+                response = await (self._way(call) if call.timings is None else self._traced_way(call, call.timings))
         except Exception as error:  # noqa: BLE001 - a crash is this call's alone
-            counters.crashed += 1
-            name = self.published.route.name
-            self._log.warning("Route crashed", route=name, request_id=call.request_id, exc_info=error)
-            response = error_response(UNEXPECTED, call.request_id)
+            response = self._refused(call, error)
         finally:
             counters.in_flight -= 1
             if response is None:
                 counters.abandoned += 1
-        if call.debug is not None:
-            call.debug.append(latency(LATENCY_HEADER, perf_counter() - started))
-            response = msgspec.structs.replace(response, headers=(*response.headers, *call.debug))
         seconds = perf_counter() - started
-        counters.answered(response.status, seconds)
-        observer = self._observer
-        if observer is not None and (
-            response.status >= FIRST_ERROR or seconds >= observer.slow or next(observer.sampled)
-        ):
-            observer.tell(call, response, seconds)
-        return response
+        if self._cross_origin is not None and not preflight:
+            response = self._cross_origin.tagged(call.request, response)
+        if call.debug is not None:
+            call.debug.append(latency(LATENCY_HEADER, seconds))
+            response = Response(response.status, (*response.headers, *call.debug), response.body)
+        status = response.status
+        counters.answered(status, seconds)
+        tell = self._tell
+        if tell is not None and (status >= FIRST_ERROR or seconds >= self._slow or next(self._sampled)):
+            tell(call, response, seconds)
+        return Response(status, (*response.headers, (HEADER, call.request_id)), response.body)
+
+    @property
+    def answers_preflights(self) -> bool:
+        """Whether it says itself which pages of other origins may call."""
+        return self._cross_origin is not None
 
     def retire(self) -> None:
         """Another version has taken its place: nothing more is kept of it."""
@@ -123,7 +135,8 @@ class GatewayRoute:
                 if isinstance(answer, Response):
                     return answer
                 await answer
-        response = await self._respond(call)
+        made = self._respond(call)
+        response = made if isinstance(made, Response) else await made
         for after in self._after:
             changed = after(call, response)
             response = changed if isinstance(changed, Response) else await changed
@@ -153,7 +166,8 @@ class GatewayRoute:
             if answer is not None:
                 return answer
         with _Timed(timings, "backend"):
-            response = await self._respond(call)
+            made = self._respond(call)
+            response = made if isinstance(made, Response) else await made
         for name, after in self._steps.after:
             with _Timed(timings, name):
                 changed = after(call, response)
@@ -163,9 +177,34 @@ class GatewayRoute:
                 response = await self._compressor.compress(call.request, response)
         return response
 
-    async def _answered(self, call: Call) -> Response:
-        if not self._backend.waits:
-            return await self._admitted(call)
+    def _asked(self, call: Call) -> Response:
+        if self._cross_origin is None:
+            raise CallRefusedError(METHOD_NOT_ALLOWED)
+        return self._cross_origin.preflight(call.request)
+
+    def _refused(self, call: Call, error: Exception) -> Response:
+        """The answer to a call that failed."""
+        match error:
+            case CallRefusedError():
+                return error_response(error.error, call.request_id, error.detail, error.headers)
+            case AdmissionFullError():
+                return error_response(BUSY, call.request_id)
+            case RequestRefusedError():
+                return error_response(error_of_status(error.status), call.request_id, error.reason)
+            case _:
+                self.counters.crashed += 1
+                name = self.published.route.name
+                self._log.warning("Route crashed", route=name, request_id=call.request_id, exc_info=error)
+                return error_response(UNEXPECTED, call.request_id)
+
+    def _at_once(self, call: Call) -> Response | Awaitable[Response]:
+        """Of a backend that does not wait: nobody can come between, so that there always is a place."""
+        if call.debug is not None:
+            return self._admitted(call)
+        self._admission.passed()
+        return self._backend.answer(call)
+
+    async def _in_time(self, call: Call) -> Response:
         # A scope costs 15 us: nothing beside a query, half a call's worth where the answer is ready.
         with trio.move_on_after(self._timeout):
             return await self._admitted(call)
@@ -174,17 +213,14 @@ class GatewayRoute:
     async def _admitted(self, call: Call) -> Response:
         if not self._admission.enter_nowait():
             await self._admission.enter()
-        try:
-            return await (self._backend.answer(call) if call.debug is None else self._debugged(call, call.debug))
-        finally:
-            self._admission.leave()
-
-    async def _debugged(self, call: Call, headers: list[tuple[str, str]]) -> Response:
         started = perf_counter()
         try:
-            return await self._backend.answer(call)
+            made = self._backend.answer(call)
+            return made if isinstance(made, Response) else await made
         finally:
-            headers.append(latency(UPSTREAM_LATENCY_HEADER, perf_counter() - started))
+            self._admission.leave()
+            if call.debug is not None:
+                call.debug.append(latency(UPSTREAM_LATENCY_HEADER, perf_counter() - started))
 
 
 class _Timed:

@@ -9,6 +9,7 @@ from actors.gateway_route.access_log import Observer
 from actors.gateway_route.caching import CachedAnswers
 from actors.gateway_route.call import Call, Step
 from actors.gateway_route.compression import Compressor
+from actors.gateway_route.cross_origin import CrossOrigin
 from actors.wire.http.messages import Response
 
 After = Callable[[Call, Response], Response | Awaitable[Response]]
@@ -34,7 +35,8 @@ class Steps(NamedTuple):
 
     `head` works on the request's head alone: what is refused there never sends its body. `body` comes once the body is
     read, which it asks for by being there. `after` is done to the answers of the backend, which may come out of
-    `cache`; `compressor` comes last. `observe` is told of calls that have their answer.
+    `cache`; `compressor` comes last. `cross_origin` answers preflights, and tags every answer, also errors. `observe`
+    is told of calls that have their answer.
     """
 
     head: tuple[NamedStep, ...] = ()
@@ -42,4 +44,5 @@ class Steps(NamedTuple):
     after: tuple[NamedAfter, ...] = ()
     cache: CachedAnswers | None = None
     compressor: Compressor | None = None
+    cross_origin: CrossOrigin | None = None
     observe: Observer | None = None

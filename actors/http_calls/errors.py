@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from actors.errors import PenstockError
+from actors.wire.http.checks import METHODS
 from actors.wire.http.messages import HeaderFields, Response
 
 
@@ -85,7 +86,9 @@ OWN = tuple(
     for message, status in (
         ("Method not allowed.", 405),
         ("Request timeout.", 408),
+        ("The encoding of the body is not supported.", 415),
         ("Expectation failed.", 417),
+        ("Misdirected request.", 421),
         ("Method not implemented.", 501),
         ("The API is busy.", 503),
     )
@@ -97,10 +100,17 @@ def find(code: str, status: int) -> GatewayError:
     return next(error for error in PUBLISHED + OWN if error.code == code and error.status == status)
 
 
+def _open(error: GatewayError) -> GatewayError:
+    """A row whose message ends in a placeholder, for the detail to take its place."""
+    return GatewayError(error.code, error.message.partition(":")[0], error.status)
+
+
 NO_ROUTE = find("APIC.0101", 404)
 NO_BACKEND = find("APIC.0103", 500)
 BAD_REQUEST = find("APIC.0201", 400)
 METHOD_NOT_ALLOWED = find("APIC.0201", 405)
+MISDIRECTED = find("APIC.0201", 421)
+UNSUPPORTED_ENCODING = find("APIC.0201", 415)
 UNEXPECTED = find("APIC.0201", 500)
 BUSY = find("APIC.0201", 503)
 BACKEND_UNAVAILABLE = find("APIC.0202", 502)
@@ -116,14 +126,25 @@ QUOTA_USED_UP = find("APIC.0501", 405)
 UNKNOWN_ADDRESS = find("APIC.0401", 403)
 ADDRESS_NOT_AUTHORIZED = find("APIC.0402", 403)
 INTERNAL = find("APIC.0601", 500)
+PROTOCOL = _open(find("APIC.0607", 400))
 KEYS_UNAVAILABLE = find("APIC.0613", 503)
 
+# The published messages for these say it all; the reason adds something to the others.
+_SAID_BY_MESSAGE = frozenset({413, 414, 494, 500})
+_SERVED = ", ".join(sorted(METHODS))
 _BY_STATUS = {error.status: error for error in PUBLISHED + OWN if error.code == "APIC.0201"}
 
 
 def error_of_status(status: int) -> GatewayError:
     """The error for a request that was refused before it came to a route."""
     return _BY_STATUS.get(status, BAD_REQUEST)
+
+
+def malformed_response(status: int, reason: str, request_id: str) -> Response:
+    """The answer to what never became a request: malformed, too large, too slow, or of a method nobody serves."""
+    detail = "" if status in _SAID_BY_MESSAGE else reason
+    headers = (("Allow", _SERVED),) if status == METHOD_NOT_ALLOWED.status else ()
+    return error_response(error_of_status(status), request_id, detail, headers)
 
 
 class CallRefusedError(PenstockError):

@@ -22,10 +22,11 @@ class RequestIds:
 
     def choose(self, request: Request) -> str:
         """The caller's own id where it is sane (at most 128 visible ASCII characters), else a new one."""
-        given = request.header("x-request-id")
-        if given is not None and _SANE.fullmatch(given):
-            return given
-        return self.new()
+        return self.take_over(request.header("x-request-id"))
+
+    def take_over(self, given: str | None) -> str:
+        """The id that a caller gave, where it is sane, else a new one."""
+        return given if given is not None and _SANE.fullmatch(given) else self.new()
 
     def new(self) -> str:
         """An id nobody else has."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NoReturn, Protocol
 
@@ -12,12 +12,12 @@ import msgspec
 import trio
 
 from actors.errors import GroupConflictError, PenstockError
-from actors.http_calls.errors import CallRefusedError
+from actors.http_calls.errors import UNSUPPORTED_ENCODING, CallRefusedError
 from actors.runtime.mailbox import Mailbox
 from actors.topic_gateway.access import shown_to
 from actors.topic_gateway.deliveries import Handed, Verdict
 from actors.topic_gateway.encodings import content_encoding
-from actors.topic_gateway.errors import CONFLICT, UNAVAILABLE, UNSUPPORTED_ENCODING, bad, retry_after_header, unknown
+from actors.topic_gateway.errors import CONFLICT, UNAVAILABLE, bad, retry_after_header, unknown
 from actors.topic_gateway.handlers import BadHandlerError, Handlers
 from actors.topic_gateway.messages import HttpGroupMessage, Settle, Take
 from actors.topic_gateway.requests import ToGroup, ToldVerdict, confirm, consume
@@ -26,9 +26,6 @@ from config.resources import Topic
 
 _JSON = (("Content-Type", "application/json"),)
 _ENCODER = msgspec.json.Encoder()
-
-WaitGone = Callable[[], Awaitable[None]]
-"""Returns once the consumer has closed its side of the connection (see `Request.wait_gone`)."""
 
 
 class ConsumerGroups(Protocol):
@@ -86,26 +83,22 @@ class ConsumeCalls:
         take = Take(asked.max_messages, asked.max_bytes, asked.ack_wait)
         try:
             await mailbox.put(take)
-            await self._wait(take, asked.time_wait, request.wait_gone)
+            await self._wait(take, asked.time_wait)
             handed = [] if take.reply.withdraw(_Withdrawn()) else take.reply.value()
         except PenstockError as error:
             _refuse(error)
         finally:
-            # Also where the call is cut off: what nobody takes is not handed out.
+            # Also where the call is cut off, since its consumer has left: what nobody takes is not handed out.
             take.reply.withdraw(_Withdrawn())
         return Response(200, _JSON, self._encoded(handed, at, topic, app))
 
-    async def _wait(self, take: Take, seconds: float, gone: WaitGone | None) -> None:
-        """Return once there is an answer, the time is up, or the consumer is not there any more to take one."""
+    async def _wait(self, take: Take, seconds: float) -> None:
+        """Return once there is an answer or the time is up."""
         with trio.move_on_after(0 if self._draining else seconds) as patience:
             self._patience.add(patience)
             try:
-                async with trio.open_nursery() as nursery:
-                    if gone is not None:
-                        nursery.start_soon(_cancel_after, gone, patience)
-                    with suppress(PenstockError):  # read by who asked
-                        await take.reply.wait()
-                    nursery.cancel_scope.cancel()
+                with suppress(PenstockError):  # read by who asked
+                    await take.reply.wait()
             finally:
                 self._patience.remove(patience)
 
@@ -161,11 +154,6 @@ class ConsumeCalls:
                 for one in handed
             ]
         )
-
-
-async def _cancel_after(gone: WaitGone, patience: trio.CancelScope) -> None:
-    await gone()
-    patience.cancel()
 
 
 def _refuse(error: PenstockError) -> NoReturn:

@@ -8,8 +8,8 @@ from typing import Literal
 
 import zstandard
 
-from actors.http_calls.errors import CallRefusedError
-from actors.topic_gateway.errors import TOO_LARGE, UNSUPPORTED_ENCODING, bad
+from actors.http_calls.errors import UNSUPPORTED_ENCODING, CallRefusedError
+from actors.topic_gateway.errors import TOO_LARGE, bad
 
 Encoding = Literal["identity", "gzip", "zstd"]
 

@@ -12,7 +12,6 @@ from actors.http_calls.errors import BAD_REQUEST, CallRefusedError, GatewayError
 # 0101 is "what was asked for is not here", 0201 the family of what is wrong with a request as such.
 UNKNOWN = GatewayError("APIC.0101", "The topic or group does not exist.", 404)
 CONFLICT = GatewayError("APIC.0201", "The group is used otherwise.", 409)
-UNSUPPORTED_ENCODING = GatewayError("APIC.0201", "The encoding of the body is not supported.", 415)
 OUT_OF_RANGE = GatewayError("APIC.0201", "The offset is not there.", 416)
 DAMAGED = GatewayError("APIC.0201", "Records cannot be read.", 500)
 NOT_TAKEN = GatewayError("APIC.0201", "The topic takes no records now.", 503)
@@ -54,7 +53,7 @@ def throttled(retry_after: float) -> CallRefusedError:
 def of_append(error: PenstockError) -> CallRefusedError:
     """What a producer is told of an append that failed; nothing of it was kept."""
     if isinstance(error, CircuitOpenError):
-        return CallRefusedError(NOT_TAKEN, str(error), retry_after_header(error.retry_after))
+        return CallRefusedError(NOT_TAKEN, error.reason, retry_after_header(error.retry_after))
     if isinstance(error, AppendRefusedError):
         # Its text names files of this machine, which are the operator's affair.
         return CallRefusedError(NOT_TAKEN, "its storage refuses appends", retry_after_header(_RETRY_SECONDS))

@@ -14,6 +14,7 @@ from actors.http_calls.errors import (
     CallRefusedError,
     error_of_status,
     error_response,
+    malformed_response,
 )
 from actors.http_calls.request_ids import HEADER, RequestIds
 from actors.runtime.log_limiter import LogLimiter
@@ -25,9 +26,6 @@ from actors.topic_gateway.publish import Publish
 from actors.topic_gateway.requests import Target, ToGroup, ToRecords, ToTopic, target
 from actors.wire.http.errors import RequestRefusedError
 from actors.wire.http.messages import Request, Response
-
-# The published messages for these say it all; the reason adds something to the others.
-_SAID_BY_MESSAGE = frozenset({413, 414, 494, 500})
 
 _SERVER_ERROR = 500
 
@@ -81,8 +79,7 @@ class TopicGateway:
     def refuse(self, status: int, reason: str) -> Response:
         """The answer to what never became a request: malformed, too large, too slow."""
         request_id = self._ids.new()
-        detail = "" if status in _SAID_BY_MESSAGE else reason
-        return self._tagged(error_response(error_of_status(status), request_id, detail), request_id)
+        return self._tagged(malformed_response(status, reason, request_id), request_id)
 
     def drain(self) -> None:
         """Let nobody wait any longer for messages to come."""

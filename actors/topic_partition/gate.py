@@ -103,7 +103,8 @@ class Gate:
             return
         self.refused += records
         self.refused_by[sender] = self.refused_by.get(sender, 0) + records
-        raise CircuitOpenError(f"topic {self.topic} takes no records now: {self.reason}", retry_after=self.retry_after)
+        text = f"topic {self.topic} takes no records now: {self.reason}"
+        raise CircuitOpenError(text, retry_after=self.retry_after, reason=self.reason)
 
     def protect(self, consumed: Mapping[int, int]) -> None:
         """By partition the offset that the slowest group reads next: those without are not read."""

@@ -19,16 +19,18 @@ VariableValue = Annotated[str, msgspec.Meta(max_length=1024)]
 DomainName = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$(?!\n)",
-        description="a domain name, such as api.example.com",
+        pattern=r"^(?=.{1,253}$)(\*\.)?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$(?!\n)",
+        description="a domain name, such as api.example.com or *.example.com",
     ),
 ]
 
 
 class Domain(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """A name under which a group is called. `client_authorities` (a PEM text) asks callers for a certificate of theirs.
+    """A name under which a group is called; `*.` stands for exactly one label, and gives way to a name that is exact.
 
-    `redirect` sends GET and HEAD over http to https, where the route takes https and there is a certificate.
+    `redirect` sends GET and HEAD over http to https, where the route takes https. `client_authorities` (a PEM text) are
+    those whose certificates callers must show: such a domain is called over https only, by connections that were made
+    for its name. `certificate` is what all three need.
     """
 
     name: DomainName

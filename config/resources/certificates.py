@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.resources.base import AppResource, Secret
+from config.resources.base import AppResource, Secret, SecretReference
 
 
 class Certificate(
@@ -18,7 +18,10 @@ class Certificate(
     kw_only=True,
     omit_defaults=True,
 ):
-    """A certificate chain (PEM, the own one first) and its private key (PEM), for any number of domains."""
+    """A certificate chain (PEM, the own one first) and its private key (PEM), for any number of domains.
 
-    chain: Annotated[str, msgspec.Meta(min_length=1, max_length=256 * 1024)]
+    Both may be written elsewhere: what `{file: PATH}` names is read anew every hour, and at SIGHUP.
+    """
+
+    chain: Annotated[str, msgspec.Meta(min_length=1, max_length=256 * 1024)] | SecretReference
     private_key: Secret = None

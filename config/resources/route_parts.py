@@ -19,10 +19,12 @@ SystemValue = Annotated[
     str,
     msgspec.Meta(
         pattern=(
-            r"^(?:source_address|app|user|request_id|stage|method|path|host|route|authorizer\.[^\x00-\x1f]{1,128})$(?!\n)"
+            r"^(?:source_address|app|user|request_id|stage|method|path|rest_of_path|host|route|client_certificate|"
+            r"authorizer\.[^\x00-\x1f]{1,128})$(?!\n)"
         ),
         description=(
-            "a system value: source_address, app, user, request_id, stage, method, path, host, route, or "
+            "a system value: source_address, app, user, request_id, stage, method, path, rest_of_path (what is below "
+            "a prefix), host, route, client_certificate (the subject of the one that the caller showed), or "
             "authorizer.NAME (what the caller's authentication says under NAME, such as a token's claim)"
         ),
     ),
@@ -88,7 +90,9 @@ class ResponseMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 class Cors(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """Which pages of other origins may call (the Fetch standard's CORS protocol); the gateway answers preflights.
 
-    `origins` are `*` or origins such as https://example.com. Credentials and `*` do not go together.
+    `origins` are `*` or origins such as https://example.com. `methods` left out are the route's own. `headers` are what
+    a page may send beyond what every page may, `expose` what it may read of an answer beyond that. Credentials and `*`
+    do not go together. `max_age` is how many seconds a browser may remember it.
     """
 
     origins: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]

@@ -8,7 +8,7 @@ import msgspec
 
 from config.resources.backends import DataBackend, DeviceBackend, MockBackend, TopicBackend
 from config.resources.base import AppResource, Name
-from config.resources.route_parts import Auth, Cache, Compression, Cors, Parameter, ResponseMapping
+from config.resources.route_parts import Auth, Cache, Compression, Cors, HeaderName, Parameter, ResponseMapping
 
 Method = Literal["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "ANY"]
 Protocol = Literal["http", "https", "both"]
@@ -23,8 +23,8 @@ TIMEOUT_MS = 60_000
 class RouteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """What a caller sends: a method and a path, whose `{parameters}` stand for one segment each.
 
-    `match: prefix` also takes every path below. `protocol` is what callers may speak. `undeclared: refuse` answers 400
-    to a query or a body with a field that is not among `parameters`; else such fields go on to the backend.
+    `match: prefix` takes it and every path below. `protocol` is what callers may speak. `undeclared: refuse` answers
+    400 to a query or a body with a field that is not among `parameters`; else such fields go on to the backend.
     """
 
     path: Annotated[str, msgspec.Meta(pattern="^/", max_length=1024)]
@@ -76,6 +76,8 @@ class Route(
     `timeout_ms` is what the backend has. `retries` (-1: none) are made for methods that are idempotent (RFC 9110
     9.2.2), with `retry_any_method` for all. `concurrency` calls are answered at a time; `queue` more
     (left out: as many) wait for their turn, for `queue_ms` (left out: until the time-out); others get 503.
+    `response_headers` changes what the backend answers: a text is set, each of a list is added to what is there, null
+    takes the header away. A `private` route is left out of the documents and lists that other apps get.
     `throttles`, `access_lists` and `signature_key` name resources that apply to every version that is served.
     """
 
@@ -91,7 +93,7 @@ class Route(
     queue: Annotated[int, msgspec.Meta(ge=0, le=100_000)] | None = None
     queue_ms: Annotated[int, msgspec.Meta(ge=1, le=600_000)] | None = None
     response: ResponseMapping = ResponseMapping()
-    response_headers: dict[str, str] = {}
+    response_headers: dict[HeaderName, str | tuple[str, ...] | None] = {}
     cors: Cors | None = None
     compression: bool | Compression = False
     cache: Cache | None = None

@@ -11,7 +11,7 @@ from actors.directory.entries import AccessKeyEntry, AppEntry, DeviceEntry, User
 from actors.directory.signing import SigningKey
 from actors.errors import ConfigurationError
 from config.errors import SecretError
-from config.resources import AnyResource, App, Connection, Device, User
+from config.resources import AnyResource, App, Certificate, Connection, Device, User
 from config.resources.base import SecretReference
 from config.resources.identity import identity
 from daemon.catalog.catalog import Catalog
@@ -84,6 +84,22 @@ class Credentials:
         stored = self._catalog.get(identity(connection))
         return dict(connection.settings) if stored is None else self.open_settings(stored)
 
+    def certificate(self, certificate: Certificate) -> tuple[str, str]:
+        """Chain and private key of a certificate in the catalog, both PEM; what is written elsewhere is read anew.
+
+        Raises:
+            ConfigurationError: a reference cannot be read now, or the key was forgotten.
+            SealBrokenError: the key cannot be opened with this instance key.
+        """
+        held = self._stored(certificate).get("private_key")
+        if held is None:
+            raise ConfigurationError(f"{identity(certificate)}: its private key was forgotten; apply it again")
+        key = self._open(certificate, "private_key", held)
+        chain = certificate.chain
+        if isinstance(chain, SecretReference):
+            chain = self._read(certificate, "chain", msgspec.json.encode(chain))
+        return chain, key.decode() if held.form == "sealed" else self._read(certificate, "private_key", key)
+
     def open_settings(self, stored: StoredResource) -> dict[str, Any]:
         """As `connection_settings`, of one that need not be in the catalog."""
         connection = stored.resource
@@ -94,11 +110,11 @@ class Credentials:
             settings[field.removeprefix("settings.")] = value
         return settings
 
-    def _read(self, connection: AnyResource, field: str, reference: bytes) -> str:
+    def _read(self, resource: AnyResource, field: str, reference: bytes) -> str:
         try:
             return self._resolve(msgspec.json.decode(reference, type=SecretReference))
         except SecretError as error:
-            raise ConfigurationError(f"{identity(connection)}: {field}: {error}") from error
+            raise ConfigurationError(f"{identity(resource)}: {field}: {error}") from error
 
     def _stored(self, resource: AnyResource) -> dict[str, StoredSecret]:
         stored = self._catalog.get(identity(resource))

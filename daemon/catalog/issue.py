@@ -19,7 +19,7 @@ from daemon.store.model import StoredSecret
 from daemon.vault import SealBrokenError, Vault
 
 GENERATED_BYTES = 24
-MAX_CHARACTERS = 4096
+MAX_CHARACTERS = 16 * 1024
 
 Resolve = Callable[[SecretReference], str]
 """Reads a secret that is written elsewhere; raises SecretError."""
@@ -74,6 +74,26 @@ class Issuer:
             return StoredSecret("digest", self._vault.digest(plain.encode()))
         kept = hash_password(plain) if one.use == "hash" else plain
         return StoredSecret("sealed", self._vault.seal(kept.encode(), identity, one.field))
+
+    def reveal(self, identity: Identity, field: str, kept: StoredSecret) -> str:
+        """A secret that is kept sealed; where a reference is kept, what it refers to now.
+
+        Raises:
+            SecretError: the reference cannot be read.
+            SealBrokenError: it was sealed under another instance key.
+        """
+        plain = self._vault.open(kept.value, identity, field)
+        return (
+            plain.decode() if kept.form == "sealed" else self.resolve(msgspec.json.decode(plain, type=SecretReference))
+        )
+
+    def resolve(self, written: str | SecretReference) -> str:
+        """A text that may be written elsewhere.
+
+        Raises:
+            SecretError: it cannot be read there.
+        """
+        return self._resolve(written) if isinstance(written, SecretReference) else written
 
     def _decide(self, identity: Identity, one: SecretField, current: StoredSecret | None, issued: Issued) -> None:
         if current is not None and one.given in (None, MASK):

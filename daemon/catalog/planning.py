@@ -17,6 +17,7 @@ from config.resources import AnyResource, App, Connection, Mask, Task, Topic
 from config.resources.identity import Identity
 from config.validate import validate
 from daemon.catalog.catalog import Catalog
+from daemon.catalog.certificates import CertificateChecks
 from daemon.catalog.issue import Issued, Issuer, generate
 from daemon.catalog.secret_fields import Connectors, secret_fields, without_secrets
 from daemon.catalog.statements import statement_problems
@@ -62,8 +63,9 @@ class Planner:
         _refuse([*self._unknown_connectors(documents), *self._foreign_dead_letters(documents)])
         _refuse(list(statement_problems(documents, self._connection, self._connectors)))
         wanted = {document.identity: self._wanted(document) for document in documents}
-        warnings = _by_subject(validate([one.document for one in wanted.values()], self._catalog.resources()))
+        sound = validate([one.document for one in wanted.values()], self._catalog.resources())
         _refuse([*_refused(wanted.values()), *self._shared_codes(wanted)])
+        warnings = _by_subject([*sound, *self._certificates(wanted)])
         return [
             self._step(planned, wanted[planned.identity], warnings.get(str(planned.identity), ()), now)
             for planned in self._compared(wanted)
@@ -174,6 +176,18 @@ class Planner:
                 if owner != identity:
                     path = f"$.app_codes[{name.removeprefix('app_codes.')}]"
                     yield document.problem(path, f"the same AppCode is already one of {owner}")
+
+    def _certificates(self, wanted: Mapping[Identity, _Wanted]) -> list[Problem]:
+        """What is odd about certificates, once nothing is wrong with them."""
+
+        def key_of(document: Document) -> str:
+            kept = wanted[document.identity].issued.secrets["private_key"]
+            return self._issuer.reveal(document.identity, "private_key", kept)
+
+        checks = CertificateChecks(key_of, self._issuer.resolve, self._catalog)
+        found = list(checks.findings([document for document, _ in wanted.values()]))
+        _refuse([problem for problem in found if not problem.warning])
+        return found
 
     def _compared(self, wanted: Mapping[Identity, _Wanted]) -> list[PlannedChange]:
         existing = {stored.identity: stored.resource for stored in self._catalog if stored.identity in wanted}

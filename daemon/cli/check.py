@@ -16,6 +16,7 @@ def check(files: FilesOption) -> None:
     from config.errors import ManifestError
     from config.manifest import load_all
     from config.validate import validate
+    from daemon.catalog.certificates import CertificateChecks
     from daemon.catalog.statements import statement_problems
     from daemon.cli.connectors import installed_connectors, settings_types, unknown_connectors
     from daemon.cli.sources import read_sources
@@ -28,6 +29,10 @@ def check(files: FilesOption) -> None:
         if wrong:
             raise ManifestError(wrong)  # noqa: TRY301 - told in one place with all other problems
         warnings = validate(documents)
+        of_certificates = list(CertificateChecks.of_manifest(documents))
+        if wrong := [problem for problem in of_certificates if not problem.warning]:
+            raise ManifestError(wrong)  # noqa: TRY301 - likewise
+        warnings += of_certificates
     except ManifestError as error:
         count = len(error.problems)
         raise CommandError(f"{count} {'problem' if count == 1 else 'problems'}\n{error}") from error

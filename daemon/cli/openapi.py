@@ -19,6 +19,15 @@ def export(
     *,
     group: Annotated[str, typer.Argument(metavar="GROUP", help="An API group; an app's default one has its name.")],
     environment: EnvironmentOption = "RELEASE",
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            "--app",
+            metavar="APP",
+            help="As this app gets it, with its private routes; left out: as others do.",
+            show_default=False,
+        ),
+    ] = None,
     data: DataOption = None,
     url: UrlOption = None,
 ) -> None:
@@ -27,7 +36,8 @@ def export(
     from daemon.cli.show import show_json
 
     with connect(data_folder(context, data), control_url(context, url)) as client:
-        show_json(client.get(f"api_groups/{quote(group, safe='')}/openapi", environment=environment))
+        asked = {"environment": environment} | ({} if reader is None else {"app": reader})
+        show_json(client.get(f"api_groups/{quote(group, safe='')}/openapi", **asked))
 
 
 @app.command("import")

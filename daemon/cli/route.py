@@ -27,6 +27,7 @@ def try_route(
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Of the path.")
     ] = None,
+    rest: Annotated[str, typer.Option("--rest", metavar="PATH", help="What is below a prefix.")] = "",
     query: Annotated[
         list[str] | None, typer.Option("--query", "-q", metavar="NAME=VALUE", help="Of the query.")
     ] = None,
@@ -45,6 +46,7 @@ def try_route(
     asked = {
         "method": method,
         "parameters": pairs(parameter),
+        "rest": rest,
         "query": pairs(query),
         "headers": pairs(header),
         "body": body,

@@ -41,6 +41,9 @@ def view(kind: str, item: Mapping[str, Any]) -> View:
             status["seconds"] = _line(status.get("seconds") or {})
         case "route":
             status, tables = _route(status), {}
+        case "certificate":
+            # What is in it stands in the status, in words.
+            written, tables = {name: value for name, value in written.items() if name != "chain"}, {}
         case _:
             tables = {}
     return View(written | {"status": status}, tables)

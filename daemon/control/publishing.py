@@ -38,7 +38,12 @@ def publishing_family(publishing: Publishing, documents: Documents) -> Family:
             Operation("POST", f"{backend}/test", "Call a backend as it is saved: {inputs}", ("environment",)),
             Operation("POST", f"{backend}/deploy", "Make the saved copy the one that is published from now on"),
             Operation("POST", f"{backend}/publish", "Make or update its route: {environment, remark}"),
-            Operation("GET", "/api/v1/api_groups/{name}/openapi", "The group's OpenAPI 3.1 document", ("environment",)),
+            Operation(
+                "GET",
+                "/api/v1/api_groups/{name}/openapi",
+                "The group's OpenAPI 3.1 document, as others or as an app get it",
+                ("environment", "app"),
+            ),
             Operation("POST", "/api/v1/routes/import", "OpenAPI document -> manifest of routes", ("app", "group")),
         ),
     )
@@ -112,8 +117,8 @@ def _backends(blueprint: Blueprint, publishing: Publishing) -> None:
 def _documents(blueprint: Blueprint, documents: Documents) -> None:
     @blueprint.get("/api_groups/<name>/openapi")
     async def export(name: str) -> Response:
-        requests.only(("environment",))
-        return answer(documents.export(name, _environment_asked()))
+        requests.only(("environment", "app"))
+        return answer(documents.export(name, _environment_asked(), request.args.get("app")))
 
     @blueprint.post("/routes/import")
     async def import_routes() -> Response:

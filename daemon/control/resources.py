@@ -9,14 +9,16 @@ from typing import Any
 import msgspec
 from quart import Blueprint, Response, request
 
-from config.resources import AppResource
+from config.resources import AppResource, Route, RouteGrant
 from config.resources.identity import Identity
+from daemon.catalog.catalog import Catalog
 from daemon.catalog.secret_fields import masked
 from daemon.catalog.service import missing
 from daemon.control import requests
 from daemon.control.context import Control
 from daemon.control.problems import answer
 from daemon.control.results import applied_json
+from daemon.publishing.visibility import is_shown
 from daemon.store.model import StoredResource
 
 
@@ -28,11 +30,14 @@ def resources_blueprint(control: Control) -> Blueprint:
     @blueprint.get("/<plural>")
     async def list_resources(plural: str) -> Response:
         kind = requests.kind_of(plural)
-        requests.only(("app", "tag", "page", "size"))
+        requests.only(("app", "tag", "page", "size", *(("visible_to",) if kind == "route" else ())))
         page = requests.page()
         found = [
             one for one in catalog.of_kind(kind) if _matches(one, request.args.get("app"), request.args.get("tag"))
         ]
+        reader = request.args.get("visible_to")
+        if reader is not None:
+            found = _visible(found, reader, catalog)
         items = [_shown(control, one) for one in found[page.start : page.start + page.size]]
         return answer({"items": items, "page": page.number, "size": page.size, "total": len(found)})
 
@@ -79,6 +84,12 @@ def _matches(stored: StoredResource, app: str | None, tag: str | None) -> bool:
     return (app is None or owner == app) and (tag is None or tag in resource.tags)
 
 
+def _visible(routes: list[StoredResource], app: str, catalog: Catalog) -> list[StoredResource]:
+    """Those that are shown to an app, as in a catalogue of APIs."""
+    grants = [one.resource for one in catalog.of_kind("grant") if isinstance(one.resource, RouteGrant)]
+    return [one for one in routes if isinstance(one.resource, Route) and is_shown(one.resource, app, grants)]
+
+
 def _shown(control: Control, stored: StoredResource) -> dict[str, Any]:
     meta = stored.meta
     return {
@@ -96,7 +107,7 @@ def _time(milliseconds: int) -> str:
 
 def _as_manifest(target: Identity, body: dict[str, Any]) -> bytes:
     """A body may be what GET showed: meta, status and results are not part of the resource."""
-    shown_only = ("meta", "status", "results", "generated")
+    shown_only = ("meta", "status", "results", "published", "generated")
     spec = {name: value for name, value in body.items() if name not in shown_only}
     *products, name = target.name.split("/", 1) if target.kind == "device" else [target.name]
     defaults = {"kind": target.kind, "name": name, **({"product": products[0]} if products else {})}

@@ -1,38 +1,56 @@
-"""Which clients have hung up while their request is being worked on."""
+"""Which clients have hung up, told as soon as they do."""
 
 from __future__ import annotations
 
 import select
-from collections.abc import Iterable
-from typing import Protocol, TypeVar
+from contextlib import suppress
+from typing import Generic, TypeVar
 
-# Linux tells that the other side sends no more also where what it sent before is still unread. Elsewhere a client that
+import trio
+
+T = TypeVar("T")
+
+# Linux tells that the other side sends no more, also where what it sent before is still unread. Elsewhere a client that
 # leaves is noticed once the answer is written.
-_NO_MORE = getattr(select, "POLLRDHUP", 0)
-_HUNG_UP = _NO_MORE | select.POLLHUP | select.POLLERR
+_SERVED = hasattr(select, "epoll")
+# Once a connection, however long it then stays half closed.
+_EVENTS = select.EPOLLRDHUP | select.EPOLLONESHOT if _SERVED else 0
 
 
-class Waiting(Protocol):
-    """A connection whose client waits for an answer."""
-
-    @property
-    def descriptor(self) -> int:
-        """The file descriptor of its socket."""
-
-
-W = TypeVar("W", bound=Waiting)
-
-
-def hung_up(waiting: Iterable[W]) -> list[W]:
-    """Those whose client sends no more: with one system call for all of them, which does not block.
+class HangUps(Generic[T]):
+    """Watches the sockets of connections: one system call for each of them, and none for a request.
 
     A client that ends only its own direction after a request, and would still read, looks the same as one that is gone
     and counts as that, as it does with most servers.
     """
-    by_descriptor = {one.descriptor: one for one in waiting}
-    if not by_descriptor:
-        return []
-    poll = select.poll()
-    for descriptor in by_descriptor:
-        poll.register(descriptor, _NO_MORE)
-    return [by_descriptor[descriptor] for descriptor, events in poll.poll(0) if events & _HUNG_UP]
+
+    def __init__(self) -> None:
+        self._watched: dict[int, T] = {}
+        self._epoll = select.epoll() if _SERVED else None
+
+    def watch(self, descriptor: int, connection: T) -> None:
+        """Tell of this connection from now on; its socket, once closed, is watched no more."""
+        if self._epoll is not None and descriptor >= 0:
+            self._watched[descriptor] = connection
+            with suppress(OSError):  # the system has no room for more: this one is noticed later
+                self._epoll.register(descriptor, _EVENTS)
+
+    def forget(self, descriptor: int, connection: T) -> None:
+        """To be called once its socket is closed: the descriptor may be that of another connection by then."""
+        if self._watched.get(descriptor) is connection:
+            del self._watched[descriptor]
+
+    async def wait(self) -> list[T]:
+        """Wait until somebody hangs up; each connection is told of once."""
+        if self._epoll is None:
+            await trio.sleep_forever()
+            raise AssertionError("unreachable")
+        await trio.lowlevel.wait_readable(self._epoll.fileno())
+        found = (self._watched.get(descriptor) for descriptor, _ in self._epoll.poll(0))
+        return [connection for connection in found if connection is not None]
+
+    def close(self) -> None:
+        """Watch nobody any more."""
+        self._watched.clear()
+        if self._epoll is not None:
+            self._epoll.close()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import trio
 
-from actors.wire.http.errors import REQUEST_TIMEOUT, RequestRefusedError
+from actors.wire.http.errors import MISDIRECTED, REQUEST_TIMEOUT, RequestRefusedError
 from actors.wire.http.messages import Head, Request, SizeLimits
 from actors.wire.http.parser import RequestParser
+from actors.wire.http.tls import TlsSession
 from daemon.listeners.http_body import READ_BYTES, IncomingBody
 from daemon.listeners.http_service import Deadline, HttpService, HttpStream
 from daemon.listeners.http_writer import STREAM_ERRORS, ResponseWriter
@@ -25,18 +26,19 @@ class HttpConnection:
     """
 
     __slots__ = (
-        "_answering", "_body", "_draining", "_handling", "_parser", "_peer", "_scope", "_service", "_stream", "_writer",
-        "deadline", "descriptor", "idle",
+        "_answering", "_body", "_draining", "_handling", "_parser", "_peer", "_scope", "_service", "_stream", "_tls",
+        "_writer", "deadline", "hung_up", "idle",
     )  # fmt: skip
 
-    def __init__(self, stream: HttpStream, service: HttpService, peer: str, descriptor: int = -1) -> None:
+    def __init__(self, stream: HttpStream, service: HttpService, peer: str, tls: TlsSession | None = None) -> None:
         limits = service.limits
-        self.descriptor = descriptor
+        self.hung_up = False
         self.deadline = Deadline(service)
         self.idle = True
         self._stream = stream
         self._service = service
         self._peer = peer
+        self._tls = tls
         self._parser = RequestParser(
             SizeLimits(limits.header_line_bytes, limits.header_bytes, limits.uri_bytes, limits.body_bytes)
         )
@@ -46,11 +48,6 @@ class HttpConnection:
         self._answering = False
         self._handling = False
         self._draining = False
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a handler has all of a request, and its client nothing to do but wait for the answer."""
-        return self._handling and self.descriptor >= 0 and (self._body is None or self._body.complete)
 
     async def run(self) -> None:
         """Serve until the connection is over, and close it."""
@@ -71,10 +68,16 @@ class HttpConnection:
         """The deadline has passed: end the connection, with 408 where a request has begun."""
         self._scope.cancel()
 
-    def abandon(self) -> None:
-        """The client has hung up: what its request began is cancelled, and nobody gets an answer."""
-        self._service.statistics.abandoned += 1
-        self._scope.cancel()
+    def hang_up(self) -> None:
+        """The client sends no more: if it has sent all of a request, what that began is cancelled, and not answered.
+
+        Else it is `hung_up`, and whoever told so may tell again.
+        """
+        self.hung_up = True
+        if self._handling and (self._body is None or self._body.complete):
+            self.hung_up = False
+            self._service.statistics.abandoned += 1
+            self._scope.cancel()
 
     def drain(self) -> None:
         """Finish the request in flight, then close; at once where there is none."""
@@ -129,7 +132,7 @@ class HttpConnection:
         body = None
         if head.length:
             body = self._body = IncomingBody(head, self._parser, self._stream, service, self.deadline)
-        request = Request(head.method, head.path, head.query, head.headers, body or b"", self._peer, self._wait_gone)
+        request = Request(head.method, head.path, head.query, head.headers, body or b"", self._peer, self._tls)
         self._handling = True
         try:
             response = await service.handler(request)
@@ -140,26 +143,14 @@ class HttpConnection:
             response = service.crashed("HTTP handler crashed", error, head, self._peer)
         self._handling = False
         keep_alive = head.keep_alive and not self._draining and (body is None or body.may_be_skipped)
+        if response.status == MISDIRECTED:
+            keep_alive = False  # another connection is what it takes (RFC 9110 15.5.20)
         self._answering = True
         keep_alive = await self._writer.write(head, response, keep_alive=keep_alive)
         if body is not None:
             keep_alive = await self._end_body(body, keep_alive=keep_alive)
         self._answering = False
         return keep_alive
-
-    async def _wait_gone(self) -> None:
-        """See `Request.wait_gone`; what comes meanwhile is kept for the next request, up to a bound."""
-        kept = 0
-        while kept < READ_BYTES:
-            try:
-                data = await self._stream.receive_some(READ_BYTES)
-            except STREAM_ERRORS:
-                return
-            if not data:
-                return
-            kept += len(data)
-            self._parser.receive(bytes(data))
-        await trio.sleep_forever()
 
     async def _end_body(self, body: IncomingBody, *, keep_alive: bool) -> bool:
         """Deal with what was not read of an answered request's body; says whether the connection can go on."""

@@ -89,7 +89,8 @@ class HttpStream(Protocol):
 class HttpStatistics:
     """What the connections of one listener have seen; `connections` and the bytes are those of this moment.
 
-    `abandoned` requests were given up since their client hung up before it had its answer.
+    `abandoned` requests were given up since their client hung up before it had its answer; `failed_handshakes` are
+    connections that never came to be under TLS.
     """
 
     connections: int = 0
@@ -99,6 +100,7 @@ class HttpStatistics:
     timed_out: int = 0
     crashed: int = 0
     abandoned: int = 0
+    failed_handshakes: int = 0
     bodies_bytes: int = 0
     answers_bytes: int = 0
 
@@ -133,20 +135,23 @@ class Deadline:
     """The one deadline of a connection: moved by plain assignment, looked at by the listener's sweep.
 
     A timer or a cancel scope for each request would cost more than the request. `late` is what the client is told when
-    the deadline passes; nothing where no request has begun.
+    the deadline passes; nothing where no request has begun. `since` is when it began to owe the rest of one.
     """
 
-    __slots__ = ("_service", "at", "late")
+    __slots__ = ("_service", "at", "late", "since")
 
     def __init__(self, service: HttpService) -> None:
         self._service = service
         self.at = math.inf
         self.late = ""
+        self.since = math.inf
 
     def allow(self, seconds: float, late: str = "") -> None:
         """So much time from now."""
         self.late = late
         self.at = self._service.now + seconds
+        if late:
+            self.since = self._service.now
 
     def lift(self) -> None:
         """As much time as it takes."""

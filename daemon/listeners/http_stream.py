@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
 import trio
 
@@ -46,6 +47,11 @@ class SocketStream:
                     sent += self._socket.send(view[sent:])
                 except BlockingIOError:
                     continue
+
+    def send_now(self, data: bytes) -> None:
+        """Send what the kernel takes at once, and drop the rest."""
+        with suppress(BlockingIOError):
+            self._socket.send(data)
 
     async def send_eof(self) -> None:
         """Nothing more is sent; receiving goes on."""

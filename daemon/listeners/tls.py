@@ -1,4 +1,4 @@
-"""What listeners serve TLS with, and TLS in front of an HTTP connection."""
+"""What listeners serve TLS with."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import trio
 from actors.errors import ConfigurationError
 from config.settings import AUTO, ClientCertificates, TlsSettings
 from daemon.authority import CertificateAuthority
+from daemon.listeners.tls_stream import Chosen
 
 log = structlog.get_logger()
 
@@ -52,6 +53,10 @@ class ServerTls:
         assert self._context is not None, "it is loaded before anything is served"  # noqa: S101
         return self._context
 
+    def choose(self, _name: str) -> Chosen:
+        """The same for every name that a client may ask for."""
+        return self.context, None
+
     async def load(self) -> None:
         """Read certificate and key, or make or renew them where they are `auto`.
 
@@ -80,11 +85,7 @@ class ServerTls:
             log.info("certificate read anew", listener=self._section)
 
     def _make(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-        if self._protocols:
-            context.set_alpn_protocols(list(self._protocols))
+        context = server_context(self._protocols)
         if self._settings.certificate == AUTO:
             names = auto_names(self._host, self._settings.names)
             context.load_cert_chain(self._authority.server_file(self._section, names))
@@ -124,6 +125,16 @@ class ServerTls:
         context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
 
 
+def server_context(protocols: Sequence[str] = ()) -> ssl.SSLContext:
+    """A context for servers without a certificate yet: TLS 1.2 or 1.3; `protocols` are what ALPN offers (RFC 7301)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
+    return context
+
+
 def auto_names(host: str, more: Sequence[str] = ()) -> tuple[str, ...]:
     """The names that a certificate for a listener at this host is good for: localhost, this machine, and `more`."""
     own = _own_addresses() if host in _EVERYWHERE else (host,)
@@ -149,33 +160,3 @@ def _check_readable(path: Path, name: str) -> None:
         path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{name}: {path} cannot be read: {error.strerror}") from error
-
-
-class TlsStream:
-    """A connected TCP socket under TLS, with the methods that an HTTP connection asks for."""
-
-    __slots__ = ("_stream",)
-
-    def __init__(self, connected: socket.socket, context: ssl.SSLContext) -> None:
-        transport = trio.SocketStream(trio.socket.from_stdlib_socket(connected))
-        # HTTP says itself where a message ends: nobody waits for the other side's last word (RFC 9112 9.8).
-        self._stream = trio.SSLStream(transport, context, server_side=True, https_compatible=True)
-
-    async def shake_hands(self) -> None:
-        """Agree with the client on keys; BrokenResourceError where that fails."""
-        await self._stream.do_handshake()
-
-    async def receive_some(self, max_bytes: int) -> bytes | bytearray:
-        """At most that many bytes; none at the end of the stream."""
-        return await self._stream.receive_some(max_bytes)
-
-    async def send_all(self, data: bytes | memoryview) -> None:
-        """Send everything."""
-        await self._stream.send_all(data)
-
-    async def send_eof(self) -> None:
-        """TLS cannot be closed in one direction: the answer's own length says that nothing more comes."""
-
-    async def aclose(self) -> None:
-        """Close it now."""
-        await self._stream.aclose()

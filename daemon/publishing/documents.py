@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import trio
 
-from config.resources import RELEASE, ApiGroup, Route
+from actors.gateway_route.published import Published
+from config.resources import RELEASE, ApiGroup, Route, RouteGrant
 from config.resources.identity import Identity
 from daemon.catalog.catalog import Catalog
 from daemon.catalog.service import missing
@@ -16,6 +17,7 @@ from daemon.publishing.openapi_export import openapi
 from daemon.publishing.openapi_import import Target, routes_of
 from daemon.publishing.publications import Publications
 from daemon.publishing.urls import servers
+from daemon.publishing.visibility import is_shown
 
 
 class Documents:
@@ -27,12 +29,16 @@ class Documents:
         self._addresses = addresses
         self._threads = trio.CapacityLimiter(1)
 
-    def export(self, name: str, environment: str = RELEASE) -> dict[str, Any]:
-        """The OpenAPI 3.1 document of a group's routes that are published in an environment.
+    def export(self, name: str, environment: str = RELEASE, app: str | None = None) -> dict[str, Any]:
+        """The OpenAPI 3.1 document of a group's routes that are published in an environment, as others get it.
+
+        With `app` as that app gets it, with the private routes that are shown to it.
 
         Raises:
-            NotFoundError: there is no such group, nor an app whose default one it would be.
+            NotFoundError: there is no such app or group, nor an app whose default group it would be.
         """
+        if app is not None and self._catalog.get(Identity("app", app)) is None:
+            raise missing(Identity("app", app))
         stored = self._catalog.get(Identity("api_group", name))
         if stored is None and self._catalog.get(Identity("app", name)) is None:
             raise missing(Identity("api_group", name))
@@ -40,7 +46,7 @@ class Documents:
         published = [
             one
             for one in self._publications
-            if one.group == name and one.environment == environment and self._enabled(one.route.name)
+            if one.group == name and one.environment == environment and self._shown(one, app)
         ]
         return openapi(name, group, published, list(servers(group, self._addresses)))
 
@@ -58,6 +64,11 @@ class Documents:
         work = partial(routes_of, text, Target(app, group, backend))
         return await trio.to_thread.run_sync(work, limiter=self._threads)
 
-    def _enabled(self, name: str) -> bool:
-        stored = self._catalog.get(Identity("route", name))
-        return stored is not None and isinstance(stored.resource, Route) and stored.resource.enabled
+    def _shown(self, published: Published, app: str | None) -> bool:
+        stored = self._catalog.get(Identity("route", published.route.name))
+        if stored is None or not isinstance(stored.resource, Route) or not stored.resource.enabled:
+            return False
+        return is_shown(published.route, app, self._grants() if app else (), published.environment)
+
+    def _grants(self) -> Iterator[RouteGrant]:
+        return (one.resource for one in self._catalog.of_kind("grant") if isinstance(one.resource, RouteGrant))

@@ -8,11 +8,13 @@ from typing import Any
 from actors.gateway_route.published import Published
 from config.resources import RELEASE, ApiGroup, Auth, Parameter, Route
 from config.resources.route_parts import APP_METHODS
+from daemon.publishing.urls import spoken
 
 ANY_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 ROUTE = "x-penstock-route"
 METHOD = "x-penstock-method"
 MATCH = "x-penstock-match"
+PROTOCOL = "x-penstock-protocol"
 
 _SCHEMES: dict[str, dict[str, Any]] = {
     "signature": {
@@ -45,20 +47,20 @@ _BOUNDS = (
 def openapi(
     name: str, group: ApiGroup | None, published: Iterable[Published], servers: Sequence[str]
 ) -> dict[str, Any]:
-    """The document of a group's public routes, in one environment."""
+    """The document of a group's routes, in one environment: of those that its reader may see."""
     paths: dict[str, dict[str, Any]] = {}
     used: set[str] = set()
-    versions = [one for one in published if one.route.visibility == "public"]
-    for one in sorted(versions, key=lambda one: (one.route.request.path, one.route.name)):
+    versions = sorted(published, key=lambda one: (one.route.request.match, one.route.request.path, one.route.name))
+    for one in versions:
         schemes = _schemes(one.route)
         used |= set(schemes)
         own = one.route.request.method
         methods = ANY_METHODS if own == "ANY" else (own.lower(),)
         for method in methods:
-            # A route of one method goes before one of any.
+            # A path of its own goes before a prefix, and a route of one method before one of any.
             operations = paths.setdefault(one.route.request.path, {})
-            if own != "ANY" or method not in operations:
-                operations[method] = _operation(one, method, schemes)
+            if method not in operations or (own != "ANY" and one.route.request.match == "exact"):
+                operations[method] = _operation(one, method, schemes) | _own_servers(one, servers)
     title = group.title if group is not None and group.title else name
     info = {"title": title, "version": str(max((one.version for one in versions), default=0))}
     if group is not None and group.description:
@@ -66,13 +68,27 @@ def openapi(
     return {
         "openapi": "3.1.0",
         "info": info,
-        "servers": [{"url": server} for server in servers],
+        "servers": list(map(_server, servers)),
         "paths": paths,
         "components": {
             "schemas": {"Error": _ERROR},
             "securitySchemes": {scheme: _SCHEMES[scheme] for scheme in sorted(used)},
         },
     }
+
+
+def _server(url: str) -> dict[str, Any]:
+    """A wildcard is a part of the name that callers choose."""
+    if "//*." not in url:
+        return {"url": url}
+    chosen = {"default": "www", "description": "any one label"}
+    return {"url": url.replace("//*.", "//{label}."), "variables": {"label": chosen}}
+
+
+def _own_servers(published: Published, servers: Sequence[str]) -> dict[str, Any]:
+    """Those of a route that does not take all that its group is called by."""
+    taken = list(spoken(published, servers))
+    return {} if len(taken) == len(servers) else {"servers": list(map(_server, taken))}
 
 
 def _operation(published: Published, method: str, schemes: Sequence[str]) -> dict[str, Any]:
@@ -97,6 +113,8 @@ def _operation(published: Published, method: str, schemes: Sequence[str]) -> dic
         operation["requestBody"] = _body(body)
     if own == "ANY":
         operation[METHOD] = "ANY"
+    if route.request.protocol != "both":
+        operation[PROTOCOL] = route.request.protocol
     if route.request.match != "exact":
         operation[MATCH] = route.request.match
     return {key: value for key, value in operation.items() if value not in ("", []) or key == "security"}

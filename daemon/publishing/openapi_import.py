@@ -14,7 +14,7 @@ from config.errors import ManifestError, Problem
 from config.resources import MockBackend, Parameter, Route, RouteBackend, RouteRequest
 from config.resources.routes import SampleAnswers
 from config.yaml import YamlError, parse
-from daemon.publishing.openapi_export import ANY_METHODS, MATCH, METHOD, ROUTE
+from daemon.publishing.openapi_export import ANY_METHODS, MATCH, METHOD, PROTOCOL, ROUTE
 
 _TYPES = ("string", "integer", "number", "boolean")
 _BOUNDS = {
@@ -131,6 +131,7 @@ class _Reader:
             path=self._base + _PATH_PARAMETER.sub(lambda found: f"{{{_variable(found[1])}}}", path),
             method=operation.get(METHOD, method.upper()),
             match=operation.get(MATCH, "exact"),
+            protocol=operation.get(PROTOCOL, "both"),
             parameters=tuple(self._parameters(operation, where)),
         )
         route = Route(

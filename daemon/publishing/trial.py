@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -18,6 +17,7 @@ from actors.gateway_route.paths import Parameter, parse_route
 from actors.gateway_route.published import Published
 from actors.gateway_route.router import ANY, Router
 from actors.wire.http.messages import Request, Response
+from config.resources import RouteRequest
 
 _SHOWN_BYTES = 64 * 1024
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
@@ -28,10 +28,14 @@ class TrialError(PenstockError):
 
 
 class TrialCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a test sends; `parameters` are those of the path by name. Without `method` it is the route's own."""
+    """What a test sends; `parameters` are those of the path by name, `rest` is what it is called by below a prefix.
+
+    Without `method` it is the route's own.
+    """
 
     method: str | None = None
     parameters: dict[str, str | int | float | bool] = {}
+    rest: str = ""
     query: dict[str, str | int | float | bool] = {}
     headers: dict[str, str] = {}
     body: str = ""
@@ -56,8 +60,12 @@ async def try_out(gateway: Gateway, published: Published, asked: TrialCall) -> T
     route = gateway.trial(published)
     request = _request(published, asked)
     router: Router[Published] = Router()
-    router.add(published.route.request.method, parse_route(published.route.request.path), published)
-    match = router.match(request.method, request.path)
+    written = published.route.request
+    router.add(written.method, parse_route(written.path), published, prefix=written.match == "prefix")
+    try:
+        match = router.match(request.method, request.path)
+    except ValueError as error:
+        raise TrialError(f"{request.path} cannot be called: {error}") from error
     if match.value is None:
         raise TrialError(f"{request.method} {request.path} is not a call of route {published.route.name}")
     timings: list[tuple[str, float]] = []
@@ -70,6 +78,7 @@ async def try_out(gateway: Gateway, published: Published, asked: TrialCall) -> T
         request.peer,
         caller=Caller("app", owner, owner),
         path=match.parameters,
+        rest=match.rest,
         timings=timings,
     )
     started = perf_counter()
@@ -91,7 +100,7 @@ def _request(published: Published, asked: TrialCall) -> Request:
         headers.append(("content-type", "application/json"))
     return Request(
         method,
-        _path(published.route.request.path, asked.parameters),
+        _path(published.route.request, asked),
         urlencode({name: _text(value) for name, value in asked.query.items()}),
         headers,
         asked.body.encode(),
@@ -99,8 +108,11 @@ def _request(published: Published, asked: TrialCall) -> Request:
     )
 
 
-def _path(path: str, parameters: Mapping[str, Any]) -> str:
-    segments = parse_route(path)
+def _path(request: RouteRequest, asked: TrialCall) -> str:
+    path, parameters = request.path, asked.parameters
+    if asked.rest and request.match == "exact":
+        raise TrialError(f"the path {path} is exact: nothing is below it")
+    segments = parse_route(path.removesuffix("/") + "/" if asked.rest else path)
     named = {segment.name for segment in segments if isinstance(segment, Parameter)}
     missing = sorted(named - {name for name, value in parameters.items() if value != ""})
     if missing:
@@ -108,9 +120,10 @@ def _path(path: str, parameters: Mapping[str, Any]) -> str:
     unknown = sorted(parameters.keys() - named)
     if unknown:
         raise TrialError(f"the path {path} has no parameter {', '.join(unknown)}")
-    return "".join(
+    called = "".join(
         "/" + quote(_text(parameters[one.name]) if isinstance(one, Parameter) else one, safe="") for one in segments
     )
+    return called + quote(asked.rest.removeprefix("/"))
 
 
 def _text(value: object) -> str:

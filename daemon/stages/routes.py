@@ -39,9 +39,29 @@ class RouteStage:
 
     def load(self, resources: Iterable[AnyResource]) -> None:
         """Serve every route before the first request comes."""
-        for resource in resources:
+        known = tuple(resources)
+        for resource in known:
+            if isinstance(resource, ApiGroup) and resource.domains:
+                self.put_group(resource.name, resource)
+        for resource in known:
             if isinstance(resource, Route):
                 self._put(resource.name)
+
+    def put_group(self, name: str, group: ApiGroup | None) -> None:
+        """Serve the routes of a group under its domains, or, without any, under every other name."""
+        wanted: dict[str, Sequence[Published]] = {}
+        while True:
+            try:
+                self._gateway.put_routes(wanted, {name: group})
+            except RouteCollisionError as error:
+                if error.holder not in wanted:
+                    wanted[error.holder] = self._wanted(error.holder)
+                else:
+                    log.error("route cannot be served", route=error.wanted, reason=str(error))  # noqa: TRY400 - says all
+                    self._problems[error.wanted] = str(error)
+                    wanted[error.wanted] = ()
+            else:
+                return
 
     async def follow(self, change: Change) -> None:
         """Put, replace or remove a route; requests in flight finish as they began."""
@@ -53,6 +73,9 @@ class RouteStage:
             self._gateway.remove_route(name)
         else:
             self._put(name)
+
+    def settle(self) -> None:
+        """Try those again that could not be served, once all of a change is done: others may have made way."""
         for waiting in tuple(self._problems):
             self._put(waiting)
 

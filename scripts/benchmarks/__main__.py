@@ -8,7 +8,7 @@ import sys
 from scripts.benchmarks.backlog import backlog
 from scripts.benchmarks.connect import connect
 from scripts.benchmarks.fanout import fanout
-from scripts.benchmarks.gateway import gateway
+from scripts.benchmarks.gateway import PARTS, gateway
 from scripts.benchmarks.idle import idle
 from scripts.benchmarks.ingest import ingest, pipeline, qos2
 from scripts.benchmarks.overload import overload
@@ -37,9 +37,13 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="how long each load runs (5; overload: 60)")
     parser.add_argument("--runs", type=int, default=3, help="medians of so many runs")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
+    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"of gateway: {', '.join(PARTS)}")
     options = parser.parse_args()
+    if options.only and options.benchmark != "gateway":
+        parser.error("--only chooses among the parts of gateway")
+    only = {"only": options.only} if options.only else {}
     seconds = options.seconds or SECONDS.get(options.benchmark, DEFAULT_SECONDS)
-    return BENCHMARKS[options.benchmark](seconds=seconds, runs=options.runs, as_json=options.json)
+    return BENCHMARKS[options.benchmark](seconds=seconds, runs=options.runs, as_json=options.json, **only)
 
 
 if __name__ == "__main__":

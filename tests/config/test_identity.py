@@ -6,7 +6,6 @@ import pytest
 
 from config.errors import ManifestError
 from config.identity_checks import identity_findings
-from config.identity_soundness import access_list_flaws, grant_flaws, route_auth_flaws, user_flaws
 from config.manifest import load
 from config.resources import (
     AccessKey,
@@ -23,6 +22,7 @@ from config.resources import (
     User,
 )
 from config.resources.identity import identity
+from config.soundness import unsound
 
 URL = "https://id.example.com/keys"
 
@@ -33,7 +33,7 @@ def route(auth: Any = "app", *, backend: str | None = None, **more: Any) -> Rout
 
 
 def wrong(auth: Any) -> list[str]:
-    return [flaw.path for flaw in route_auth_flaws(route(auth)) if not flaw.warning]
+    return [flaw.path for flaw in unsound(route(auth)) if not flaw.warning]
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "HS512", "RS128", ""])
@@ -55,12 +55,12 @@ def test_keys_come_over_https(url: str) -> None:
 
 def test_a_token_without_issuer_or_audience_is_a_warning() -> None:
     """Who leaves them out is told what that means."""
-    flaws = list(route_auth_flaws(route(Auth(jwt=Jwt(jwks_url=URL)))))
+    flaws = list(unsound(route(Auth(jwt=Jwt(jwks_url=URL)))))
     assert [(flaw.path, flaw.warning) for flaw in flaws] == [
         ("$.auth.jwt.issuer", True),
         ("$.auth.jwt.audience", True),
     ]
-    assert not list(route_auth_flaws(route(Auth(jwt=Jwt(jwks_url=URL, issuer="i", audience=("a",))))))
+    assert not list(unsound(route(Auth(jwt=Jwt(jwks_url=URL, issuer="i", audience=("a",))))))
 
 
 def test_what_allows_nothing_is_refused() -> None:
@@ -82,16 +82,16 @@ def test_exactly_one_way() -> None:
 def test_addresses_and_keys() -> None:
     """What is no address is refused, what means more than it says is told; a key names one thing."""
     addresses = ("192.0.2.1", "10.0.0.0/8", "10.1.2.3/8", "2001:db8::/32", "here", "1.2.3.4/33")
-    flaws = list(access_list_flaws(AccessList(name="l", app="a", action="deny", addresses=addresses)))
+    flaws = list(unsound(AccessList(name="l", app="a", action="deny", addresses=addresses)))
     assert [(flaw.path, flaw.warning) for flaw in flaws] == [
         ("$.addresses[2]", True),
         ("$.addresses[4]", False),
         ("$.addresses[5]", False),
     ]
     twice = User(name="u", access_keys=(AccessKey(key="k"), AccessKey(key="k")))
-    assert [flaw.path for flaw in user_flaws(twice)] == ["$.access_keys[1].key"]
+    assert [flaw.path for flaw in unsound(twice)] == ["$.access_keys[1].key"]
     own = RouteGrant(name="g", app="a", to="a", routes=("r",))
-    assert [flaw.warning for flaw in grant_flaws(own)] == [True]
+    assert [flaw.warning for flaw in unsound(own)] == [True]
 
 
 def findings(*new: AnyResource, old: tuple[AnyResource, ...] = ()) -> list[tuple[str, str]]:

@@ -26,8 +26,8 @@ MANIFEST = """
 RECORDS = "/v1/topic/orders/records"
 FILES = ("cert.pem", "key.pem")
 SETTINGS = {
-    f"PENSTOCK_{section}__TLS__{field}": name
-    for section in ("GATEWAY", "TOPICS")
+    f"PENSTOCK_{section}__{field}": name
+    for section in ("GATEWAY__HTTPS", "TOPICS__TLS")
     for field, name in zip(("CERTIFICATE", "KEY"), FILES, strict=True)
 }
 
@@ -69,7 +69,7 @@ def daemon(tmp_path: Path, authority: Authority) -> Iterator[ChildDaemon]:
 def clients(daemon: ChildDaemon, authority: Authority) -> Iterator[tuple[httpx.Client, httpx.Client]]:
     """One of the gateway, and one of topics."""
     assert daemon.note is not None
-    with authority.client(daemon.note.gateway) as gateway, authority.client(daemon.note.topics) as topics:
+    with authority.client(daemon.note.gateway_https) as gateway, authority.client(daemon.note.topics) as topics:
         yield gateway, topics
 
 
@@ -81,10 +81,12 @@ def work(gateway: httpx.Client, topics: httpx.Client) -> None:
 
 def test_tls_serves_routes(daemon: ChildDaemon, authority: Authority) -> None:
     """Over TLS a route answers as without; a client without TLS gets no word, and disturbs nobody."""
+    assert daemon.note is not None
     with clients(daemon, authority) as (gateway, _):
         assert gateway.get("/hello").text == "hello"
         assert gateway.get("/nowhere").json()["error_code"] == "APIC.0101"
-        with daemon.gateway() as plain, pytest.raises(httpx.TransportError):
+        address = f"http://{daemon.note.gateway_https}"
+        with httpx.Client(base_url=address) as plain, pytest.raises(httpx.TransportError):
             plain.get("/hello")
         assert gateway.get("/hello").text == "hello"
     assert daemon.stop() == 0
@@ -128,8 +130,8 @@ def test_a_certificate_that_is_no_use_changes_nothing(
     if content is not None:
         (daemon.data / FILES[0]).write_text(content)
     daemon.send(signal.SIGHUP)
-    for section in ("gateway", "topics"):
-        daemon.wait_log(f'"reason": "{section}.tls')
+    for section in ("gateway.https", "topics.tls"):
+        daemon.wait_log(f'"reason": "{section}')
     with clients(daemon, authority) as still:
         work(*still)
     renewed = Authority()

@@ -23,7 +23,7 @@ Holders = Callable[[str], Iterable[tuple[str, SigningKey]]]
 _WRONG = "the signature does not match"
 _OTHER_BODY = "X-Sdk-Content-Sha256 is not the hash of the body"
 # Signs for keys that nobody has, so that asking for them takes the same time.
-_NOBODY = (("", SigningKey(b"nobody")),)
+_NOBODY = SigningKey(b"nobody")
 # Above it, hashing takes longer than others should wait.
 _HASHED_AT_ONCE = 256 * 1024
 
@@ -104,15 +104,20 @@ class Signatures:
 
     def _signer(self, signed: SignedRequest, *payloads: str) -> str:
         """Who signed with one of these as the payload's hash."""
-        # An empty secret is one that was forgotten: everybody could sign with it.
-        holders = [holder for holder in self._holders(signed.key) if holder[1]]
-        for name, held in holders or _NOBODY:
+        known = False
+        for name, held in self._holders(signed.key):
+            if not held.secret:
+                continue  # it was forgotten: everybody could sign with it
+            known = True
             for payload in payloads:
-                if signed.matches(held, payload) and holders:
+                if signed.matches(held, payload):
                     if self._lockout is not None:
                         self._lockout.passed(signed.key)
                     return name
-        if holders and self._lockout is not None:
+        if not known:
+            for payload in payloads:
+                signed.matches(_NOBODY, payload)
+        elif self._lockout is not None:
             self._lockout.failed(signed.key, self._clock())
         raise self._refuse(_WRONG)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from actors.gateway_route.call import Call
@@ -12,7 +13,8 @@ class Backend(Protocol):
     """Answers calls.
 
     `takes_body`: the body is read before a call is admitted, so that a slow sender holds no place. `waits`: answering
-    may take time, and ends at the route's time-out, by cancellation.
+    may take time, and ends at the route's time-out, by cancellation; one that does not wait returns its answer at once,
+    and nobody pays for a coroutine, a place or a cancel scope.
     """
 
     @property
@@ -23,8 +25,8 @@ class Backend(Protocol):
     def waits(self) -> bool:
         """Whether answering may take time."""
 
-    async def answer(self, call: Call) -> Response:
-        """Answer.
+    def answer(self, call: Call) -> Response | Awaitable[Response]:
+        """Answer; what is to be awaited where it waits.
 
         Raises:
             CallRefusedError: with one of the gateway's errors.

@@ -39,6 +39,6 @@ class Mock:
             headers["Content-Type"] = "text/plain; charset=utf-8" if text else "application/json"
         self._response = Response(settings.status, tuple(headers.items()), body)
 
-    async def answer(self, _call: Call) -> Response:
+    def answer(self, _call: Call) -> Response:
         """The fixed answer."""
         return self._response

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from actors.gateway_route.call import Call
+from actors.gateway_route.codings import check_uncompressed
 from actors.http_calls.errors import BAD_REQUEST, CallRefusedError
 from actors.records import Record
 from actors.wire.http.messages import Response
@@ -56,6 +57,7 @@ class TopicProducer:
 
     async def answer(self, call: Call) -> Response:
         """Store the body, and say where."""
+        check_uncompressed(call.request)
         if not call.body:
             raise CallRefusedError(BAD_REQUEST, "the body is empty; it becomes the record")
         key = None if self._key is None else self._key(call)

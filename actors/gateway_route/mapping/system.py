@@ -43,5 +43,7 @@ _VALUES: dict[str, ValueOf] = {
     "stage": lambda call: call.stage,
     "method": lambda call: call.request.method,
     "path": lambda call: call.request.path,
+    "rest_of_path": lambda call: call.rest,
     "host": lambda call: call.request.header("host"),
+    "client_certificate": lambda call: None if call.request.tls is None else call.request.tls.client or None,
 }

@@ -71,6 +71,8 @@ def _read_json(body: bytes) -> dict[str, Any]:
         members = _MEMBERS.decode(body)
         if len(members) > _MAX_FIELDS:
             raise CallRefusedError(BAD_REQUEST, f"the JSON in the body has more than {_MAX_FIELDS} members")
+        if _count_members(body) != len(members):
+            raise CallRefusedError(BAD_REQUEST, "a parameter is given twice in the body")
         return {name: _read_value(bytes(value)) for name, value in members.items()}
     except msgspec.ValidationError:
         reason = "the JSON in the body must be an object of parameters, its numbers within range"
@@ -80,6 +82,15 @@ def _read_json(body: bytes) -> dict[str, Any]:
 
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _count_members(document: bytes) -> int:
+    """How many members an object has, names that come again included: which of those counts, readers do not agree on.
+
+    In lines, each member begins one, a blank before its name; what is nested begins with more of them, and no string
+    has a line end in it.
+    """
+    return msgspec.json.format(document, indent=1).count(b'\n "')
 
 
 def _read_value(value: bytes) -> Any:

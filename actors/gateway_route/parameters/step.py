@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import trio
 
 from actors.gateway_route.call import Call
+from actors.gateway_route.codings import check_uncompressed
 from actors.gateway_route.parameters.checks import Check, check_of
 from actors.gateway_route.parameters.reading import JsonText, read_body, read_query
 from actors.http_calls.errors import BAD_REQUEST, CallRefusedError
@@ -54,7 +55,7 @@ class ParameterStep:
         """Read and check; only a large body is to be waited for.
 
         Raises:
-            CallRefusedError: 400, and the parameter's name.
+            CallRefusedError: 400, and the parameter's name; 415 for a compressed body.
         """
         if self.reads_body and len(call.body) > _BYTES_HERE:
             return self._read_aside(call)
@@ -66,6 +67,8 @@ class ParameterStep:
 
     def _read(self, call: Call) -> None:
         request = call.request
+        if self.reads_body:
+            check_uncompressed(request)
         body = read_body(call.body, request.header("content-type")) if self.reads_body else {}
         query = read_query(request.query)
         if self._refuse:

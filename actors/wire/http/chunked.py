@@ -12,6 +12,12 @@ LAST_CHUNK = b"0\r\n\r\n"
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t !-~]*)?")
 _TRAILER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*")
 _SIZE_LINE_BYTES = 1024
+# As Go's net/http has it: so much may be said beside the data, past 16 bytes a chunk and as much again as its data.
+# A body in many small chunks is honest; extensions that outweigh it are there to keep a server busy.
+_EXCESS_BYTES = 16 * 1024
+_FREE_BYTES = 16
+# RFC 9110 6.5.1: what says where a message ends, or where it goes, cannot come after it.
+_NO_TRAILERS = frozenset({b"content-length", b"transfer-encoding", b"host"})
 
 
 def chunk(data: bytes) -> bytes:
@@ -25,12 +31,13 @@ class ChunkedDecoder:
     `complete` once the body and its trailers are read.
     """
 
-    __slots__ = ("_body_bytes", "_left", "_seen", "_trailer_bytes", "_trailers", "complete")
+    __slots__ = ("_body_bytes", "_excess", "_left", "_seen", "_trailer_bytes", "_trailers", "complete")
 
     def __init__(self, body_bytes: int, trailer_bytes: int) -> None:
         self._body_bytes = body_bytes
         self._trailer_bytes = trailer_bytes
         self._seen = 0
+        self._excess = 0
         # Bytes of the present chunk that are to come, its CRLF included; 0: a size line comes next.
         self._left = 0
         self._trailers = False
@@ -89,6 +96,9 @@ class ChunkedDecoder:
         self._seen += size
         if self._seen > self._body_bytes:
             raise RequestRefusedError(CONTENT_TOO_LARGE, f"the body is larger than {self._body_bytes} bytes")
+        self._excess = max(0, self._excess + len(line) - _FREE_BYTES - 2 * size)
+        if self._excess > _EXCESS_BYTES:
+            raise RequestRefusedError(BAD_REQUEST, "the chunks have more to say beside their data than in it")
         self._trailers = size == 0
         self._left = size + 2 if size else 0
 
@@ -98,4 +108,6 @@ class ChunkedDecoder:
             return
         if _TRAILER.fullmatch(line) is None:
             raise RequestRefusedError(BAD_REQUEST, "a trailer field is malformed (RFC 9112 7.1.2)")
+        if line.partition(b":")[0].lower() in _NO_TRAILERS:
+            raise RequestRefusedError(BAD_REQUEST, "a trailer cannot frame its message (RFC 9110 6.5.1)")
         self._trailer_bytes -= len(line) + 2

@@ -5,10 +5,12 @@ from __future__ import annotations
 from actors.errors import PenstockError
 
 BAD_REQUEST = 400
+METHOD_NOT_ALLOWED = 405
 REQUEST_TIMEOUT = 408
 CONTENT_TOO_LARGE = 413
 URI_TOO_LONG = 414
 EXPECTATION_FAILED = 417
+MISDIRECTED = 421
 # Not registered, but what gateways answer: it tells a long header from a long body.
 HEADERS_TOO_LARGE = 494
 INTERNAL_ERROR = 500

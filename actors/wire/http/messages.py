@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import NamedTuple, Protocol
 
 import msgspec
+
+from actors.wire.http.tls import TlsSession
 
 HeaderFields = tuple[tuple[str, str], ...]
 
@@ -54,9 +56,7 @@ CHUNKED = -1
 class Request(msgspec.Struct, frozen=True):
     """What a handler is asked; `path` and `query` are still percent-encoded, names of headers are in lower case.
 
-    `wait_gone`, where it is known, returns once the client has closed its side of the connection, which is how one
-    that has given up looks from here: for handlers that wait long for something that nobody would take then. To be
-    called when the body is read, and cancelled when it is of no interest any more.
+    A handler is cancelled once its client hangs up, so what it waits for is never handed to nobody.
     """
 
     method: str
@@ -65,7 +65,7 @@ class Request(msgspec.Struct, frozen=True):
     headers: list[tuple[str, str]] = []
     body: bytes | BodyReader = b""
     peer: str = ""
-    wait_gone: Callable[[], Awaitable[None]] | None = None
+    tls: TlsSession | None = None
 
     def header(self, name: str) -> str | None:
         """The value of a header, or None; `name` in lower case. Of a repeated header, the first."""

@@ -22,7 +22,7 @@ from actors.gateway_route.published import Published
 from actors.ports import QueryResult, ResultLimits
 from actors.wire.http.errors import RequestRefusedError
 from actors.wire.http.messages import Request, Response
-from config.resources import DataBackend, MockBackend, Route, RouteBackend, RouteRequest
+from config.resources import BackendParameter, DataBackend, MockBackend, Route, RouteBackend, RouteRequest
 from config.settings import GatewaySettings
 from tests.fakes.identities import identities
 
@@ -366,6 +366,39 @@ async def test_refusals_say_why(gateway: Gateway, status: int, said: int) -> Non
     response = gateway.refuse(status, "because of this")
     assert error(response) == (status, "APIC.0201")
     assert response.body.count(b"because of this") == said
+
+
+def test_a_method_that_nobody_serves_is_told_which_are(gateway: Gateway) -> None:
+    """405 has Allow (RFC 9110 15.5.6), and nothing of the request in it."""
+    response = gateway.refuse(405, "the method TRACE is not served")
+    assert error(response) == (405, "APIC.0201")
+    assert dict(response.headers)["Allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+
+
+async def test_a_backend_gets_what_is_below_a_prefix(gateway: Gateway, connector: FakeConnector) -> None:
+    """As the system value `rest_of_path`, decoded once, beside parameters of the prefix; a climb never gets there."""
+    parameters = (BackendParameter(name="rest", system="rest_of_path"),)
+    backend = RouteBackend(data=DataBackend(connection="db", sql="SELECT :rest AS n", parameters=parameters))
+    request = RouteRequest(path="/files/{owner}", match="prefix")
+    put(gateway, Route(name="f", app="owner", auth="none", request=request, backend=backend))
+    assert (await gateway.handle(get("/files/me/a%20b/c%2525"))).status == 200
+    assert connector.asked[0][1] == {"owner": "me", "rest": "a b/c%25"}
+    for path in ("/files/me/../x", "/files/me/%2e%2e/x", "/files/me/%252e%252e%252fx", "/files/%2e%2e%2fme/x"):
+        assert error(await gateway.handle(get(path))) == (400, "APIC.0201")
+    assert error(await gateway.handle(get("/filesme/x"))) == (404, "APIC.0101")
+    assert len(connector.asked) == 1
+
+
+async def test_a_route_changes_the_headers_of_its_backend(gateway: Gateway) -> None:
+    """Not those of errors that the gateway makes: what may be kept of an answer may not be kept of a refusal."""
+    headers = {"Cache-Control": "max-age=60", "Content-Type": None, "Link": ("<a>", "<b>")}
+    put(gateway, mock(response_headers=headers))
+    response = await gateway.handle(get("/m", x_request_id="1"))
+    assert response.headers == (
+        ("Cache-Control", "max-age=60"), ("Link", "<a>"), ("Link", "<b>"), ("X-Request-Id", "1"),
+    )  # fmt: skip
+    put(gateway, mock(response_headers=headers, auth="app"))
+    assert "Cache-Control" not in dict((await gateway.handle(get("/m"))).headers)
 
 
 async def test_a_stage_serves_only_what_was_published_to_it(gateway: Gateway) -> None:

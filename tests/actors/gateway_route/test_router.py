@@ -15,8 +15,8 @@ from actors.gateway_route.router import Router, RouteTakenError
 def router(*routes: str) -> Router[str]:
     built = Router()
     for route in routes:
-        method, path = route.split(" ")
-        built.add(method, parse_route(path), route)
+        method, path = route.removesuffix("/*").split(" ")
+        built.add(method, parse_route(path or "/"), route, prefix=route.endswith("/*"))
     return built
 
 
@@ -139,11 +139,81 @@ def test_a_route_that_is_taken_out_leaves_nothing_behind() -> None:
     assert not built._exact
 
 
+def test_a_prefix_takes_what_is_below_it() -> None:
+    """Itself, and every path below, segment by segment; neither its neighbours nor paths with empty segments."""
+    built = router("GET /a/*")
+    for path, rest in (("/a", ""), ("/a/", ""), ("/a/b", "b"), ("/a/b/c/", "b/c/"), ("/%61/b%20c", "b c")):
+        match = built.match("GET", path)
+        assert (match.value, match.rest) == ("GET /a/*", rest), path
+    for path in ("/ab", "/", "/b/a", "/A/b", "//a", "/a//b", "/a//", "/a%2Fb", "*"):
+        assert built.match("GET", path).value is None, path
+    assert router("GET /*").match("GET", "/x/y").rest == "x/y"
+    assert router("OPTIONS /*").match("OPTIONS", "*").value is None
+
+
+def test_the_longest_prefix_goes_first_and_an_own_path_before_it() -> None:
+    """Whatever has parameters; of two as long, the one with the exact segment further left."""
+    built = router(
+        "GET /*", "GET /a/*", "GET /a/{x}/c/*", "GET /a/b/{y}/*", "GET /a/b/*", "GET /{z}/b/c/d", "POST /a/b/c/*"
+    )
+    assert found(built, "GET", "/q") == ("GET /*", {})
+    assert found(built, "GET", "/a/q/r") == ("GET /a/*", {})
+    assert found(built, "GET", "/a/q/c/r") == ("GET /a/{x}/c/*", {"x": "q"})
+    assert found(built, "GET", "/a/b/c/r") == ("GET /a/b/{y}/*", {"y": "c"})
+    assert found(built, "GET", "/a/b") == ("GET /a/b/*", {})
+    assert found(built, "GET", "/a/b/c/d") == ("GET /{z}/b/c/d", {"z": "a"})
+    assert found(built, "POST", "/a/b/c/d") == ("POST /a/b/c/*", {})
+    assert built.match("PUT", "/a/b/c/d").allowed == ("GET", "HEAD", "OPTIONS", "POST")
+    assert built.match("PUT", "/a//b").allowed == ()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/f/..", "/f/%2e%2e/x", "/f/%252e%252e/x", "/f/%25252e%25252e", "/f/..%2fetc", "/f/x%2f..%2f..%2fetc",
+        "/f/%2fetc", "/f/etc%2f", "/f/%252fetc", "/f/..\\x", "/f/%5c%5chost", "/f/a%5c..%5cb", "/f/x%00", "/f/x%2500",
+        "/f/%252525252525252e", "/%2e%2e/f",
+    ],
+)  # fmt: skip
+def test_what_hides_below_a_prefix_is_refused(path: str) -> None:
+    """A backend may decode once more, or know other separators: what would climb then is refused, however it hides."""
+    with pytest.raises(ValueError, match="path"):
+        router("GET /f/*").match("GET", path)
+
+
+def test_what_only_looks_like_climbing_is_let_through() -> None:
+    """Dots in names, encoded slashes and percent signs are what they are, decoded once."""
+    built = router("GET /f/*")
+    for path, rest in (
+        ("/f/...", "..."), ("/f/a..b/.c", "a..b/.c"), ("/f/a%2Fb", "a/b"), ("/f/1%25", "1%"), ("/f/a%255cb", "a%5cb"),
+    ):  # fmt: skip
+        assert built.match("GET", path).rest == rest
+
+
+def test_a_prefix_and_a_path_of_the_same_segments_are_two() -> None:
+    """And each is taken out by itself; a slash at the end of a prefix says nothing."""
+    built = router("GET /a", "GET /a/*", "GET /{x}", "GET /{x}/*")
+    with pytest.raises(RouteTakenError):
+        built.add("GET", parse_route("/a/"), "again", prefix=True)
+    built.remove("GET", parse_route("/a"))
+    assert found(built, "GET", "/a") == ("GET /{x}", {"x": "a"})
+    built.remove("GET", parse_route("/{y}"))
+    assert found(built, "GET", "/a") == ("GET /a/*", {})
+    built.remove("GET", parse_route("/a/"), prefix=True)
+    assert found(built, "GET", "/a/b") == ("GET /{x}/*", {"x": "a"})
+    built.remove("GET", parse_route("/{y}"), prefix=True)
+    assert built._root.empty
+
+
 def test_ten_thousand_routes_cost_no_more_steps_than_ten() -> None:
     """Finding a route, or finding that there is none, takes the same function calls among 10,000 as among 10."""
 
     def steps(count: int) -> int:
-        built = router(*(f"GET /things/{n}/parts" for n in range(count)), *(f"GET /t{n}/{{x}}/p" for n in range(count)))
+        built = router(
+            *(f"GET /things/{n}/parts" for n in range(count)),
+            *(f"GET /t{n}/{{x}}/p" for n in range(count)),
+            *(f"GET /below/{n}/*" for n in range(count)),
+        )
         calls = 0
 
         def note(_frame: FrameType, event: str, _argument: object) -> None:
@@ -152,7 +222,7 @@ def test_ten_thousand_routes_cost_no_more_steps_than_ten() -> None:
 
         sys.setprofile(note)
         try:
-            for path in ("/things/7/parts", "/t3/1/p", "/nowhere/at/all"):
+            for path in ("/things/7/parts", "/t3/1/p", "/below/5/x/y", "/nowhere/at/all"):
                 built.match("GET", path)
         finally:
             sys.setprofile(None)

@@ -240,8 +240,8 @@ async def test_a_secret_that_cannot_be_read_is_a_problem_of_the_manifest(instanc
     instance.environment["BYTES"] = b"\xff".decode(errors="surrogateescape")
     with pytest.raises(ManifestError, match=r"a secret must be UTF-8 text"):
         await instance.service.apply(b"kind: app\nname: a\nsecret: {env: BYTES}\n")
-    with pytest.raises(ManifestError, match=r"at most 4096 characters, this one 5000"):
-        await instance.service.apply(b"kind: app\nname: a\nsecret: " + b"x" * 5000)
+    with pytest.raises(ManifestError, match=r"at most 16384 characters, this one 17000"):
+        await instance.service.apply(b"kind: app\nname: a\nsecret: " + b"x" * 17000)
     with pytest.raises(ManifestError, match=r"a secret must not be empty"):
         await instance.service.apply(b'kind: app\nname: a\nsecret: ""\n')
 

@@ -18,7 +18,7 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from actors.errors import ConfigurationError
 from actors.wire.http.messages import Request, Response
 from config.settings import GatewaySettings, Listener
-from daemon.listeners.http import HttpListener
+from daemon.listeners.http import HttpEntrance, HttpListener
 from daemon.listeners.http_service import Handler
 
 LIMITS = GatewaySettings(
@@ -43,7 +43,7 @@ async def echo(request: Request) -> Response:
 @asynccontextmanager
 async def listening(handler: Handler = echo, limits: GatewaySettings = LIMITS) -> AsyncIterator[HttpListener]:
     """A listener that runs, and is drained at the end."""
-    listener, started = HttpListener(Listener(port=0), limits, handler), trio.Event()
+    listener, started = HttpListener([HttpEntrance(Listener(port=0))], limits, handler), trio.Event()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listener.run, started.set)
         await started.wait()
@@ -127,33 +127,6 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
     async with listening(slower_first) as listener:
         answers = parse(await talk(listener, pieces))
     assert answers == [(200, b"/0:"), (200, b"/1:" + inner), (200, b"/2:"), (200, b"/3:")]
-
-
-async def test_a_handler_that_waits_hears_of_a_client_that_left() -> None:
-    """`wait_gone` returns when the client closes, and not for the requests that come meanwhile: these are answered."""
-    heard = trio.Event()
-
-    async def patient(request: Request) -> Response:
-        assert request.wait_gone is not None
-        if request.path == "/long":
-            with trio.move_on_after(0.05):
-                await request.wait_gone()
-            return Response(200, (), b"waited")
-        await request.wait_gone()
-        heard.set()
-        return Response(200)
-
-    async with listening(patient) as listener:
-        async with await connect(listener) as client:
-            await client.send_all(GET % b"/long")
-            await trio.sleep(0.01)
-            await client.send_all(GET % b"/long" + GET % b"/left")
-            data = b""
-            while data.count(b"waited") < 2:
-                data += bytes(await client.receive_some())
-            assert not heard.is_set()
-        with trio.fail_after(5):
-            await heard.wait()
 
 
 async def test_a_client_with_many_requests_takes_turns() -> None:
@@ -535,17 +508,40 @@ async def test_connections_are_bounded_and_idle_ones_make_room() -> None:
         assert listener.statistics().accepted == 3
 
 
+@pytest.mark.parametrize("begun", [b"GET / HT", POST % 100 + b"x"], ids=["head", "body"])
+async def test_who_is_slow_makes_room_where_there_is_none(begun: bytes) -> None:
+    """When every place is taken, requests that trickle in do not keep others out until they are late: they get 408."""
+    limits = msgspec.structs.replace(LIMITS, max_connections=2, header_timeout=60, body_timeout=60)
+    async with listening(limits=limits) as listener, await connect(listener) as one:
+        await one.send_all(begun)
+        await trio.sleep(0.6)  # by the listener's clock, it began before the other
+        two = await connect(listener)
+        await two.send_all(begun)
+        async with await connect(listener) as three:
+            await three.send_all(CLOSE % b"/three")
+            with trio.fail_after(4):
+                assert parse(await everything(three)) == [(200, b"/three:")]
+        assert [status for status, _ in parse(bytes(await one.receive_some()))] == [408]
+        statistics = listener.statistics()
+        assert (statistics.timed_out, statistics.connections) == (1, 1)
+        # Who still has a place has it for as long as nobody else wants it.
+        rest = b"TP/1.1\r\nHost: a\r\n\r\n" if begun.startswith(b"GET") else b"x" * 99
+        await two.send_all(rest)
+        assert [status for status, _ in parse(bytes(await two.receive_some()))] == [200]
+        await two.aclose()
+
+
 async def test_a_port_in_use_is_said_with_what_to_do() -> None:
     """ConfigurationError names the address and the setting."""
     async with listening() as listener:
         port = int(listener.address.rpartition(":")[2])
-        other = HttpListener(Listener(port=port), LIMITS, echo, name="gateway")
+        other = HttpListener([HttpEntrance(Listener(port=port))], LIMITS, echo)
         with pytest.raises(
             ConfigurationError, match=rf"127\.0\.0\.1:{port}: the port is in use.*gateway\.listen\.port"
         ):
             await other.run(lambda: None)
     with pytest.raises(ConfigurationError, match=r"no such address.*gateway\.listen\.host"):
-        await HttpListener(Listener(host="192.0.2.1"), LIMITS, echo).run(lambda: None)
+        await HttpListener([HttpEntrance(Listener(host="192.0.2.1"))], LIMITS, echo).run(lambda: None)
 
 
 async def test_a_shortage_of_descriptors_passes() -> None:
@@ -622,15 +618,57 @@ async def test_a_client_that_hangs_up_ends_its_request() -> None:
     async with listening(slow) as listener, await connect(listener) as stays:
         await stays.send_all(GET % b"/stays")
         async with await connect(listener) as leaves:
-            await leaves.send_all(GET % b"/leaves")
+            await leaves.send_all(GET % b"/leaves" + GET % b"/never")
             await began.wait()
             await trio.sleep(0.3)
             assert not ended.is_set()
-        with trio.fail_after(3):
+        # At once: nothing that is handed out meanwhile goes to nobody.
+        with trio.fail_after(0.2):
             await ended.wait()
         release.set()
         assert parse(bytes(await stays.receive_some())) == [(200, b"done")]
         assert listener.statistics().abandoned == 1
+
+
+async def test_who_hung_up_before_the_request_was_read_ends_it_too() -> None:
+    """A body and the end come in one; the handler that then waits is cancelled as well, if a little later."""
+    began, ended = trio.Event(), trio.Event()
+
+    async def slow(request: Request) -> Response:
+        await began.wait()
+        await request.read()
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.set()
+        return Response(200)
+
+    async with listening(slow) as listener:
+        async with await connect(listener) as client:
+            await client.send_all(POST % 4 + b"ab")
+            await trio.sleep(0.05)
+            await client.send_all(b"cd")
+        await trio.sleep(0.05)
+        began.set()
+        with trio.fail_after(2):
+            await ended.wait()
+
+
+async def test_descriptors_that_are_used_again_are_told_apart() -> None:
+    """Who leaves is not taken for the next one on the same descriptor, however many come and go."""
+
+    async def slow(_request: Request) -> Response:
+        await trio.sleep(0.02)
+        return Response(200)
+
+    async with listening(slow) as listener:
+        for number in range(20):
+            async with await connect(listener) as client:
+                await client.send_all(GET % b"/")
+                if number % 2:
+                    assert [status for status, _ in parse(bytes(await client.receive_some()))] == [200]
+        statistics = listener.statistics()
+        assert (statistics.requests, statistics.abandoned) == (20, 10)
 
 
 async def test_a_body_on_its_way_is_no_hang_up() -> None:

@@ -54,12 +54,28 @@ def operation(**parts: Any) -> dict[str, Any]:
         route(auth="none"),
         route(request=RouteRequest(path="/all", method="ANY")),
         route(request=RouteRequest(path="/below", match="prefix")),
+        route(request=RouteRequest(path="/sealed", protocol="https")),
         route(title="", description="", tags=()),
     ],
 )
 def test_what_is_exported_is_imported_as_the_same_route(one: Route) -> None:
     """Method, path, match, parameters with their bounds, words and openness; also a route of any method."""
     assert taken(document(one)) == [one]
+
+
+def test_an_export_tells_which_urls_a_route_takes() -> None:
+    """The servers of its group, fewer where its protocol says so; a wildcard is a part that callers choose."""
+    request = RouteRequest(path="/sealed", protocol="https")
+    open_one = route("open", request=RouteRequest(path="/open"))
+    published = [Published(route=one, backend=one.backend, version=1) for one in (route(request=request), open_one)]
+    exported = openapi("city", None, published, ["http://a.b:8080", "https://*.b:8443"])
+    wildcard = {
+        "url": "https://{label}.b:8443",
+        "variables": {"label": {"default": "www", "description": "any one label"}},
+    }
+    assert exported["servers"] == [{"url": "http://a.b:8080"}, wildcard]
+    assert exported["paths"]["/sealed"]["get"]["servers"] == [wildcard]
+    assert "servers" not in exported["paths"]["/open"]["get"]
 
 
 def test_an_export_tells_who_may_call_and_where() -> None:
@@ -77,12 +93,14 @@ def test_an_export_tells_who_may_call_and_where() -> None:
     assert document(route(auth="none"))["paths"]["/lots/{id}"]["put"]["security"] == []
 
 
-def test_a_private_route_is_in_no_document() -> None:
-    """And one of a method goes before one of any at the same path."""
-    assert document(route(visibility="private"))["paths"] == {}
+def test_what_is_more_exact_is_documented_first() -> None:
+    """Of routes at one path that of a method goes before that of any, and a path of its own before a prefix."""
     both = [route("any", request=RouteRequest(path="/p", method="ANY")), route("own", request=RouteRequest(path="/p"))]
     paths = document(*both)["paths"]["/p"]
     assert (paths["get"]["operationId"], paths["post"]["operationId"]) == ("own", "any-post")
+    below = route("below", request=RouteRequest(path="/p", match="prefix"))
+    assert document(below, *both)["paths"]["/p"]["get"]["operationId"] == "own"
+    assert document(below)["paths"]["/p"]["get"]["operationId"] == "below"
 
 
 def test_a_document_is_read_as_people_write_them() -> None:

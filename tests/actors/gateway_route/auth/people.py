@@ -9,6 +9,8 @@ from hashlib import sha256
 from time import gmtime, strftime
 from typing import Any
 
+import msgspec
+
 from actors.directory.directory import Directory
 from actors.directory.entries import AccessKeyEntry, AppEntry, UserEntry
 from actors.directory.signing import SigningKey
@@ -21,8 +23,10 @@ from actors.gateway_route.auth.jwks import KeySets, KeySourceError
 from actors.gateway_route.auth.signature import EMPTY_PAYLOAD
 from actors.gateway_route.call import Call, Caller
 from actors.wire.http.messages import Request
+from actors.wire.http.tls import TlsSession
 from config.resources import RELEASE, Auth, Jwt, MockBackend, Route, RouteBackend, RouteRequest
 
+TLS = TlsSession("TLSv1.3")
 SIGNED = ("host", "x-sdk-date")
 
 
@@ -89,7 +93,7 @@ class World:
         secure: bool = False,
     ) -> Caller:
         """Who calls; raises what its caller would hear."""
-        call = Call(request, peer_ip=peer, secure=secure)
+        call = Call(msgspec.structs.replace(request, tls=TLS if secure else None), peer_ip=peer)
         identity = compile_identity(route, environment, self.identities)
         if identity.address is not None:
             identity.address(call)

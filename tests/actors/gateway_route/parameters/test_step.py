@@ -187,3 +187,20 @@ def test_inputs_of_a_backend_are_parameters_too() -> None:
     inputs = (BackendInput(name="a", required=True), BackendInput(name="X-B", place="header"))
     route = (declared("x-b", "header", type="integer"),)
     assert inputs_as_parameters(inputs, route) == (declared("a", required=True),)
+
+
+@pytest.mark.parametrize("body", [b'{"n": 1, "n": 2}', b'{"n":1,"\\u006e":1}', b'{"x": {"n": 1}, "n": 1, "x": 2}'])
+def test_a_name_that_comes_twice_in_a_body_is_refused(body: bytes) -> None:
+    """Which of the two counts, readers do not agree on; names inside of values are theirs."""
+    assert refusal(Call(Request("POST", "/x", "", JSON), body=body)) == "a parameter is given twice in the body"
+    nested = b'{"n": {"n": 1, "a": [{"n": "\\n \\"n\\": 1"}]}, "m": {"n": 2, "n": 3}}'
+    assert set(read(Call(Request("POST", "/x", "", JSON), body=nested))) == {"n", "m"}
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "br", "identity, gzip", "x"])
+def test_a_compressed_body_is_not_read(coding: str) -> None:
+    """415, and what is taken instead: nothing that is small here grows large behind it; identity is as good as none."""
+    with pytest.raises(CallRefusedError) as refused:
+        read(call(body={"n": 1}, headers=[("content-encoding", coding)]))
+    assert (refused.value.error.status, refused.value.headers) == (415, (("Accept-Encoding", "identity"),))
+    assert read(call(body={"n": 1}, headers=[("content-encoding", "Identity")])) == {"n": 1}

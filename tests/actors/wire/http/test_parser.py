@@ -7,95 +7,38 @@ import pytest
 from actors.wire.http.errors import RequestRefusedError
 from actors.wire.http.messages import CHUNKED, Head, SizeLimits
 from actors.wire.http.parser import RequestParser
+from tests.actors.wire.http import corpus
 from tests.actors.wire.http.driver import LIMITS, Cut, Seen, bytewise, read
 
 SMALL = SizeLimits(header_line_bytes=64, header_bytes=200, uri_bytes=32, body_bytes=10)
 
-# Every one of these has been used to smuggle a request past some pair of servers, or is its near relative.
-CODED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
-LENGTH = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: "
 
-SMUGGLED = {
-    "two Hosts": b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-    "the same Host twice": b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
-    "no Host": b"GET / HTTP/1.1\r\n\r\n",
-    "empty Host": b"GET / HTTP/1.1\r\nHost:\r\n\r\n",
-    "Host with a path": b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
-    "Host with user information": b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n",
-    "two hosts in one": b"GET / HTTP/1.1\r\nHost: a, b\r\n\r\n",
-    "two Hosts in HTTP/1.0": b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
-    "absolute form": b"GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
-    "authority form": b"GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
-    "CONNECT": b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
-    "asterisk without OPTIONS": b"GET * HTTP/1.1\r\nHost: a\r\n\r\n",
-    "asterisk and more": b"OPTIONS *x HTTP/1.1\r\nHost: a\r\n\r\n",
-    "fragment": b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
-    "HTTP/2.0": b"GET / HTTP/2.0\r\nHost: a\r\n\r\n",
-    "HTTP/1.2": b"GET / HTTP/1.2\r\nHost: a\r\n\r\n",
-    "HTTP/0.9": b"GET /\r\n\r\n",
-    "HTTP/0.9 and headers": b"GET /\r\nHost: a\r\n\r\n",
-    "another protocol": b"GET / RTSP/1.0\r\nHost: a\r\n\r\n",
-    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "lower-case version": b"GET / http/1.1\r\nHost: a\r\n\r\n",
-    "two spaces": b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "two spaces before the version": b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n",
-    "space at the end of the line": b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n",
-    "tab for a space": b"GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n",
-    "space in the target": b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
-    "control character in the target": b"GET /a\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
-    "raw UTF-8 in the target": "GET /ä HTTP/1.1\r\nHost: a\r\n\r\n".encode(),
-    "NUL in the target": b"GET /a\x00 HTTP/1.1\r\nHost: a\r\n\r\n",
-    "lower-case method": b"get / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "unknown method": b"FETCH / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    "bare LF": b"GET / HTTP/1.1\nHost: a\n\n",
-    "one bare LF": b"GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n",
-    "bare LF before the request": b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "bare CR before the request": b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "bare CR in a value": b"GET / HTTP/1.1\r\nHost: a\r\nX: b\rc\r\n\r\n",
-    "bare CR at the end of a value": b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\r\n\r\n",
-    "NUL in a value": b"GET / HTTP/1.1\r\nHost: a\r\nX: b\x00c\r\n\r\n",
-    "control character in a value": b"GET / HTTP/1.1\r\nHost: a\r\nX: b\x01\r\n\r\n",
-    "NUL in a name": b"GET / HTTP/1.1\r\nHost: a\r\nX\x00: b\r\n\r\n",
-    "space before the colon": b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length : 5\r\n\r\nhello",
-    "tab before the colon": b"GET / HTTP/1.1\r\nHost: a\r\nX\t: b\r\n\r\n",
-    "space before the first header": b"GET / HTTP/1.1\r\n Host: a\r\n\r\n",
-    "folded line": b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n",
-    "folded with a tab": b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n\tc\r\n\r\n",
-    "no colon": b"GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n",
-    "no name": b"GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n",
-    "two lengths": LENGTH + b"5\r\nContent-Length: 6\r\n\r\nhello!",
-    "the same length twice": LENGTH + b"5\r\nContent-Length: 5\r\n\r\nhello",
-    "two lengths in one": LENGTH + b"5, 5\r\n\r\nhello",
-    "length with a plus": LENGTH + b"+5\r\n\r\nhello",
-    "negative length": LENGTH + b"-5\r\n\r\nhello",
-    "hexadecimal length": LENGTH + b"0x5\r\n\r\nhello",
-    "empty length": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\nhello",
-    "length with a space": LENGTH + b"1 2\r\n\r\nhello",
-    "huge length": LENGTH + b"99999999999999999999999\r\n\r\n",
-    "length and coding": LENGTH + b"5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "coding and length": CODED + b"chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
-    "coding in HTTP/1.0": b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "gzip, chunked": CODED + b"gzip, chunked\r\n\r\n0\r\n\r\n",
-    "chunked, gzip": CODED + b"chunked, gzip\r\n\r\n0\r\n\r\n",
-    "identity": CODED + b"identity\r\n\r\n",
-    "chunked twice": CODED + b"chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "xchunked": CODED + b"xchunked\r\n\r\n0\r\n\r\n",
-    "quoted coding": CODED + b'"chunked"\r\n\r\n0\r\n\r\n',
-    "empty coding": b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n0\r\n\r\n",
-    "vertical tab and coding": CODED + b"\x0bchunked\r\n\r\n0\r\n\r\n",
-}
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-@pytest.mark.parametrize("data", SMUGGLED.values(), ids=SMUGGLED.keys())
+@pytest.mark.parametrize("data", corpus.REFUSED.values(), ids=corpus.REFUSED.keys())
 @pytest.mark.parametrize("cut", [lambda data: [data], bytewise], ids=["whole", "bytewise"])
 def test_ambiguous_requests_are_refused(data: bytes, cut: Cut) -> None:
     """What two servers may read differently is refused with 400, and nothing after it is read."""
-    smuggled = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
-    assert read(cut(data + smuggled)) == [("refused", 400)]
+    assert read(cut(data + SMUGGLED)) == [("refused", 400)]
 
 
-@pytest.mark.parametrize("method", ["TRACE", "PROPFIND", "M-SEARCH"])
+@pytest.mark.parametrize(("data", "body"), corpus.ALLOWED.values(), ids=corpus.ALLOWED.keys())
+@pytest.mark.parametrize("cut", [lambda data: [data], bytewise], ids=["whole", "bytewise"])
+def test_unusual_requests_are_read_as_they_are_meant(data: bytes, body: bytes, cut: Cut) -> None:
+    """What has one meaning alone is taken, and the next request begins where the body ends."""
+    assert read(cut(data + SMUGGLED)) == [("POST", "/", body), ("GET", "/smuggled", b"")]
+
+
+@pytest.mark.parametrize("line", ["TRACE /", "CONNECT a:80", "CONNECT /", "CONNECT [::1]:80"])
+@pytest.mark.parametrize("cut", [lambda data: [data], bytewise], ids=["whole", "bytewise"])
+def test_methods_that_no_server_should_answer_are_refused(line: str, cut: Cut) -> None:
+    """TRACE and CONNECT are refused with 405, whatever they ask for (RFC 9110 9.3.6 and 9.3.8)."""
+    request = f"{line} HTTP/1.1\r\nHost: a\r\nCookie: secret\r\n\r\n".encode()
+    assert read(cut(request + SMUGGLED)) == [("refused", 405)]
+
+
+@pytest.mark.parametrize("method", ["PROPFIND", "M-SEARCH"])
 def test_methods_that_are_not_served_are_said_to_be_so(method: str) -> None:
     """A method that is known but not served is refused with 501 (RFC 9110 9.1)."""
     assert read([f"{method} / HTTP/1.1\r\nHost: a\r\n\r\n".encode()]) == [("refused", 501)]

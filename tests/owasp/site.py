@@ -1,0 +1,252 @@
+"""What the attacks of this folder are aimed at: an instance with routes of every kind of lock, and two rival apps."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import time
+from typing import Any
+
+import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.fakes import signing
+from tests.fakes.daemon import ChildDaemon
+
+ISSUER = "https://id.example.com/"
+
+MANIFEST = """
+kind: app
+name: shop
+key: shop-key
+secret: shop-secret-1
+app_codes: [shop-code-1]
+---
+kind: app
+name: rival
+key: rival-key
+secret: rival-secret-1
+app_codes: [rival-code-1]
+---
+kind: app
+name: metered
+key: metered-key
+secret: metered-secret-1
+app_codes: [metered-code-1, metered-code-2]
+quota: {calls: 20, period: 365d}
+---
+kind: user
+name: ada
+password: correct horse
+access_keys: [{key: ada-ak, secret: ada-secret-1}]
+---
+kind: product
+app: shop
+name: sensor
+protocol: mqtt
+services: [{name: s, properties: [{name: n, type: integer}]}]
+---
+kind: device
+app: shop
+product: sensor
+name: one
+secret: device-secret-1
+---
+kind: topic
+app: shop
+name: orders
+access: publish+subscribe
+---
+kind: connection
+app: shop
+name: db
+connector: sqlite
+settings: {path: shop.db}
+---
+kind: environment
+name: dev
+---
+kind: route
+app: shop
+name: orders
+request: {path: "/orders/{id}", method: ANY}
+auth: app
+backend: {mock: {body: an order}}
+---
+kind: route
+app: shop
+name: signed
+request: {path: "/signed/{item}", method: ANY}
+auth: {app: [signature]}
+backend: {mock: {body: signed}}
+---
+kind: route
+app: shop
+name: unsigned
+request: {path: /unsigned, method: ANY}
+auth: {app: [signature], unsigned_payload: true}
+backend: {mock: {body: unsigned}}
+---
+kind: route
+app: shop
+name: tokens
+request: {path: /tokens}
+auth: {jwt: {jwks_file: keys.json, issuer: "https://id.example.com/", audience: [shop], algorithms: [RS256]}}
+backend: {mock: {body: a token}}
+---
+kind: route
+app: shop
+name: people
+request: {path: /people, method: ANY}
+auth: iam
+backend: {mock: {body: people}}
+---
+kind: route
+app: shop
+name: open
+request: {path: /open}
+auth: none
+backend: {mock: {body: open}}
+---
+kind: route
+app: shop
+name: account
+auth: none
+request:
+  path: /account
+  method: POST
+  undeclared: refuse
+  parameters:
+    - {name: name, in: body, type: string, required: true, max_length: 20}
+    - {name: amount, in: body, type: integer, min: 1, max: 10, default: 1}
+backend:
+  data:
+    connection: db
+    sql: "SELECT :name AS name, :amount AS amount, :role AS role, :caller AS caller"
+    parameters: [{name: role, constant: guest}, {name: caller, system: source_address}]
+---
+kind: route
+app: shop
+name: events
+auth: none
+request: {path: /events, method: POST}
+backend: {topic: {topic: orders}}
+---
+kind: route
+app: metered
+name: metered
+request: {path: /metered, method: ANY}
+auth: app
+backend: {mock: {body: counted}}
+---
+kind: throttle
+app: shop
+name: ten
+limit: 10
+period: 1d
+by: address
+---
+kind: route
+app: shop
+name: tickets
+request: {path: /tickets, method: ANY}
+auth: none
+throttles: [ten]
+backend: {mock: {body: a ticket}}
+---
+kind: route
+app: shop
+name: broken
+request: {path: /broken}
+auth: none
+backend: {data: {connection: db, sql: "SELECT * FROM no_such_table"}}
+"""
+
+
+class Site:
+    """The instance, and the tools of those who attack it."""
+
+    def __init__(self, daemon: ChildDaemon) -> None:
+        self.daemon = daemon
+        self.private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.private_key.public_key()))
+        (daemon.data / "keys.json").write_text(json.dumps({"keys": [public | {"kid": "k1", "use": "sig"}]}))
+
+    @property
+    def gateway(self) -> str:
+        assert self.daemon.note is not None
+        return self.daemon.note.gateway
+
+    def call(self, path: str, method: str = "GET", **more: Any) -> httpx.Response:
+        with self.daemon.gateway() as client:
+            return client.request(method, path, **more)
+
+    def refusal(self, path: str, method: str = "GET", **more: Any) -> tuple[int, str]:
+        """Status and code of an answer that must be an error, in the one shape that errors have."""
+        answer = self.call(path, method, **more)
+        body = answer.json()
+        assert set(body) == {"error_code", "error_msg", "request_id"}, answer.text
+        assert answer.headers["x-request-id"] == body["request_id"]
+        return answer.status_code, body["error_code"]
+
+    def signed(
+        self,
+        method: str,
+        path: str,
+        query: list[tuple[str, Any]] | None = None,
+        *,
+        key: str = "shop-key",
+        secret: str = "shop-secret-1",
+        sent: Any = None,
+        **more: Any,
+    ) -> tuple[int, str]:
+        """What comes of a request that the SDK signed; `sent` is changed after signing."""
+        sending = signing.signed(self.gateway, method, path, query, key=key, secret=secret, **more)
+        return signing.send(self.gateway, sending | (sent or {}))
+
+    def token(self, *, key: Any = None, algorithm: str = "RS256", headers: Any = None, **claims: Any) -> str:
+        """A token that is right but for what is asked."""
+        right = {"iss": ISSUER, "aud": "shop", "exp": int(time.time()) + 300, "sub": "ada"}
+        kept = {name: value for name, value in (right | claims).items() if value is not None}
+        return jwt.encode(kept, key or self.private_key, algorithm=algorithm, headers={"kid": "k1"} | (headers or {}))
+
+    def raw(self, *pieces: bytes, seconds: float = 20.0) -> bytes:
+        """All that comes back for these bytes until the server closes; it may do so before it has them all."""
+        host, _, port = self.gateway.rpartition(":")
+        data = b""
+        with socket.create_connection((host, int(port)), timeout=seconds) as connection:
+            try:
+                for piece in pieces:
+                    connection.sendall(piece)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            try:
+                while piece := connection.recv(65536):
+                    data += piece
+            except ConnectionResetError:
+                pass
+        return data
+
+    def control(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
+        """The control API, with other credentials than its own."""
+        assert self.daemon.note is not None
+        with httpx.Client(base_url=f"http://{self.daemon.note.control}/api/v1/", timeout=30) as client:
+            return client.request(method, path, headers=headers or {}, **more)
+
+    def apply_refused(self, manifest: str) -> str:
+        """Why a manifest is not applied."""
+        with self.daemon.control() as client:
+            answer = client.post("/api/v1/apply", content=manifest.encode())
+        assert answer.status_code == 400, answer.text
+        return " ".join(one["reason"] for one in answer.json()["details"])
+
+
+def basic(key: str, secret: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{key}:{secret}".encode()).decode()}
+
+
+def status_of(answer: bytes) -> int:
+    """The status of a raw answer; 0 where there is none."""
+    return int(answer.split(b" ", 2)[1]) if answer else 0
