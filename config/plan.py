@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-import msgspec
-
 from config.manifest import KINDS
 from config.resources import AnyResource
 from config.resources.identity import Identity, identity
@@ -76,10 +74,11 @@ def _compare(old: AnyResource | None, new: AnyResource, secret_differs: FieldDif
     if old is None:
         return PlannedChange(name, "created")
     fields = []
-    for field in msgspec.structs.fields(new):
-        if field.name in _GENERATED.get(name.kind, ()) and getattr(new, field.name) is None:
+    generated, secret = _GENERATED.get(name.kind, ()), SECRET_FIELDS.get(name.kind, ())
+    for field, written in zip(new.__struct_fields__, new.__struct_encode_fields__, strict=True):
+        if field in generated and getattr(new, field) is None:
             continue
-        asked = secret_differs if field.name in SECRET_FIELDS.get(name.kind, ()) else differs_as_written
-        if asked(old, new, field.name):
-            fields.append(field.encode_name)
+        asked = secret_differs if field in secret else differs_as_written
+        if asked(old, new, field):
+            fields.append(written)
     return PlannedChange(name, "changed" if fields else "unchanged", tuple(fields))

@@ -17,7 +17,7 @@ from daemon.authority import CertificateAuthority
 from daemon.control.app import create_app
 from daemon.control.context import Control
 from daemon.control.listener import ControlListener
-from daemon.listeners.domain_tls import DomainTls
+from daemon.listeners.domain_tls import HTTP_1_1, DomainTls
 from daemon.listeners.http import HttpEntrance, HttpListener
 from daemon.listeners.http_service import HttpStatistics
 from daemon.listeners.mqtt import MqttListener
@@ -28,7 +28,6 @@ GATEWAY = "gateway"
 HTTPS = "gateway_https"
 """What the addresses of the gateway's listeners go by."""
 
-_ALPN = ("http/1.1",)
 # Sessions acknowledge what gets stored, for so long; then they are cut off. Less than what the stage has to drain.
 _SESSIONS_DRAIN_SECONDS = 10.0
 
@@ -100,7 +99,7 @@ class Doors:
         self._authority = authority
         self._tls: dict[str, ServerTls] = {}
         https = settings.gateway.https
-        self.domain_tls = DomainTls(self._make_tls(https.certificates(), "gateway.https", https.host, _ALPN))
+        self.domain_tls = DomainTls(self._make_tls(https.certificates(), "gateway.https", https.host, HTTP_1_1))
         """What the gateway's HTTPS is served with."""
         self._http: HttpListener | None = None
         self._topics: HttpListener | None = None
@@ -135,7 +134,7 @@ class Doors:
         gateway.open()
         listen, tls = self.addresses.again("topics", settings.listen), None
         if settings.tls is not None:
-            tls = self._make_tls(settings.tls, "topics.tls", listen.host, protocols=_ALPN)
+            tls = self._make_tls(settings.tls, "topics.tls", listen.host, protocols=HTTP_1_1)
         entrance = HttpEntrance(listen, "topics", "topics.listen", tls)
         self._topics = HttpListener([entrance], settings, gateway.handle, refuse=gateway.refuse, draining=gateway.drain)
         return self._kept_all(self._topics)

@@ -120,6 +120,7 @@ class RunningEngine:
             if problem:
                 problems.append(f"{change.identity}: {problem}")
         self._access.settle()
+        self._routes.settle()
         if problems:
             left_out = f" (and {len(problems) - _NAMED} more)" if len(problems) > _NAMED else ""
             raise PenstockError("; ".join(problems[:_NAMED]) + left_out)

@@ -17,7 +17,7 @@
     |   |-- sessions         the store of MQTT sessions that outlive their connections; restores them at its start
     |   `-- listeners        one_for_one
     |       |-- lifecycle    forwards who came and went to the topics of rules; last to stop, so that it hears of all
-    |       |-- gateway      a task for each HTTP connection: routes are admitted and answered there
+    |       |-- gateway      a task for each connection, over HTTP and HTTPS: routes are admitted and answered there
     |       |-- topics       a task for each HTTP connection of producers and consumers
     |       `-- mqtt         a session for each MQTT connection
     |-- certificates         renews the certificates of the listeners

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import lru_cache, partial
 from hmac import compare_digest
 from typing import Final, Literal, TypeVar, assert_never
 
@@ -13,6 +13,10 @@ from actors.directory.identities import AnonymousIdentity, AppIdentity, DeviceId
 from actors.directory.rights import NO_RIGHTS, Rights
 from actors.directory.thing_model import Checker, compile_checker
 from config.resources import Product, Rule, RuleSource
+
+# AppCodes whose digests are remembered, and how long such a code may be.
+_CODES_REMEMBERED = 1024
+_LONGEST_REMEMBERED = 256
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -35,6 +39,8 @@ class Directory:
     def __init__(self, digest: Callable[[bytes], bytes]) -> None:
         self.version = 0
         self._digest = digest
+        # What was shown lately: digesting is half of what a call with an AppCode costs.
+        self._digest_of_code = lru_cache(_CODES_REMEMBERED)(lambda code: digest(code.encode()))
         self._apps: dict[str, AppEntry] = {}
         # Nothing keeps two apps from having the same key or code while one manifest replaces another.
         self._apps_by_key: dict[str, dict[str, AppEntry]] = {}
@@ -206,8 +212,10 @@ class Directory:
 
     def app_by_code(self, code: str) -> AppEntry | None:
         """The app that one of its AppCodes names."""
-        # Looked up by digest: how long it takes says nothing about the codes themselves.
-        for app in self._apps_by_code.get(self._digest(code.encode()), {}).values():
+        # Looked up by digest: how long it takes says nothing about the codes themselves. Nor does it of what was shown
+        # lately: hashes of texts are keyed, and only texts with the same hash are compared.
+        digest = self._digest_of_code(code) if len(code) <= _LONGEST_REMEMBERED else self._digest(code.encode())
+        for app in self._apps_by_code.get(digest, {}).values():
             return app
         return None
 
@@ -258,6 +266,8 @@ class Directory:
             _discard(self._apps_by_key, app.key, name)
             for code in set(app.codes):
                 _discard(self._apps_by_code, code, name)
+            if app.codes:
+                self._digest_of_code.cache_clear()  # no code is kept in memory once it is nobody's
         return app
 
     def _forget_rule(self, name: str) -> Rule | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
+from hashlib import blake2b
 from urllib.parse import parse_qsl
 
+import msgspec
 import trio
 
 from actors.gateway_route.cache import AnswerCache, CacheSpace, CacheStatistics, Found
@@ -123,7 +125,6 @@ class CachedAnswers:
     def _key(self, call: Call) -> Hashable:
         request = call.request
         values = tuple(tuple(request.header_values(name)) for name in self._headers)
-        # Not by name alone: a user may be called as an app is.
         caller = _caller_key(call.caller) if self._by_caller else None
         return request.method, request.path, self._query_key(request.query), values, caller
 
@@ -156,7 +157,11 @@ class CachedAnswers:
 
 
 def _caller_key(caller: Caller) -> Hashable:
-    return caller.kind, caller.name, caller.app or "", caller.mark
+    """Not by name alone: a user may be called as an app is, and an answer may be made of anything a token claims."""
+    if not caller.claims:
+        return caller.kind, caller.name, caller.app or "", caller.mark
+    claims = msgspec.json.encode(caller.claims, order="deterministic")
+    return caller.kind, caller.mark, blake2b(claims, digest_size=16).hexdigest()
 
 
 def _aged(found: Found) -> Response:

@@ -91,12 +91,10 @@ class Compiler:
             yield from self._limits_of(published)
 
     def _limits_of(self, published: Published) -> Iterator[NamedStep]:
-        """Throttles, then quotas, once it is known who calls: what is refused counts for no quota."""
-        throttle = self._flow.throttles.step(published.route, published.environment)
-        if throttle is not None:
-            yield NamedStep("throttle", throttle)
-        if published.route.auth != "none":
-            yield NamedStep("quota", self._flow.quotas.step)
+        """Throttles and quotas, once it is known who calls."""
+        limits = self._flow.limits(published.route, published.environment)
+        if limits is not None:
+            yield NamedStep(*limits)
 
     def _towards_backend(self, published: Published, log: LogLimiter) -> Iterator[NamedStep]:
         """What functions make of a request, once it is read: the route's own mapping, then the back authorizer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 from config.resources import AnyResource, Device
@@ -18,9 +19,15 @@ class Identity(NamedTuple):
         return f"{self.kind} {self.name}"
 
 
+@cache
+def _kind_of(resource_type: type[AnyResource]) -> str:
+    """Remembered: every resource is asked whenever one of them changes, and there are few types."""
+    return str(resource_type.__struct_config__.tag)
+
+
 def identity(resource: AnyResource) -> Identity:
     """The name under which a resource is stored, fetched and referred to."""
-    kind = str(resource.__struct_config__.tag)
+    kind = _kind_of(type(resource))
     if isinstance(resource, Device):
         return Identity(kind, f"{resource.product}/{resource.name}")
     return Identity(kind, resource.name)

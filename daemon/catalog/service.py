@@ -48,9 +48,13 @@ NAMED_IN_LOG = 5
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an apply did, or as a plan would do: one step for each resource, with the warnings about it."""
+    """What an apply did, or as a plan would do: one step for each resource, with the warnings about it.
+
+    `published` are the versions of routes that came of it.
+    """
 
     steps: tuple[Step, ...]
+    published: tuple[Published, ...] = ()
 
 
 def now_in_milliseconds() -> int:
@@ -112,7 +116,7 @@ class CatalogService:
         async with self._turn:
             steps, publication = await self._plan(documents)
             if plan:
-                return Applied(tuple(steps))
+                return Applied(tuple(steps), _versions(publication))
             return await self._apply(steps, publication, allow_unreachable=allow_unreachable)
 
     async def put(
@@ -262,7 +266,9 @@ class CatalogService:
         functions = self.function_planner.follow(steps, now)
         refuse(documents, planned.refused, functions.refused)
         publication = dataclasses.replace(planned.publication, functions=functions.deployed, running=functions.deployed)
-        return steps, publication
+        warnings = planned.warnings
+        warned = [_warned(step, warnings.get(step.identity.name, "") if _is_route(step) else "") for step in steps]
+        return warned, publication
 
     async def _aside(self, work: Callable[[], T]) -> T:
         # A large manifest takes seconds, and devices must not notice; secrets may have to be read from files.
@@ -273,7 +279,7 @@ class CatalogService:
         changed = [step for step in tested if step.action != "unchanged"]
         trouble = await self._commit(changed, [], publication)
         warned = [_warned(step, trouble) if step.action != "unchanged" else step for step in tested]
-        return Applied(tuple(warned))
+        return Applied(tuple(warned), _versions(publication))
 
     async def _test(self, steps: Sequence[Step], *, allow_unreachable: bool) -> list[Step]:
         wanted = {step.identity: step.after for step in steps if step.action != "unchanged" and step.wants_test}
@@ -383,6 +389,14 @@ class CatalogService:
 def missing(target: Identity) -> NotFoundError:
     """The error for a resource that is not there."""
     return NotFoundError(f"there is no {target}")
+
+
+def _is_route(step: Step) -> bool:
+    return step.identity.kind == "route"
+
+
+def _versions(publication: Publication) -> tuple[Published, ...]:
+    return tuple(version.published for version in publication.versions)
 
 
 def _change(step: Step) -> Change:

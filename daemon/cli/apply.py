@@ -60,12 +60,19 @@ def _in_its_file(error: RefusedError, sources: Sequence[Source]) -> RefusedError
 def _show(answer: dict[str, Any], *, planned: bool) -> None:
     results = answer["results"]
     words = _PLANNED if planned else {}
+    published = {
+        one["route"]: f"version {one['version']} in {one['environment']}" for one in answer.get("published", ())
+    }
     for one in results:
         result = words.get(one["result"], one["result"])
         fields = f"  ({', '.join(one['fields'])})" if one["result"] == "changed" and one.get("fields") else ""
-        print(f"{result:<16} {one['kind']} {one['name']}{fields}")
+        version = published.pop(one["name"], "") if one["kind"] == "route" else ""
+        print(f"{result:<16} {one['kind']} {one['name']}{fields}{version and f'  -> {version}'}")
         for warning in one.get("warnings") or ():
             typer.echo(f"warning: {one['kind']} {one['name']}: {warning}", err=True)
+    for name, version in published.items():
+        # A change of its group's variables concerns it, too.
+        print(f"{'would be served' if planned else 'served':<16} route {name}  -> {version}")
     counts = {result: sum(one["result"] == result for one in results) for result in _PLANNED}
     print(", ".join(f"{count} {words.get(result, result)}" for result, count in counts.items()))
     generated = answer.get("generated") or ()

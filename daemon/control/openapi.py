@@ -60,7 +60,9 @@ def _of_kind(kind: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     one = f"/api/v1/{kind}s/{name}"
     shown = {"allOf": [schema, {"type": "object", "properties": {"meta": _meta(), "status": {"type": "object"}}}]}
     listed = _object(items={"type": "array", "items": shown}, page=_integer(), size=_integer(), total=_integer())
-    filters = (_query("app", _TEXT), _query("tag", _TEXT), _query("page", _integer()), _query("size", _integer()))
+    reader = (_query("visible_to", _TEXT),) if kind == "route" else ()
+    pages = (_query("page", _integer()), _query("size", _integer()))
+    filters = (_query("app", _TEXT), _query("tag", _TEXT), *reader, *pages)
     match = {"name": "If-Match", "in": "header", "schema": _TEXT}
     data = (_query("data", _FLAG),) if kind == "topic" else ()
     put = _operation(f"Create or replace a {kind}", one, shown, match, _query("allow_unreachable", _FLAG))
@@ -78,7 +80,8 @@ def _of_kind(kind: str, schema: Mapping[str, Any]) -> dict[str, Any]:
 def _manifest_paths() -> dict[str, Any]:
     result = _object(kind=_TEXT, name=_TEXT, result=_TEXT, fields=_list(_TEXT), warnings=_list(_TEXT))
     generated = _object(kind=_TEXT, name=_TEXT, field=_TEXT, value=_TEXT)
-    applied = _object(results=_list(result), generated=_list(generated))
+    published = _object(route=_TEXT, environment=_TEXT, version=_integer())
+    applied = _object(results=_list(result), published=_list(published), generated=_list(generated))
     flags = (_query("plan", _FLAG), _query("allow_unreachable", _FLAG))
     apply = _operation("Make the instance hold what a manifest says", "", applied, *flags)
     test = _operation("Test a connection that need not be stored", "")

@@ -107,7 +107,7 @@ def _time(milliseconds: int) -> str:
 
 def _as_manifest(target: Identity, body: dict[str, Any]) -> bytes:
     """A body may be what GET showed: meta, status and results are not part of the resource."""
-    shown_only = ("meta", "status", "results", "generated")
+    shown_only = ("meta", "status", "results", "published", "generated")
     spec = {name: value for name, value in body.items() if name not in shown_only}
     *products, name = target.name.split("/", 1) if target.kind == "device" else [target.name]
     defaults = {"kind": target.kind, "name": name, **({"product": products[0]} if products else {})}

@@ -8,7 +8,7 @@ from daemon.catalog.service import Applied
 
 
 def applied_json(applied: Applied) -> dict[str, Any]:
-    """`{"results": [...], "generated": [...]}`."""
+    """`{"results": [...], "published": [...], "generated": [...]}`."""
     return {
         "results": [
             {
@@ -18,6 +18,10 @@ def applied_json(applied: Applied) -> dict[str, Any]:
                 "warnings": step.warnings,
             }
             for step in applied.steps
+        ],
+        "published": [
+            {"route": one.route.name, "environment": one.environment, "version": one.version}
+            for one in applied.published
         ],
         "generated": [
             {**step.identity._asdict(), "field": field, "value": value}

@@ -32,8 +32,10 @@ from daemon.listeners.tls_stream import Chosen, TlsStream, accept_tls
 log = structlog.get_logger()
 
 _SWEEP_SECONDS = 0.25
-# When every place is taken, those longest without a request make room, a share of them with each sweep.
+# When every place is taken, those longest without a request make room, a share of them with each sweep; then those who
+# have owed the rest of one for so many seconds, which is long for who wants an answer and short for who holds a place.
 _EVICTED_SHARE = 20
+_SLOW_SECONDS = 1.0
 # Of all places no more than this part is for handshakes; past that, the oldest one makes room for the next.
 _SHAKING_SHARE: Final = 4
 
@@ -179,15 +181,16 @@ class HttpListener:
 
     async def _accept(self, listening: socket.socket, entrance: HttpEntrance, connections: trio.Nursery) -> None:
         while True:
-            while self._full():
+            while (room := self._room_left()) <= 0:
                 self._limited_log.warning("All HTTP connections are taken", listener=entrance.name)
                 await self._room.park()
-            connection, peer = await sockets.accept(listening, self._short)
-            self._service.statistics.accepted += 1
-            connections.start_soon(self._serve_socket, connection, str(peer[0]), entrance)
+            # One a turn would leave those who come together waiting for as many turns of all who are there already.
+            for connection, peer in await sockets.accept_all(listening, self._short, room):
+                self._service.statistics.accepted += 1
+                connections.start_soon(self._serve_socket, connection, str(peer[0]), entrance)
 
-    def _full(self) -> bool:
-        return len(self._connections) + len(self._shaking) >= self._service.limits.max_connections
+    def _room_left(self) -> int:
+        return self._service.limits.max_connections - len(self._connections) - len(self._shaking)
 
     def _short(self, reason: str) -> None:
         self._limited_log.warning("HTTP connection not accepted", reason=reason)
@@ -241,8 +244,8 @@ class HttpListener:
                     connection.expire()
                 elif connection.hung_up:
                     connection.hang_up()
-            if self._full():
-                self._evict_idle()
+            if self._room_left() <= 0:
+                self._make_room(now)
             self._limited_log.flush()
             self._handshake_log.flush()
 
@@ -254,9 +257,13 @@ class HttpListener:
         finally:
             self._hang_ups.close()
 
-    def _evict_idle(self) -> None:
-        idle = sorted((one for one in self._connections if one.idle), key=lambda one: one.deadline.at)
-        for connection in idle[: len(self._connections) // _EVICTED_SHARE + 1]:
+    def _make_room(self, now: float) -> None:
+        found = sorted((one for one in self._connections if one.idle), key=lambda one: one.deadline.at)
+        wanted = len(self._connections) // _EVICTED_SHARE + 1
+        if len(found) < wanted:
+            slow = (one for one in self._connections if one.deadline.late and now - one.deadline.since > _SLOW_SECONDS)
+            found += sorted(slow, key=lambda one: one.deadline.since)
+        for connection in found[:wanted]:
             connection.expire()
 
     def _drain(self) -> None:

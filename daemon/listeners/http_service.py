@@ -135,20 +135,23 @@ class Deadline:
     """The one deadline of a connection: moved by plain assignment, looked at by the listener's sweep.
 
     A timer or a cancel scope for each request would cost more than the request. `late` is what the client is told when
-    the deadline passes; nothing where no request has begun.
+    the deadline passes; nothing where no request has begun. `since` is when it began to owe the rest of one.
     """
 
-    __slots__ = ("_service", "at", "late")
+    __slots__ = ("_service", "at", "late", "since")
 
     def __init__(self, service: HttpService) -> None:
         self._service = service
         self.at = math.inf
         self.late = ""
+        self.since = math.inf
 
     def allow(self, seconds: float, late: str = "") -> None:
         """So much time from now."""
         self.late = late
         self.at = self._service.now + seconds
+        if late:
+            self.since = self._service.now
 
     def lift(self) -> None:
         """As much time as it takes."""

@@ -40,19 +40,13 @@ async def bind(listen: Listener, section: str) -> list[socket.socket]:
     return [_plain(listener.socket) for listener in listeners]
 
 
-async def accept(listening: socket.socket, shortage: Callable[[str], None]) -> tuple[socket.socket, Any]:
-    """The next connection, non-blocking, and the address of its peer.
-
-    While the process is out of resources, `shortage` is called with the reason, ten times a second at most.
-    """
-    ((connection, peer),) = await accept_all(listening, shortage, 1)
-    return connection, peer
-
-
 async def accept_all(
     listening: socket.socket, shortage: Callable[[str], None], most: int
 ) -> list[tuple[socket.socket, Any]]:
-    """The next connections, as many as there are up to `most` or 32, each as `accept` has it; at least one."""
+    """The next connections, non-blocking, each with the address of its peer: up to `most` or 32, and at least one.
+
+    While the process is out of resources, `shortage` is called with the reason, ten times a second at most.
+    """
     taken: list[tuple[socket.socket, Any]] = []
     while not taken:
         await trio.lowlevel.wait_readable(listening)

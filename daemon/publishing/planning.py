@@ -35,10 +35,11 @@ class Refusal(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PublicationPlan:
-    """What would be published, or why it is refused."""
+    """What would be published, or why it is refused; `warnings` by route."""
 
     publication: Publication
     refused: tuple[Refusal, ...] = ()
+    warnings: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class PublicationPlanner:
@@ -66,7 +67,7 @@ class PublicationPlanner:
         again = [resource.name for resource in after.values() if isinstance(resource, Route) and resource.enabled]
         again += self._moved(steps)
         refused += self._collisions(wanted, after, again)
-        return PublicationPlan(_published(wanted.values(), now, "applied"), tuple(refused))
+        return PublicationPlan(_published(wanted.values(), now, "applied"), tuple(refused), self._left_behind(steps))
 
     def publish(self, route: Route, environment: str, now: int, remark: str) -> Publication:
         """A route as it is applied, as a new version in an environment.
@@ -135,6 +136,22 @@ class PublicationPlanner:
             is not _has_domains(None if step.before is None else step.before.resource)
         }
         yield from {one.route.name for one in self._publications if one.group in moved}
+
+    def _left_behind(self, steps: Sequence[Step]) -> dict[str, str]:
+        """Routes that become drafts, and of which something is served that no apply will change any more."""
+        warnings = {}
+        for step in steps:
+            route, before = step.after.resource, step.before and step.before.resource
+            if not isinstance(route, Route) or route.publish or not isinstance(before, Route) or not before.publish:
+                continue
+            served = self._publications.served(route.name)
+            if served:
+                where = ", ".join(f"{name} (version {one.version})" for name, one in sorted(served.items()))
+                warnings[route.name] = (
+                    f"with `publish: false` it goes on being served as it was published, in {where}: "
+                    f"penstock route offline {route.name} ends that, penstock route publish {route.name} changes it"
+                )
+        return warnings
 
     def _refuse_collision(self, published: Published) -> None:
         for refusal in self._collisions({published.route.name: published}, {}, ()):

@@ -62,7 +62,10 @@ async def try_out(gateway: Gateway, published: Published, asked: TrialCall) -> T
     router: Router[Published] = Router()
     written = published.route.request
     router.add(written.method, parse_route(written.path), published, prefix=written.match == "prefix")
-    match = router.match(request.method, request.path)
+    try:
+        match = router.match(request.method, request.path)
+    except ValueError as error:
+        raise TrialError(f"{request.path} cannot be called: {error}") from error
     if match.value is None:
         raise TrialError(f"{request.method} {request.path} is not a call of route {published.route.name}")
     timings: list[tuple[str, float]] = []

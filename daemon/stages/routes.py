@@ -73,6 +73,9 @@ class RouteStage:
             self._gateway.remove_route(name)
         else:
             self._put(name)
+
+    def settle(self) -> None:
+        """Try those again that could not be served, once all of a change is done: others may have made way."""
         for waiting in tuple(self._problems):
             self._put(waiting)
 

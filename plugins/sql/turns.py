@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
+from itertools import count
 
 import trio
 
@@ -15,10 +16,11 @@ SYSTEM = ""
 
 
 class _Waiting:
-    __slots__ = ("event", "granted", "who")
+    __slots__ = ("event", "granted", "number", "who")
 
-    def __init__(self, who: Hashable) -> None:
+    def __init__(self, who: Hashable, number: int) -> None:
         self.who = who
+        self.number = number
         self.event = trio.Event()
         self.granted = False
 
@@ -37,13 +39,16 @@ class Turns:
         self._line_length = line
         self._where = where
         self._held: dict[Hashable, int] = {}
-        self._line: deque[_Waiting] = deque()
+        # Whoever is the same waits in a row of its own, so that who is next is found among rows, however long they are.
+        self._rows: dict[Hashable, deque[_Waiting]] = {}
+        self._waiting = 0
+        self._numbers = count()
         self._vacant = trio.lowlevel.ParkingLot()
 
     @property
     def waiting(self) -> int:
         """How many stand in line."""
-        return len(self._line)
+        return self._waiting
 
     @asynccontextmanager
     async def turn(self, who: Hashable = SYSTEM) -> AsyncIterator[None]:
@@ -53,7 +58,7 @@ class Turns:
             ConnectionBusyError: as many as may stand in line already.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        if not self._line and self._may_take(who):
+        if not self._waiting and self._may_take(who):
             self._take(who)
         else:
             await self._wait(who)
@@ -84,13 +89,14 @@ class Turns:
             await self._vacant.park()
 
     async def _wait(self, who: Hashable) -> None:
-        if who != SYSTEM and len(self._line) >= self._line_length:
+        if who != SYSTEM and self._waiting >= self._line_length:
             raise ConnectionBusyError(
-                f"{self._where} is busy: {len(self._line)} queries wait for one of its connections already; retry, or "
+                f"{self._where} is busy: {self._waiting} queries wait for one of its connections already; retry, or "
                 "raise its pool"
             )
-        place = _Waiting(who)
-        self._line.append(place)
+        place = _Waiting(who, next(self._numbers))
+        self._rows.setdefault(who, deque()).append(place)
+        self._waiting += 1
         # It may be his turn at once: those in line may be waiting for what he does not need.
         self._call_next()
         try:
@@ -99,16 +105,23 @@ class Turns:
             if place.granted:
                 self._give_back(who)
             else:
-                self._line.remove(place)
+                self._leave(place)
             raise
 
     def _call_next(self) -> None:
         while self._free and (place := self._next()) is not None:
-            self._line.remove(place)
+            self._leave(place)
             self._take(place.who)
             place.granted = True
             place.event.set()
 
     def _next(self) -> _Waiting | None:
-        able = [place for place in self._line if self._may_take(place.who)]
-        return min(able, key=lambda place: self._held.get(place.who, 0), default=None)
+        able = [row[0] for who, row in self._rows.items() if self._may_take(who)]
+        return min(able, key=lambda place: (self._held.get(place.who, 0), place.number), default=None)
+
+    def _leave(self, place: _Waiting) -> None:
+        row = self._rows[place.who]
+        row.remove(place)
+        self._waiting -= 1
+        if not row:
+            del self._rows[place.who]

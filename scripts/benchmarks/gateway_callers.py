@@ -5,13 +5,13 @@ from __future__ import annotations
 import httpx
 
 from scripts.benchmarks import gateway_manifests
-from scripts.benchmarks.figures import Figures
+from scripts.benchmarks.figures import Figures, in_turn
 from scripts.benchmarks.gateway_manifests import CODE, KEY, SECRET
 from scripts.benchmarks.gateway_peers import quart, uvicorn
 from scripts.benchmarks.peers import Penstock, penstock
 from scripts.benchmarks.raw_requests import get, signed
 from scripts.benchmarks.report import Line
-from scripts.benchmarks.wrk import CONNECTIONS, in_turn
+from scripts.benchmarks.wrk import CONNECTIONS, wrk
 
 PEER_FLOORS = {"quart-trio on hypercorn": 8.0, "uvicorn": 0.6}
 CALLER_FLOORS = {"signature": 0.5, "AppCode": 0.8}
@@ -27,8 +27,8 @@ def measure_peers(seconds: float, figures: Figures) -> None:
         peers = {"uvicorn": one, "quart-trio on hypercorn": other}
         servers = {"penstock": daemon.gateway} | {name: (peer.host, peer.port) for name, peer in peers.items()}
         for connections in CONNECTIONS:
-            loads = {_name(name, connections): (address, MOCK) for name, address in servers.items()}
-            in_turn(loads, seconds, connections, figures)
+            loads = {_name(name, connections): wrk(address, MOCK, connections) for name, address in servers.items()}
+            in_turn(loads, seconds, figures)
 
 
 def peer_lines(figures: Figures) -> list[Line]:
@@ -50,8 +50,11 @@ def measure_callers(seconds: float, figures: Figures) -> None:
         _see_that_it_checks(daemon)
         for connections in CONNECTIONS:
             kinds = {"none": MOCK, "AppCode": [coded], "signature": signed("/signed", SIGNATURES, KEY, SECRET)}
-            loads = {_name(f"mock, {kind}", connections): (daemon.gateway, kinds[kind]) for kind in kinds}
-            in_turn(loads, seconds, connections, figures)
+            loads = {
+                _name(f"mock, {kind}", connections): wrk(daemon.gateway, requests, connections)
+                for kind, requests in kinds.items()
+            }
+            in_turn(loads, seconds, figures)
 
 
 def caller_lines(figures: Figures) -> list[Line]:
@@ -75,8 +78,10 @@ def measure_log(seconds: float, figures: Figures) -> None:
             daemon.apply(gateway_manifests.callers())
         for connections in CONNECTIONS:
             daemons = {"log default": quiet, "log all": telling}
-            loads = {_name(name, connections): (daemon.gateway, MOCK) for name, daemon in daemons.items()}
-            in_turn(loads, seconds, connections, figures)
+            loads = {
+                _name(name, connections): wrk(daemon.gateway, MOCK, connections) for name, daemon in daemons.items()
+            }
+            in_turn(loads, seconds, figures)
 
 
 def log_lines(figures: Figures) -> list[Line]:

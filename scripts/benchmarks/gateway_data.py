@@ -10,14 +10,15 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from scripts.benchmarks import gateway_manifests
-from scripts.benchmarks.figures import Figures
+from scripts.benchmarks.figures import Figures, in_turn
 from scripts.benchmarks.peers import penstock
 from scripts.benchmarks.raw_requests import get
 from scripts.benchmarks.report import Line
-from scripts.benchmarks.wrk import CONNECTIONS, requests_per_second
+from scripts.benchmarks.wrk import CONNECTIONS, wrk
 
 LOTS = 1_000
 SQL = "SELECT DeviceId, Status FROM ParkingData WHERE DeviceId = :deviceId"
@@ -26,7 +27,7 @@ _TABLE = "CREATE TABLE ParkingData (DeviceId VARCHAR(64) PRIMARY KEY, Status VAR
 
 
 def measure(seconds: float, figures: Figures) -> None:
-    """Through the gateway, then the same statement by the same connector in a process that does nothing else."""
+    """Through the gateway, and in turn the same statement by the same connector in a process that does nothing else."""
     requests = [get(f"/lots/{lot}") for lot in lots()]
     for connector, database in (("sqlite", sqlite), ("postgres", postgres)):
         with database() as settings:
@@ -35,10 +36,11 @@ def measure(seconds: float, figures: Figures) -> None:
             with penstock() as daemon:
                 daemon.apply(gateway_manifests.data(connector, settings, SQL))
                 for connections in CONNECTIONS:
-                    rate = requests_per_second(daemon.gateway, requests, seconds, connections)
-                    figures.add(f"{connector}, {connections}", rate)
-            for connections in CONNECTIONS:
-                figures.add(f"{connector} direct, {connections}", _direct(connector, settings, connections, seconds))
+                    loads = {
+                        f"{connector}, {connections}": wrk(daemon.gateway, requests, connections),
+                        f"{connector} direct, {connections}": partial(_direct, connector, settings, connections),
+                    }
+                    in_turn(loads, seconds, figures)
 
 
 def lines(figures: Figures) -> list[Line]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from scripts.benchmarks import gateway_manifests
-from scripts.benchmarks.figures import Figures
+from scripts.benchmarks.figures import Figures, in_turn
 from scripts.benchmarks.peers import penstock
 from scripts.benchmarks.raw_requests import get
 from scripts.benchmarks.report import Line
-from scripts.benchmarks.wrk import CONNECTIONS, in_turn
+from scripts.benchmarks.wrk import CONNECTIONS, wrk
 
 FEW, MANY = 10, 10_000
 MOST_COST = 1.2
@@ -21,8 +21,11 @@ def measure(seconds: float, figures: Figures) -> None:
         for count, daemon in daemons.items():
             daemon.apply(gateway_manifests.many(count))
         for connections in CONNECTIONS:
-            loads = {_name(count, connections): (daemons[count].gateway, requests[count]) for count in daemons}
-            in_turn(loads, seconds, connections, figures)
+            loads = {
+                _name(count, connections): wrk(daemon.gateway, requests[count], connections)
+                for count, daemon in daemons.items()
+            }
+            in_turn(loads, seconds, figures)
 
 
 def lines(figures: Figures) -> list[Line]:

@@ -5,20 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts.benchmarks.figures import Figures
+from scripts.benchmarks.figures import Load
 from scripts.benchmarks.peers import find
 from scripts.benchmarks.raw_requests import save
 
 CONNECTIONS = (32, 256)
-
-Load = tuple[tuple[str, int], list[bytes]]
-"""Whom to ask, and what."""
-
-_TURN_SECONDS = 1.0
 
 # Sends the requests of a file, one after the other and over again.
 _SCRIPT = """
@@ -38,18 +32,19 @@ end
 
 
 class Driven(NamedTuple):
-    """What wrk says of a run; `failed` requests had another status than 2xx or 3xx, or no answer."""
+    """What wrk says of a run; `failed` requests had another status than 2xx or 3xx, or no answer: `said` tells."""
 
     rate: float
     failed: int
+    said: str
 
 
 def drive(address: tuple[str, int], requests: list[bytes], seconds: float, connections: int) -> Driven:
-    """Send these requests, over and over, as fast as they are answered."""
+    """Send these requests, over and over, as fast as they are answered, for whole seconds."""
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as name:
         script, file = Path(name, "requests.lua"), save(requests, Path(name, "requests"))
         script.write_text(_SCRIPT)
-        options = ["-t1", f"-c{connections}", f"-d{seconds:g}s", f"-s{script}"]
+        options = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", f"-s{script}"]
         url = f"http://{address[0]}:{address[1]}"
         command = [_program(), *options, url, "--", str(file)]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30)
@@ -60,16 +55,13 @@ def requests_per_second(address: tuple[str, int], requests: list[bytes], seconds
     """Likewise; an answer that is not good ends the benchmark."""
     driven = drive(address, requests, seconds, connections)
     if driven.failed:
-        raise SystemExit(f"{driven.failed} requests failed, like {requests[0]!r}")
+        raise SystemExit(f"{driven.failed} requests like {requests[0]!r} failed:\n{driven.said}")
     return driven.rate
 
 
-def in_turn(loads: Mapping[str, Load], seconds: float, connections: int, figures: Figures) -> None:
-    """Add the rate of each load; in turn, second by second, so that what disturbs the machine disturbs all."""
-    rounds = max(1, round(seconds / _TURN_SECONDS))
-    for _ in range(rounds):
-        for name, (address, requests) in loads.items():
-            figures.add(name, requests_per_second(address, requests, seconds / rounds, connections))
+def wrk(address: tuple[str, int], requests: list[bytes], connections: int) -> Load:
+    """These requests as a load for so many seconds."""
+    return lambda seconds: requests_per_second(address, requests, seconds, connections)
 
 
 def read_output(output: str) -> Driven:
@@ -80,7 +72,7 @@ def read_output(output: str) -> Driven:
     statuses = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
     failed = [*(statuses.groups() if statuses else ()), *(errors.groups() if errors else ())]
-    return Driven(float(rate.group(1)), sum(map(int, failed)))
+    return Driven(float(rate.group(1)), sum(map(int, failed)), output)
 
 
 def _program() -> str:

@@ -17,8 +17,9 @@ def findings(text: str) -> list[tuple[str, str]]:
     return [(one.path, one.reason) for one in found if "not served by this version yet" not in one.reason]
 
 
-def route(extra: str = "", path: str = "/r", name: str = "r", backend: str = "{mock: {}}") -> str:
-    return f'{{kind: route, app: a, name: {name}, request: {{path: "{path}"}}, backend: {backend}{extra}}}\n---\n'
+def route(extra: str = "", path: str = "/r", name: str = "r", backend: str = "{mock: {}}", request: str = "") -> str:
+    asked = f'{{path: "{path}"{request}}}'
+    return f"{{kind: route, app: a, name: {name}, request: {asked}, backend: {backend}{extra}}}\n---\n"
 
 
 def group(extra: str = "", name: str = "g", app: str = "a") -> str:
@@ -52,6 +53,16 @@ def test_variables_stand_side_by_side_and_differ_by_case() -> None:
         ),
         (group(", domains: [{name: x.y}, {name: X.y}]"), "$.domains[1].name", "stands there twice"),
         (group(", domains: [{name: x.y, redirect: true}]"), "$.domains[0].redirect", "has no `certificate`"),
+        (
+            group(", domains: [{name: x.y, minimum_tls: '1.3'}]"),
+            "$.domains[0].minimum_tls",
+            "add the domain's `certificate`",
+        ),
+        (
+            group(", domains: [{name: x.y, client_authorities: PEM}]"),
+            "$.domains[0].client_authorities",
+            "add the domain's `certificate`",
+        ),
         (route(backend="{name: none}"), "$.backend.name", "there is no backend none"),
         (route(", throttles: [t, t]"), "$.throttles[1]", "named twice"),
         (route() + route(name="s"), "$.request", "GET /r is already served by route r"),
@@ -83,11 +94,31 @@ def test_what_makes_no_sense_is_told(text: str, path: str, reason: str) -> None:
         group(", domains: [{name: x.y}]") + route(", group: g") + route(name="s"),
         "{kind: environment, name: dev}\n---\n" + group(", variables: {dev: {v: x}}"),
         "{kind: environment, name: RELEASE}",
+        group(", domains: [{name: '*.x.y'}, {name: a.x.y}]"),
+        route(request=", protocol: https"),
     ],
 )
 def test_what_makes_sense_is_taken(text: str) -> None:
     """Default groups need not be written, drafts may wait for their variables, groups with domains stand apart."""
     assert findings(text) == []
+
+
+@pytest.mark.parametrize("name", ["*", "*.", "a.*.b", "*a.b", "-a.b", "a..b", "a b", "a.b:80", "a/b"])
+def test_names_of_domains_are_names(name: str) -> None:
+    """A wildcard stands first, for a whole label; ports and paths are no part of a name."""
+    with pytest.raises(Exception, match=r"expected a domain name, such as api\.example\.com"):
+        load(group(f", domains: [{{name: '{name}'}}]"))
+
+
+def test_a_group_that_loses_its_domains_must_not_be_in_the_way() -> None:
+    """Its routes come to be called as others are, though neither of them has changed."""
+    before = [
+        one.resource for one in load(APPS + group(", domains: [{name: x.y}]") + route(", group: g") + route(name="s"))
+    ]
+    (after,) = [one.resource for one in load(group()[:-5])]
+    (found,) = check([after], before)
+    assert (found.path, found.identity.name) == ("$.request", "s")
+    assert found.reason == "GET /r is already served by route r"
 
 
 @pytest.mark.parametrize("variables", ["{'': {}}", "{'a b': {}}", "{RELEASE: {1x: y}}", "{RELEASE: {'a#': y}}"])

@@ -10,6 +10,7 @@ def test_every_listener_is_among_the_port_variables() -> None:
     assert variables["PENSTOCK_MQTT__TLS__PORT"] == 8883
     assert variables["PENSTOCK_MQTT__WEBSOCKET__PORT"] == 8083
     assert variables["PENSTOCK_TOPICS__LISTEN__PORT"] == 9292
+    assert variables["PENSTOCK_GATEWAY__HTTPS__PORT"] == 8443
     assert load_settings(None, dict.fromkeys(variables, "0")) == on_free_ports(Settings())
 
 

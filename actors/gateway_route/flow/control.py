@@ -10,6 +10,7 @@ import trio
 from actors.gateway_route.access_log import AccessLog
 from actors.gateway_route.cache import CacheSpace
 from actors.gateway_route.caching import CachedAnswers
+from actors.gateway_route.call import Call, Step
 from actors.gateway_route.compression import Compressor
 from actors.gateway_route.flow.quotas import Quotas
 from actors.gateway_route.flow.throttles import Throttles
@@ -36,6 +37,29 @@ class FlowControl:
         self._space = CacheSpace(settings.cache_bytes)
         self._compressing = trio.CapacityLimiter(_THREADS)
         self._clock = clock
+
+    def limits(self, route: Route, environment: str) -> tuple[str, Step] | None:
+        """What limits how often a route is called, under the name that traces tell it by; None where nothing does.
+
+        A call that one of them refuses counts for none: all are asked before any counts.
+
+        Raises:
+            ConfigurationError: the route names a throttle that is not there.
+        """
+        throttle = self.throttles.step(route, environment)
+        quotas = self.quotas
+        if route.auth == "none":
+            return None if throttle is None else ("throttle", throttle)
+        if throttle is None:
+            return "quota", quotas.step
+
+        def both(call: Call) -> None:
+            asked = throttle.check(call)
+            quotas.check(call)
+            throttle.count(call, asked)
+            quotas.count(call)
+
+        return "throttle and quota", both
 
     def cache(self, route: Route) -> CachedAnswers | None:
         """A cache for a version of a route; None where it has none."""

@@ -99,6 +99,15 @@ class Quotas:
         Raises:
             CallRefusedError: 405 APIC.0501, with Retry-After in seconds.
         """
+        self.check(call)
+        self.count(call)
+
+    def check(self, call: Call) -> None:
+        """See that a call's app has calls left, and count nothing.
+
+        Raises:
+            CallRefusedError: it has none.
+        """
         account = self._accounts.get(call.caller.app or "")
         if account is None:
             return
@@ -108,8 +117,14 @@ class Quotas:
             account.refused += 1
             seconds = max(1, math.ceil(account.start + account.period - now))
             raise CallRefusedError(QUOTA_USED_UP, headers=(("Retry-After", str(seconds)),))
-        account.used += 1
-        self._changed.add(call.caller.app or "")
+
+    def count(self, call: Call) -> None:
+        """Count a call that was just let pass."""
+        app = call.caller.app or ""
+        account = self._accounts.get(app)
+        if account is not None:
+            account.used += 1
+            self._changed.add(app)
 
     def statistics(self, app: str) -> QuotaStatistics | None:
         """How an app fares; None where it has no quota."""

@@ -97,6 +97,10 @@ class _Bound:
             self._key_of = key_of(resource, self._route)
 
 
+Asked = tuple[list[tuple[Meter, Hashable, Rate]], float]
+"""Where a call counts, and when it came."""
+
+
 class ThrottleStep:
     """Lets a call pass all throttles of its route, or none: what one of them refuses counts for no other."""
 
@@ -112,6 +116,14 @@ class ThrottleStep:
         Raises:
             CallRefusedError: APIC.0308, with Retry-After in seconds (RFC 9110 10.2.3, RFC 6585 4).
         """
+        self.count(call, self.check(call))
+
+    def check(self, call: Call) -> Asked:
+        """See that a call may pass, and count nothing; what is returned is what it is to be counted by.
+
+        Raises:
+            CallRefusedError: it may not.
+        """
         now = self._clock()
         placed = [(bound.meter, *bound.place(call)) for bound in self._bound]
         for meter, key, rate in placed:
@@ -120,6 +132,12 @@ class ThrottleStep:
                 meter.refused += 1
                 _tell(call, placed, now)
                 raise _refused(meter, rate, wait)
+        return placed, now
+
+    @staticmethod
+    def count(call: Call, asked: Asked) -> None:
+        """Count a call that was just let pass."""
+        placed, now = asked
         for meter, key, rate in placed:
             meter.passed += 1
             meter.windows.count(key, now, rate)

@@ -112,6 +112,23 @@ def test_apps_with_one_key_are_told_apart_by_their_secrets(directory: Directory)
     assert directory.authenticate("city-key", b"app-secret") == AppIdentity("city")
 
 
+def test_app_codes_that_were_shown_before_are_no_other_ones(directory: Directory) -> None:
+    """A code that was nobody's finds its app once it has one, however long it is, and is forgotten with it."""
+    for code in ("early", "x" * 1000):
+        assert directory.app_by_code(code) is None
+        directory.put_app(app("late", codes=(code.encode(),)))
+        for _ in range(2):
+            found = directory.app_by_code(code)
+            assert found is not None
+            assert found.name == "late"
+        directory.remove("app", "late")
+        assert directory.app_by_code(code) is None
+    directory.put_app(app("late", codes=(b"early",)))
+    assert directory.app_by_code("early") is not None
+    directory.remove("app", "late")
+    assert directory._digest_of_code.cache_info().currsize == 0
+
+
 def test_app_codes_find_their_app(directory: Directory) -> None:
     """Each AppCode names its app until it is taken away."""
     found = directory.app_by_code("code-2")

@@ -62,6 +62,18 @@ def call(path: str = "/r", query: str = "", method: str = "GET", caller: Caller 
     return Call(Request(method, path, query, fields), caller=caller)
 
 
+async def test_an_answer_to_a_token_is_that_tokens_alone(clock: Clock, backend: Backend) -> None:
+    """Answers are made of what tokens claim: another one of the same subject, or one without any, gets none of them."""
+    cached = answers(clock)
+    claims = {"sub": "ann", "role": "admin", "exp": 1}
+    tokens = [claims, {**claims, "role": "guest"}, {**claims, "iss": "other"}, {"role": "admin", "exp": 1}, {"exp": 1}]
+    callers = [Caller("jwt", str(one.get("sub", "")), None, one) for one in tokens]
+    bodies = [(await cached.answer(call(caller=caller), backend)).body for caller in callers]
+    assert bodies == [b"1", b"2", b"3", b"4", b"5"]
+    same = Caller("jwt", "ann", None, {"exp": 1, "role": "admin", "sub": "ann"})
+    assert (await cached.answer(call(caller=same), backend)).body == b"1"
+
+
 async def test_an_answer_is_fetched_once(clock: Clock, backend: Backend) -> None:
     """Until its time is over; what is kept says how old it is."""
     cached = answers(clock)

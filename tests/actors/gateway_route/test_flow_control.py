@@ -155,6 +155,17 @@ async def test_what_is_throttled_counts_for_no_quota(gateway: Gateway) -> None:
     assert gateway.flow.quotas.statistics("owner").used == 1
 
 
+async def test_what_a_quota_refuses_is_no_call_for_a_throttle(gateway: Gateway) -> None:
+    """All limits are asked before any counts: whoever has no calls left takes nobody's turn."""
+    gateway.flow.throttles.put(ThrottleResource(name="t", app="owner", limit=5, period="1d"))
+    gateway.flow.quotas.put("owner", Quota(calls=1, period="365d"))
+    put(gateway, route(auth="app", throttles=("t",)))
+    answers = [(await gateway.handle(get(app="owner"))).status for _ in range(4)]
+    assert answers == [200, 405, 405, 405]
+    statistics = gateway.flow.throttles.statistics("t")
+    assert (statistics.passed, statistics.refused) == (1, 0)
+
+
 async def test_who_may_debug_sees_the_limits(gateway: Gateway) -> None:
     """The owner may; another app that may call, and who asks for no debugging, sees nothing."""
     gateway.flow.throttles.put(ThrottleResource(name="t", app="owner", limit=10, period="10s"))

@@ -508,6 +508,29 @@ async def test_connections_are_bounded_and_idle_ones_make_room() -> None:
         assert listener.statistics().accepted == 3
 
 
+@pytest.mark.parametrize("begun", [b"GET / HT", POST % 100 + b"x"], ids=["head", "body"])
+async def test_who_is_slow_makes_room_where_there_is_none(begun: bytes) -> None:
+    """When every place is taken, requests that trickle in do not keep others out until they are late: they get 408."""
+    limits = msgspec.structs.replace(LIMITS, max_connections=2, header_timeout=60, body_timeout=60)
+    async with listening(limits=limits) as listener, await connect(listener) as one:
+        await one.send_all(begun)
+        await trio.sleep(0.6)  # by the listener's clock, it began before the other
+        two = await connect(listener)
+        await two.send_all(begun)
+        async with await connect(listener) as three:
+            await three.send_all(CLOSE % b"/three")
+            with trio.fail_after(4):
+                assert parse(await everything(three)) == [(200, b"/three:")]
+        assert [status for status, _ in parse(bytes(await one.receive_some()))] == [408]
+        statistics = listener.statistics()
+        assert (statistics.timed_out, statistics.connections) == (1, 1)
+        # Who still has a place has it for as long as nobody else wants it.
+        rest = b"TP/1.1\r\nHost: a\r\n\r\n" if begun.startswith(b"GET") else b"x" * 99
+        await two.send_all(rest)
+        assert [status for status, _ in parse(bytes(await two.receive_some()))] == [200]
+        await two.aclose()
+
+
 async def test_a_port_in_use_is_said_with_what_to_do() -> None:
     """ConfigurationError names the address and the setting."""
     async with listening() as listener:

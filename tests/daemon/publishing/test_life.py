@@ -57,6 +57,45 @@ async def staged(tenant: Tenant, path: str, stage: str) -> tuple[int, str]:
         return answer.status_code, answer.text
 
 
+async def test_a_route_that_becomes_a_draft_says_what_is_served_still(tenant: Tenant) -> None:
+    """An apply takes nothing offline that was published, and changes it no more: it says so, once, and what would."""
+    assert await tenant.apply(route(extra="title: first")) == []
+    (warning,) = await tenant.apply(route(body="two"))
+    assert "goes on being served as it was published, in RELEASE (version 1)" in warning
+    assert "penstock route offline r" in warning
+    assert await tenant.get("/r") == (200, "one")
+    assert await tenant.apply(route(body="three")) == []
+    await done(tenant, "routes/r/offline", environment="RELEASE")
+    assert await tenant.apply(route(extra="title: again")) == []
+    assert await tenant.get("/r") == (200, "one")
+
+
+async def test_a_plan_tells_which_versions_it_would_publish(tenant: Tenant) -> None:
+    """Those of the routes that it changes, and of those whose group's variables it does; nothing for what is same."""
+    text = group(variables="{RELEASE: {v: x}}") + route(path="/#v#", extra="title: t") + route("draft", "/d")
+    for query in ("?plan=true", ""):
+        answer = (await tenant.call("POST", f"apply{query}", content=text.encode())).json()
+        assert answer["published"] == [{"route": "r", "environment": "RELEASE", "version": 1}]
+    assert (await tenant.call("POST", "apply?plan=true", content=text.encode())).json()["published"] == []
+    moved = group(variables="{RELEASE: {v: y}}")
+    answer = (await tenant.call("POST", "apply?plan=true", content=moved.encode())).json()
+    assert answer["published"] == [{"route": "r", "environment": "RELEASE", "version": 2}]
+    assert await tenant.get("/x") == (200, "one")
+
+
+async def test_private_routes_are_in_no_list_for_others(tenant: Tenant) -> None:
+    """`visible_to` is the catalogue that an app gets; without it operators see all there is."""
+    await tenant.apply(
+        "{kind: app, name: b, key: key-b}\n---\n" + route() + route("p", "/p", extra="visibility: private")
+    )
+    for query, names in (("", ["p", "r"]), ("?visible_to=a", ["p", "r"]), ("?visible_to=b", ["r"])):
+        found = (await tenant.call("GET", f"routes{query}")).json()
+        assert ([one["name"] for one in found["items"]], found["total"]) == (names, len(names))
+    assert (await tenant.call("GET", "topics?visible_to=b")).status_code == 400
+    assert list((await tenant.call("GET", "api_groups/a/openapi")).json()["paths"]) == []
+    assert list((await tenant.call("GET", "api_groups/a/openapi?app=a")).json()["paths"]) == ["/p"]
+
+
 async def test_a_draft_is_published_changed_switched_and_taken_offline(tenant: Tenant) -> None:
     """Only what was published is served: an edit changes nothing until then, and every version can come back."""
     await tenant.apply(route())
