@@ -33,7 +33,7 @@ from plugins.api import (
 )
 from plugins.sql import mysql_errors, mysql_writes
 from plugins.sql.mysql_names import columns_of
-from plugins.sql.mysql_session import PacketTooLargeError, Session, open_session
+from plugins.sql.mysql_session import Session, UnsendableError, open_session
 from plugins.sql.mysql_statements import Translated, parse, translate
 from plugins.sql.mysql_values import bindable, zone_of
 from plugins.sql.mysql_wire import FLAGS, MysqlConnection
@@ -153,7 +153,7 @@ class Mysql:
         try:
             query = partial(_query, self._where, translated, values, limits)
             return await self._pool.run(query, who=translated.sql)
-        except PacketTooLargeError as error:
+        except UnsendableError as error:
             raise ParameterError(f"the parameters are {error}") from error
         except mysql_errors.ERRORS as error:
             whole = translated.verb != _PROCEDURE

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from asyncmy.constants import FIELD_TYPE
@@ -44,7 +44,10 @@ def zone_of(name: str) -> tzinfo:
     """
     found = _OFFSET.fullmatch(name)
     if found is None:
-        return ZoneInfo(name)
+        try:
+            return ZoneInfo(name)
+        except ZoneInfoNotFoundError as error:
+            raise ValueError(f"there is no time zone {name}") from error
     distance = timedelta(hours=int(found[2]), minutes=int(found[3]))
     return timezone(-distance if found[1] == "-" else distance)
 

@@ -183,8 +183,8 @@ _numbers = itertools.count(1)
 def fixture_mariadb_database(mariadb_server: MariadbServer) -> Iterator[MariadbDatabase]:
     name = f"penstock_{next(_numbers)}"
     mariadb_server.execute(
-        f"CREATE DATABASE {name} CHARACTER SET utf8mb4; CREATE USER {name}@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';"
-        f"GRANT ALL ON {name}.* TO {name}@'127.0.0.1';"
+        f"CREATE DATABASE {name} CHARACTER SET utf8mb4; CREATE USER {name}@'%' IDENTIFIED BY '{PASSWORD}';"
+        f"GRANT ALL ON {name}.* TO {name}@'%';"
     )
     yield MariadbDatabase(mariadb_server, name)
-    mariadb_server.execute(f"DROP DATABASE {name}; DROP USER {name}@'127.0.0.1';")
+    mariadb_server.execute(f"DROP DATABASE {name}; DROP USER {name}@'%';")
