@@ -82,9 +82,9 @@ class ScriptConnections:
         place = _place(database)
         if place.listed_as.lower() not in self._allowed:
             raise ConnectorError(
-                f"scripts may not name the database {place.listed_as}: use a connection of app {app} instead (kind "
-                f"`connection`, connector {place.connector}; in the script its name in place of the URL), or have the "
-                "operator list it in the setting functions.script_connections"
+                f"scripts may not name the database {place.listed_as}: set a `connection` of app {app} instead "
+                f"(config.setConnection(NAME), of connector {place.connector}), or have the operator list "
+                f"{place.listed_as} in the setting functions.script_connections"
             )
         text, parameters = named(sql, values, backslashes=place.connector == "mysql")
         key = _Key(app, place, database.user, database.password)
@@ -154,7 +154,7 @@ def _place(database: ScriptDatabase) -> _Place:
     if found is None:
         raise ConnectorError(
             f"{database.url.partition('?')[0]!r} is no URL of a database; expected jdbc:mysql://HOST:PORT/DATABASE, or "
-            "the name of a connection"
+            "use a `connection` of the app: config.setConnection(NAME)"
         )
     connector = _CONNECTORS.get((database.type or found["type"]).lower())
     if connector is None or connector != _CONNECTORS.get(found["type"]):
