@@ -16,7 +16,6 @@ from config.resources import (
     Certificate,
     Route,
     Rule,
-    Task,
 )
 
 
@@ -50,14 +49,6 @@ _ROUTE = (
 # uses of functions
 _RULE = (_Unbuilt("$.condition", lambda rule: rule.condition is not None),)
 
-_TASK = (
-    _Unbuilt(
-        "$.source.fields",
-        lambda task: any(field.function is not None for field in task.source.fields),
-        "a field that a function makes is not served by this version yet; give it a `path` alone",
-    ),
-)
-
 _FORMS = (
     _Unbuilt(
         ".device",
@@ -81,8 +72,6 @@ def unbuilt(resource: AnyResource) -> Iterator[Flaw]:
             yield from _used(_FORMS, resource.backend, "$.backend")
         case Rule():
             yield from _used(_RULE, resource)
-        case Task():
-            yield from _used(_TASK, resource)
         case _:
             pass
 

@@ -175,7 +175,9 @@ class Parts:
     @cached_property
     def tasks(self) -> TaskStage:
         """Tasks as they are applied."""
-        return TaskStage(self.catalog, self.topics, self.connections, self.groups, self.settings.tasks)
+        return TaskStage(
+            self.catalog, self.topics, self.connections, self.groups, self.settings.tasks, functions=self.functions
+        )
 
     # --- functions ---------------------------------------------------------------------------------------------------
 
