@@ -44,7 +44,7 @@ T = TypeVar("T")
 _STATEMENTS_REMEMBERED = 1_000
 _PROCEDURE = "CALL"
 _CHANGING = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE"})
-_DEADLOCK_RETRIES = 3
+_DEADLOCK_RETRIES = 5
 _DEADLOCK_PAUSE = 0.05
 # The server ends a statement by itself only where nobody does so here.
 _SERVER_GRACE = 1.0

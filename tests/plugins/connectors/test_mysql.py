@@ -657,7 +657,7 @@ async def test_field_types_have_their_columns(mysql: Mysql) -> None:
 async def test_writers_that_meet_in_a_deadlock_all_get_through(mysql: Mysql) -> None:
     """Whom the server rolls back for the sake of another does it again, and nobody hears of it."""
     await mysql.create_table(PARKING)
-    sources = [TopicPartition("parking-status", number) for number in range(4)]
+    sources = [TopicPartition("parking-status", number) for number in range(2)]
     for source in sources:
         await mysql.claim("to-table", source)
     names = [f"d{number}" for number in range(200)]
@@ -672,7 +672,7 @@ async def test_writers_that_meet_in_a_deadlock_all_get_through(mysql: Mysql) -> 
         for source in sources:
             nursery.start_soon(write, source)
     assert await ask(mysql, "SELECT DISTINCT Status FROM ParkingData") == [("9",)]
-    assert [(await mysql.position("to-table", source)).offset for source in sources] == [10] * 4
+    assert [(await mysql.position("to-table", source)).offset for source in sources] == [10] * 2
 
 
 async def test_a_query_that_met_a_lock_was_not_done(
