@@ -100,7 +100,7 @@
   function askAndWait(operation, args) {
     const text = request(operation, args);
     send(ASK_AND_WAIT, ++numbers, text);
-    const ok = header[NUMBER] === 1;
+    const ok = header[WHAT] === 1;
     return answered(ok, received());
   }
 
@@ -139,16 +139,17 @@
       parameters: parameters === undefined || parameters === null ? [] : parameters };
   }
 
-  // http(url), http({method, url, headers, body, json}), or http(method, url, {headers, body, json})
+  // http(url), http(url, {method, ...}), http({method, url, headers, body, json}), or http(method, url, {headers, body, json})
   function httpOf(method, url, options) {
     let from = options === undefined || options === null ? create(null) : options;
     if (typeof method === 'object' && method !== null) {
       from = method;
       method = from.method;
       url = from.url;
-    } else if (url === undefined) {
+    } else if (typeof url !== 'string') {
+      if (typeof url === 'object' && url !== null) from = url;
       url = method;
-      method = 'GET';
+      method = from.method;
     }
     const args = { __proto__: null, method: method === undefined ? 'GET' : GlobalString(method), url: GlobalString(url),
       headers: from.headers === undefined ? create(null) : from.headers, body: text(from.body) };
