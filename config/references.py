@@ -76,6 +76,8 @@ def _of_rule(rule: Rule) -> Iterator[Reference]:
             for j, device in enumerate(source.devices):
                 target = Identity("device", f"{source.product}/{device}")
                 yield Reference(f"{path}.devices[{j}]", target, may_wait=True)
+    if rule.condition is not None:
+        yield Reference("$.condition.function", Identity("function", rule.condition.function))
     for i, to in enumerate(rule.to):
         yield Reference(f"$.to[{i}].topic", Identity("topic", to.topic))
 

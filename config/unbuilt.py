@@ -15,7 +15,6 @@ from config.resources import (
     Backend,
     Certificate,
     Route,
-    Rule,
 )
 
 
@@ -46,9 +45,6 @@ _ROUTE = (
     _Unbuilt("$.cors", lambda route: route.cors is not None),
 )
 
-# uses of functions
-_RULE = (_Unbuilt("$.condition", lambda rule: rule.condition is not None),)
-
 _FORMS = (
     _Unbuilt(
         ".device",
@@ -70,8 +66,6 @@ def unbuilt(resource: AnyResource) -> Iterator[Flaw]:
         case Route():
             yield from _used(_ROUTE, resource)
             yield from _used(_FORMS, resource.backend, "$.backend")
-        case Rule():
-            yield from _used(_RULE, resource)
         case _:
             pass
 

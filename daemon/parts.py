@@ -144,7 +144,9 @@ class Parts:
     @cached_property
     def broker(self) -> Broker:
         """What all MQTT sessions share."""
-        return open_broker(self.settings.mqtt, Directory(self.credentials.digest), self.topics, self.journal)
+        return open_broker(
+            self.settings.mqtt, Directory(self.credentials.digest), self.topics, self.journal, self.functions
+        )
 
     @cached_property
     def sessions(self) -> SessionStage:
