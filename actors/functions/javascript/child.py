@@ -6,6 +6,7 @@ import signal
 from collections import OrderedDict
 from collections.abc import Sequence
 from enum import Enum
+from typing import Any
 
 import msgspec
 import structlog
@@ -21,6 +22,7 @@ from actors.functions.javascript.frames import (
     Kind,
     Load,
     Result,
+    Status,
     read_ask,
     read_results,
     write_answer,
@@ -97,8 +99,8 @@ class Child:
 
     @property
     def worn(self) -> bool:
-        """Whether it has grown so much that a new one should take its place."""
-        return self.process.resident() - self._first_size > _RETIRED_ABOVE
+        """Whether a new one should take its place: it has grown, or an answer to it was cut off in the middle."""
+        return self._sending or self.process.resident() - self._first_size > _RETIRED_ABOVE
 
     def knows(self, version: FunctionVersion) -> bool:
         """Whether the script is loaded."""
@@ -133,7 +135,9 @@ class Child:
             self.kill(Ending.TIME)
 
     async def call(self, version: FunctionVersion, items: Sequence[bytes], host: Host) -> list[Result]:
-        """Run a script on each of the items; as many results. What it has asked for meanwhile is seen through.
+        """Run a script on each of the items; as many results.
+
+        What it has asked for meanwhile and not waited for is seen through, unless it failed.
 
         Raises:
             ChildLostError: the process ended.
@@ -218,6 +222,8 @@ class Child:
                     results = self._taken(host, frames, nursery, lock)
                     if results is None:
                         frames = await self.process.receive()
+                if any(result.status is not Status.DONE for result in results):
+                    nursery.cancel_scope.cancel()
             except (ProcessLostError, FrameError) as error:
                 failure = error  # raised again outside of the nursery, which would wrap it into a group
                 nursery.cancel_scope.cancel()
@@ -261,7 +267,7 @@ class Child:
             with scope:
                 ok, body = await _answered(host, ask)
                 async with lock:
-                    if number == self._number:
+                    if number == self._number and self._running:
                         await self._send(write_answer(Answer(number, ask.number, ok, body)))
         except ProcessLostError:
             pass  # whoever waits for the results hears of it
@@ -297,15 +303,20 @@ class _Nobody:
 
 
 async def _answered(host: Host, ask: Ask) -> tuple[bool, bytes]:
-    operation, _, text = ask.body.partition(b" ")
+    name, _, text = ask.body.partition(b" ")
+    operation = name.decode("utf-8", "replace")
     try:
-        answer = await host.call(operation.decode(), msgspec.json.decode(text))
+        arguments = msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        return False, f"{operation}: the arguments cannot be read: {error}".encode()
+    try:
+        answer = await host.call(operation, arguments)
         body = b"" if answer is None else msgspec.json.encode(answer, enc_hook=str)
     except PenstockError as error:
         return False, str(error).encode("utf-8", "replace")
     except Exception as error:
-        log.exception("what a script asked for failed", operation=operation.decode("utf-8", "replace"))
-        return False, f"{operation.decode('utf-8', 'replace')} failed: {type(error).__name__}".encode()
+        log.exception("what a script asked for failed", operation=operation)
+        return False, f"{operation} failed: {type(error).__name__}".encode()
     if len(body) > MAX_FRAME - 1024:
         return False, f"the answer has {len(body)} bytes, which is too much for a script".encode()
     return True, body

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 import trio
 
 from actors.errors import (
@@ -44,6 +45,8 @@ from actors.functions.messages import FunctionFailure
 from config.settings import JavaScriptSettings
 
 _WATCH_SECONDS = 0.01
+# What has fewer brackets is not looked at; and whoever decodes it may be so much deeper in its stack than we are.
+_MARGIN = 250
 
 
 class JavaScriptRuntime:
@@ -102,6 +105,7 @@ class JavaScriptRuntime:
             FunctionLostError: it brought no result.
         """
         (result,) = await self._run(version, [data], host)
+        result = _shallow(result)
         if result.status is Status.DONE:
             return result.body
         raise _error(version, result)
@@ -118,7 +122,7 @@ class JavaScriptRuntime:
         """
         if not items:
             return []
-        results = await self._run(version, items, host)
+        results = map(_shallow, await self._run(version, items, host))
         return [
             result.body if result.status is Status.DONE else FunctionFailure(_error(version, result))
             for result in results
@@ -241,6 +245,18 @@ class JavaScriptRuntime:
                     child.watch(now)
             if not busy:
                 self._work = trio.Event()
+
+
+def _shallow(result: Result) -> Result:
+    """A result that whoever decodes it can decode: V8 writes JSON as deep as its own stack."""
+    body = result.body
+    if result.status is not Status.DONE or body.count(b"[") + body.count(b"{") < _MARGIN:
+        return result
+    try:
+        msgspec.json.decode(b"[" * _MARGIN + body + b"]" * _MARGIN, type=msgspec.Raw)
+    except (RecursionError, msgspec.DecodeError):
+        return Result(Status.FAILED, b"its result is nested too deeply")
+    return result
 
 
 def _error(version: FunctionVersion, result: Result) -> FunctionError:
