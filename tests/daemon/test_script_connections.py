@@ -68,7 +68,7 @@ URL = "jdbc:mysql://127.0.0.1:3306/db?allowPublicKeyRetrieval=true"
 
 
 async def test_a_listed_database_is_asked_by_its_url() -> None:
-    """With the user and password of the script; the parameters of the URL, which are the driver's, do not matter."""
+    """With the user and password of the script; what the URL's options say of Java's driver alone does not matter."""
     world = World("127.0.0.1:3306/db")
     result = await world.ask(URL, "Tom", sql="SELECT ?")
     assert (result.columns, result.rows) == (("SELECT :positional_1",), [("Tom",)])
@@ -84,11 +84,12 @@ async def test_a_listed_database_is_asked_by_its_url() -> None:
         ("jdbc:mariadb://127.0.0.1:3306/db", "mysql"),
         ("jdbc:mysql://127.0.0.1:3306/db", ""),
         ("JDBC:mysql://127.0.0.1:3306/db".lower(), "MySQL"),
+        ("jdbc:mysql://[::1]/db", "mysql"),
     ],
 )
 async def test_a_database_has_several_names(url: str, type_: str) -> None:
     """A port that is left out is the usual one; MariaDB is MySQL's."""
-    world = World("127.0.0.1:3306/db")
+    world = World("127.0.0.1:3306/db", "[::1]:3306/db")
     assert (await world.ask(url, type_=type_)).columns == ("1",)
 
 
@@ -107,9 +108,10 @@ async def test_what_is_not_listed_is_refused_with_what_to_do(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "type_", "reason"),
     [
-        ("nonsense", "mysql", "is no URL of a database"),
-        ("jdbc:oracle://h:1/db", "oracle", "type oracle cannot be named"),
-        ("jdbc:postgresql://h:1/db", "mysql", "type mysql cannot be named by postgresql"),
+        ("nonsense", "mysql", "this is no URL of a database.*setConnection"),
+        ("jdbc:oracle://h:1/db", "oracle", "of type oracle are not known"),
+        ("jdbc:postgresql://h:1/db", "mysql", "type mysql cannot be named by a URL of postgres"),
+        ("jdbc:mysql://h:1/db?allowMultiQueries=true", "mysql", "option allowMultiQueries: only false"),
     ],
 )
 async def test_what_is_no_database_is_told(url: str, type_: str, reason: str) -> None:
