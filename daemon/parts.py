@@ -365,6 +365,7 @@ class Parts:
             sessions=ground.sessions,
             connections=self.connections,
             topics=self.topic_stage,
+            plugins=ground.data / self.settings.plugins.path,
         )
 
     @cached_property

@@ -12,6 +12,7 @@ from actors.functions.context import RunContext
 from actors.functions.javascript.messages import FunctionVersion, Limits
 from actors.functions.javascript.runtime import JavaScriptRuntime
 from actors.functions.messages import FunctionFailure
+from actors.functions.program import SAVED
 from actors.functions.script_host import ScriptHost
 from config.resources import Function
 from config.settings import JavaScriptSettings
@@ -60,8 +61,9 @@ class JavaScriptProgram:
         return await self._runtime().call_batch(self._version, encoded, ScriptHost(context))
 
     def close(self) -> None:
-        """Unload the script, wherever it is loaded."""
-        self._javascript.forget(self._version.app, self._version.name)
+        """Unload the script, wherever it is loaded; one that was only tested makes room by itself."""
+        if self._version.version != SAVED:
+            self._javascript.forget(self._version.app, self._version.name)
 
     def _runtime(self) -> JavaScriptRuntime:
         runtime = self._javascript.now
