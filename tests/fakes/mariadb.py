@@ -134,7 +134,7 @@ class MariadbDatabase:
 def fixture_mariadb_server() -> Iterator[MariadbServer]:
     missing = [name for name, path in _PROGRAMS.items() if path is None]
     if missing:
-        pytest.skip(f"{', '.join(missing)} is not installed: apt-get install mariadb-server")
+        pytest.skip(f"{', '.join(missing)} is not installed: apt-get install mariadb-server-core mariadb-client-core")
     folder = Path(tempfile.mkdtemp(prefix="penstock-mariadb-"))
     server = MariadbServer(folder, _free_port())
     try:
