@@ -186,8 +186,12 @@ class Parts:
     @cached_property
     def functions(self) -> Functions:
         """Functions by name."""
-        programs = LanguagePrograms(self.ground.plugins, self.javascript)
-        return Functions(programs, self._reach, self.settings.functions.kept_runs)
+        return Functions(self.programs, self._reach, self.settings.functions.kept_runs)
+
+    @cached_property
+    def programs(self) -> LanguagePrograms:
+        """What makes code of them that can be called."""
+        return LanguagePrograms(self.ground.plugins, self.javascript)
 
     @cached_property
     def javascript(self) -> JavaScript:
@@ -340,7 +344,7 @@ class Parts:
         """What the metrics page shows."""
         topics = TopicMeasures(self.over_http, self.consumers, self.doors.topics_statistics)
         sessions = SessionMeasures(self.broker, self.journal)
-        functions = FunctionMeasures(self.functions, self.settings.functions.measured_functions)
+        functions = FunctionMeasures(self.functions, self.javascript, self.settings.functions.measured_functions)
         return Measures(
             self.broker,
             self.topics,
@@ -400,7 +404,7 @@ class Parts:
             resolve=_resolve,
             publications=self.ground.publications,
             verify=self.gateway.trial,
-            verify_function=self.functions.verify,
+            verify_function=self.programs.verify,
         )
 
     @cached_property

@@ -170,14 +170,6 @@ class Functions:
             seconds=perf_counter() - started,
         )
 
-    def verify(self, function: Function) -> None:
-        """See that a version could run.
-
-        Raises:
-            ConfigurationError: its code is not there, or cannot be read.
-        """
-        self._programs.make(function, SAVED).close()
-
     def put(self, function: Function, version: int, *, anew: bool = False) -> None:
         """Run this version from now on; calls in flight finish with what they began with.
 

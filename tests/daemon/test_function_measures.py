@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from actors.errors import FunctionFailedError
 from actors.functions.declaration import FunctionContext
+from actors.functions.javascript_program import JavaScript
+from config.settings import JavaScriptSettings
 from daemon.function_measures import FunctionMeasures
 from tests.actors.functions.world import World, declared
 
@@ -25,7 +27,10 @@ async def test_functions_beyond_the_bound_are_summed_up() -> None:
                 await world.functions.call(name, data, "a")
             except FunctionFailedError:
                 continue
-    found = {one.name: one.samples for one in FunctionMeasures(world.functions, 1).metrics()}
+    found = {
+        one.name: one.samples
+        for one in FunctionMeasures(world.functions, JavaScript(JavaScriptSettings()), 1).metrics()
+    }
     calls = {
         (one.labels["function"], one.labels["outcome"]): one.value for one in found["penstock_function_calls_total"]
     }
