@@ -84,6 +84,8 @@ class Child:
         self._keys = 0
         self._number = 0
         self._running = False
+        self._begun = False
+        self._spoken = False
         self._sending = False
         self._deadline = 0.0
         self._expired = False
@@ -142,16 +144,13 @@ class Child:
         Raises:
             ChildLostError: the process ended.
         """
-        began = False
         try:
-            frames = self._begin(version, items)
-            await self._send(frames)
-            began = True
+            await self._send(self._begin(version, items))
             return await self._results(host)
         except (ProcessLostError, FrameError) as error:
             if isinstance(error, FrameError):
                 self.kill(Ending.LOST)
-            raise await self._lost(error, began=began) from error
+            raise await self._lost(error) from error
 
     async def drain(self) -> None:
         """See the end of a call that nobody waits for any more.
@@ -163,7 +162,7 @@ class Child:
             await self._results(_Nobody())
         except (ProcessLostError, FrameError) as error:
             self.kill(Ending.LOST)
-            raise await self._lost(error, began=True) from error
+            raise await self._lost(error) from error
 
     def abandon(self, now: float) -> bool:
         """The caller has gone: end the call soon. False where that cannot be done but by force."""
@@ -178,6 +177,7 @@ class Child:
         limits = version.limits
         self._number += 1
         self._running = True
+        self._begun = False
         self._expired = False
         self._log_bytes = 0
         self._deadline = trio.current_time() + limits.seconds
@@ -197,6 +197,8 @@ class Child:
         return b"".join(parts)
 
     async def _send(self, data: bytes) -> None:
+        self._spoken = self._begun
+        self._begun = True
         self._sending = True
         await self.process.send(data)
         self._sending = False
@@ -276,7 +278,10 @@ class Child:
 
     # --- its end ----------------------------------------------------------------------------------------------------
 
-    async def _lost(self, error: Exception, *, began: bool) -> ChildLostError:
+    async def _lost(self, error: Exception) -> ChildLostError:
+        # Where nothing was sent behind the call, what was left unread is the call.
+        unread = isinstance(error, ProcessLostError) and error.unread
+        began = not unread or self._spoken or self.ending is not None
         with trio.CancelScope(shield=True):
             self.process.kill()
             code = await self.process.wait()

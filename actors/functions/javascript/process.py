@@ -29,7 +29,11 @@ _ENTRY = "import sys; sys.path[:0] = sys.argv[3:]; from actors.functions.javascr
 
 
 class ProcessLostError(PenstockError):
-    """The process has ended, or does not start; tells how."""
+    """The process has ended, or does not start; tells how. `unread`: it left something that we sent it unread."""
+
+    def __init__(self, message: str, *, unread: bool = False) -> None:
+        super().__init__(message)
+        self.unread = unread
 
 
 class Process:
@@ -70,7 +74,7 @@ class Process:
             while view:
                 view = view[await self._socket.send(view) :]
         except OSError as error:
-            raise ProcessLostError(f"the process takes nothing any more: {error}") from error
+            raise ProcessLostError(f"the process takes nothing any more: {error}", unread=True) from error
 
     def send_nowait(self, data: bytes) -> bool:
         """Write a few bytes, if they fit whole."""
@@ -90,7 +94,8 @@ class Process:
             try:
                 data = await self._socket.recv(_READ_BYTES)
             except OSError as error:
-                raise ProcessLostError(f"the process says nothing any more: {error}") from error
+                unread = isinstance(error, ConnectionResetError)
+                raise ProcessLostError(f"the process says nothing any more: {error}", unread=unread) from error
             if not data:
                 raise ProcessLostError("the process has ended")
             if frames := self._reader.feed(data):

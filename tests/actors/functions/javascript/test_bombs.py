@@ -26,7 +26,7 @@ def resident() -> int:
     return int(Path(f"/proc/{os.getpid()}/statm").read_text().split()[1]) * 4096
 
 
-def bomb(
+def bomb(  # noqa: PLR0917 - they read as a sentence
     scripts: Scripts,
     source: str,
     error: type[FunctionError],
@@ -91,7 +91,7 @@ def test_heap(scripts: Scripts) -> None:
 def test_array_buffer(scripts: Scripts) -> None:
     """So are buffers, which lie outside of V8's heap; where the kernel refuses one first, the script is told."""
     source = "function execute() { var a = []; while (true) a.push(new Uint8Array(1 << 24).fill(1)) }"
-    with pytest.raises((FunctionMemoryError, FunctionFailedError), match="more memory than|allocation failed"):
+    with pytest.raises((FunctionMemoryError, FunctionFailedError), match=r"more memory than|allocation failed"):
         scripts.run(source, limits=ROOMY)
     assert scripts.run("function execute() { return 'unhurt' }") == "unhurt"
 
@@ -251,7 +251,12 @@ def test_timers_without_end(scripts: Scripts) -> None:
 
 def test_a_batch_with_a_bomb(scripts: Scripts) -> None:
     """An item that takes too much memory fails alone; one that takes too much time takes the rest with it."""
-    source = "function execute(d) { if (d == 2) { var a = []; while (true) a.push({a: [1, 2, 3]}) } if (d == 5) while (true); return d }"
+    source = """
+    function execute(d) {
+      if (d == 2) { var a = []; while (true) a.push({a: [1, 2, 3]}) }
+      while (d == 5);
+      return d
+    }"""
     version = scripts.version(source, limits=Limits(seconds=20.0, memory=32 << 20))
     first, second, third = scripts.batch(version, [1, 2, 3])
     assert (first, third) == ("1", "3")

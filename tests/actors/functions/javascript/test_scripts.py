@@ -82,7 +82,7 @@ def test_a_data_source_may_name_a_connection(scripts: Scripts) -> None:
 
 
 def test_an_unknown_class_is_told(scripts: Scripts) -> None:
-    """importClass of what there is not names it, and what there is."""
+    """An importClass of what there is not names it, and what there is."""
     with pytest.raises(FunctionFailedError, match=r"no class com\.roma\.Other; there are .*DataSourceClient"):
         scripts.run("importClass(com.roma.Other); function execute() {}")
 
