@@ -118,7 +118,7 @@ def test_an_authorizer_that_others_ask_keeps_its_type() -> None:
     before = [document.resource for document in load(WORLD + route(", auth: {custom: front}"))]
     (changed,) = load("{kind: authorizer, app: a, name: front, type: back, function: f}")
     (found,) = check([changed.resource], before)
-    assert (str(found[0]), found.path) == ("route r", "$.auth.custom")
+    assert (str(found.identity), found.path) == ("route r", "$.auth.custom")
 
 
 def test_decisions_that_are_remembered_for_hardly_anybody_are_odd() -> None:

@@ -32,6 +32,7 @@ if REFERENCE.exists():
 MANIFEST = """
 kind: app
 name: roma
+app_codes: [roma-code]
 ---
 kind: function
 app: roma
@@ -69,6 +70,14 @@ name: test
 auth: {{custom: gate}}
 request: {{path: /test}}
 backend: {{mock: {{body: "ROMA TEST!"}}}}
+---
+kind: backend
+app: roma
+name: deployed
+path: /deployed
+method: POST
+inputs: [{{name: who, in: query, required: true}}]
+function: {{name: echo}}
 ---
 kind: route
 app: roma
@@ -146,6 +155,20 @@ def test_a_route_with_a_function_is_tried_out_by_its_owner(daemon: ChildDaemon) 
     tried = daemon.penstock("route", "test", "mapped")
     assert tried.returncode == 0, tried.stderr
     assert "201" in tried.stdout
+
+
+def test_a_backend_that_is_a_function_is_tested_deployed_and_published(daemon: ChildDaemon) -> None:
+    """As any other; its route asks for an app, as routes do."""
+    tried = daemon.penstock("backend", "test", "deployed", "-i", "who=ada", "-o", "json")
+    assert tried.returncode == 0, tried.stderr
+    answer = json.loads(tried.stdout)["answer"]
+    assert (answer["status"], json.loads(answer["body"])) == (201, {"who": "ada", "auth": {}})
+    for verb in ("deploy", "publish"):
+        done = daemon.penstock("backend", verb, "deployed")
+        assert done.returncode == 0, done.stderr
+    with daemon.gateway(headers={"X-Apig-AppCode": "roma-code"}) as client:
+        published = client.post("/deployed?who=ada")
+    assert (published.status_code, published.json()) == (201, {"who": "ada", "auth": {}})
 
 
 def test_a_back_authorizer_in_front_is_refused(daemon: ChildDaemon) -> None:
