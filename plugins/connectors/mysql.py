@@ -273,9 +273,7 @@ async def _query(
 ) -> QueryResult:
     await _prepare(where, translated, session)
     if translated.verb == _PROCEDURE:
-        # It may have set what the next one relies on.
-        results = await session.run(translated.sql, values, limits)
-        await session.reset()
+        results = await _call(translated, values, limits, session)
     elif translated.verb in _CHANGING and translated.returning:
         results = await _returning(where, translated, values, limits, session)
     else:
@@ -293,6 +291,21 @@ async def _prepare(where: str, translated: Translated, session: Session) -> None
         raise
     if statement.parameter_count != len(translated.names):
         raise StatementError("the server reads the statement otherwise: write quotes and comments plainly")
+
+
+async def _call(
+    translated: Translated, values: Sequence[Any], limits: ResultLimits, session: Session
+) -> list[QueryResult]:
+    """Run a procedure; what it leaves behind meets nobody: neither an open transaction nor other settings."""
+    try:
+        results = await session.run(translated.sql, values, limits)
+    except mysql_errors.ERRORS:
+        # An error does not tell whether a transaction was left open.
+        session.terminate()
+        raise
+    if session.is_clean:
+        await session.reset()
+    return results
 
 
 async def _returning(

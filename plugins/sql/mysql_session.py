@@ -103,7 +103,9 @@ class Session:
         except ERRORS as error:
             if not needs_preparing(error):
                 raise
-            self._statements.pop(sql, None)
+            forgotten = self._statements.pop(sql, None)
+            if forgotten is not None:
+                await forgotten.close()
             return await self._run(sql, values, limits)
 
     async def _run(self, sql: str, values: Sequence[Any], limits: ResultLimits) -> list[QueryResult]:

@@ -369,6 +369,8 @@ CREATE PROCEDURE unruly() BEGIN
     START TRANSACTION;
     INSERT INTO parked VALUES (9);
 END //
+CREATE PROCEDURE careless() BEGIN SET autocommit = 0; INSERT INTO parked VALUES (8); END //
+CREATE PROCEDURE failing() BEGIN START TRANSACTION; INSERT INTO parked VALUES (7); SELECT * FROM nowhere; END //
 CREATE PROCEDURE angry() BEGIN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'the lot is closed'; END //
 """
 
@@ -394,6 +396,9 @@ async def test_what_a_procedure_leaves_behind_is_undone(mysql: Mysql, mariadb_da
     """Neither its settings nor its open transaction meet whoever has the connection next."""
     mariadb_database.execute(PROCEDURES)
     await ask(mysql, "CALL unruly()")
+    await ask(mysql, "CALL careless()")
+    with pytest.raises(StatementError, match="nowhere"):
+        await ask(mysql, "CALL failing()")
     sql = "SELECT @@time_zone, @@character_set_client, @@in_transaction, @@max_statement_time > 0, :e"
     assert await ask(mysql, sql, e="é") == [("+00:00", "utf8mb4", 0, 1, "é")]
     assert await ask(mysql, "SELECT * FROM parked") == []
@@ -555,6 +560,10 @@ async def test_a_duplicate_without_a_key_is_a_bad_row_without_its_value(
         ("CREATE TABLE ParkingData (DeviceId text, Status text, UNIQUE (DeviceId(9)));", "each of them whole"),
         ("CREATE TABLE ParkingData (DeviceId varchar(99) PRIMARY KEY);", "column is missing"),
         ("CREATE TABLE ParkingData (DeviceId varchar(99) PRIMARY KEY, Status varchar(9) UNIQUE);", "index .*, Status:"),
+        (
+            "CREATE TABLE ParkingData (DeviceId varchar(99) PRIMARY KEY, Status varchar(9), UNIQUE (DeviceId(2)));",
+            "another unique index",
+        ),
         ("CREATE TABLE ParkingData (DeviceId varchar(99) PRIMARY KEY, Status text) ENGINE=MyISAM;", "ENGINE=InnoDB"),
         ("CREATE TABLE ParkingData (DeviceId varchar(99) PRIMARY KEY, Status point);", "geometry"),
         ("CREATE TABLE ParkingData (DeviceId varchar(99) PRIMARY KEY, Status text, x int NOT NULL);", "no default"),
@@ -574,6 +583,19 @@ async def test_a_table_that_does_not_fit_is_the_sinks_fault(
     )
     await mysql.write(batch([("a", "0")], expected=None))
     assert await parked(mysql) == [("a", "0")]
+
+
+async def test_unique_indexes_that_no_other_row_can_meet_do_not_matter(
+    mysql: Mysql, mariadb_database: MariadbDatabase
+) -> None:
+    """The table's own number, columns that the task does not write, and the key with more."""
+    mariadb_database.execute(
+        "CREATE TABLE ParkingData (id int AUTO_INCREMENT PRIMARY KEY, DeviceId varchar(99) UNIQUE, Status varchar(9), "
+        "other int UNIQUE, UNIQUE (DeviceId, Status));"
+    )
+    await mysql.claim("to-table", SOURCE)
+    await mysql.write(batch([("a", "0"), ("b", "1"), ("a", "1")], expected=None))
+    assert await parked(mysql) == [("a", "1"), ("b", "1")]
 
 
 async def test_a_table_that_changes_later_is_looked_at_again(mysql: Mysql, mariadb_database: MariadbDatabase) -> None:
@@ -686,7 +708,7 @@ async def test_a_query_that_met_a_lock_was_not_done(
         async with trio.open_nursery() as nursery:
             holding = "BEGIN; SELECT * FROM ParkingData FOR UPDATE; SELECT SLEEP(2.5)"
             nursery.start_soon(trio.to_thread.run_sync, mariadb_database.execute, holding)
-            await trio.sleep(0.4)
+            await wait_until(lambda: running(mariadb_database, "SLEEP(2.5)") == 1)
             impatient = build(mariadb_database.settings, island)
             with pytest.raises(NothingDoneError, match="others hold the rows"):
                 await ask(impatient, "UPDATE ParkingData SET Status = '1'")
@@ -723,14 +745,10 @@ async def test_a_commit_that_takes_too_long_is_unknown_until_it_has_ended(
     await claimed(mysql)
     connector = build({**mariadb_database.settings, "command_timeout": 0.5}, island)
     assert await ask(connector, "SELECT 1") == [(1,)]
-    # The row's trigger gives the lock time to come between INSERT and COMMIT.
-    mariadb_database.execute("CREATE TRIGGER slow BEFORE INSERT ON ParkingData FOR EACH ROW DO SLEEP(0.3)")
+    blocking = "BACKUP STAGE START; BACKUP STAGE BLOCK_COMMIT; SELECT SLEEP(3); BACKUP STAGE END"
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(
-            trio.to_thread.run_sync,
-            mariadb_database.execute,
-            "SELECT SLEEP(0.1); BACKUP STAGE START; BACKUP STAGE BLOCK_COMMIT; SELECT SLEEP(1.5); BACKUP STAGE END",
-        )
+        nursery.start_soon(trio.to_thread.run_sync, mariadb_database.execute, blocking)
+        await wait_until(lambda: running(mariadb_database, "SLEEP(3)") == 1)
         with pytest.raises(CommitUnknownError):
             await connector.write(batch([("a", "0")], expected=None))
         with pytest.raises(ConnectorError, match="no answer in time"):
@@ -779,6 +797,8 @@ async def test_idle_connections_that_the_server_ended_are_replaced(
     """After the server has closed every connection, the next query opens one."""
     (before,) = await ask(mysql, "SELECT CONNECTION_ID()")
     mariadb_database.execute(f"KILL USER {mariadb_database.name}")
+    left = f"SELECT count(*) FROM information_schema.processlist WHERE user = '{mariadb_database.name}'"
+    await wait_until(lambda: int(mariadb_database.server.execute(left)) == 0)
     await trio.sleep(0.1)
     (after,) = await ask(mysql, "SELECT CONNECTION_ID()")
     assert after != before

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, NamedTuple
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -122,6 +123,31 @@ def test_parameters_are_bound_one_by_one() -> None:
     ]
     with pytest.raises(ParameterError, match="parameter d is missing"):
         bindable(("d",), values, UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "bound"),
+    [
+        (True, True),
+        (2**63, 2**63),
+        (2**64, Decimal(2**64)),
+        (bytearray(b"x"), b"x"),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (date(2024, 1, 1), date(2024, 1, 1)),
+        ([1, "é"], '[1,"é"]'),
+    ],
+)
+def test_values_of_functions_are_bound(value: Any, bound: Any) -> None:
+    """What Python has beyond JSON, as the database can have it."""
+    (found,) = bindable(("p",), {"p": value}, UTC)
+    assert (found, type(found)) == (bound, type(bound))
+
+
+@pytest.mark.parametrize("value", [Decimal("1E+999999999"), Decimal("NaN"), {1}, object()])
+def test_what_no_column_holds_is_refused(value: Any) -> None:
+    """Before it is written out in all its digits."""
+    with pytest.raises(ParameterError, match="parameter p"):
+        bindable(("p",), {"p": value}, UTC)
 
 
 def test_zones_are_offsets_or_names() -> None:
