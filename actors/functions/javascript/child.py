@@ -289,7 +289,7 @@ class Child:
             self.ending = _ending(code)
             log.warning(
                 "process of scripts ended by itself", app=self.app, code=code, ending=self.ending.value,
-                told=self.process.told()[-500:],
+                told=self.process.told()[:300],
             )  # fmt: skip
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
         why = f": {error}" if isinstance(error, FrameError) else ""

@@ -202,6 +202,8 @@ class Isolate:
                 self._notified()
             elif number in (_SETUP, Task.LOAD):
                 self._setup.put(value)
+            elif number != Task.FINISH and value.contents.type < _ERRORS:
+                self._library.mr_free_value(self._context, value)  # it has said what it had to say
             else:
                 outcome = self._outcome(value)
                 self._library.mr_free_value(self._context, value)
