@@ -130,7 +130,7 @@ class Script:
             raise RuntimeError("a script without its isolate")
         self._stopped = None
         self._open = True
-        isolate.put_data(item.decode(), self._call.result)
+        isolate.put_data(item.decode("utf-8", "replace"), self._call.result)
         self._running = isolate.post(Task.RUN)
         isolate.post(Task.FINISH)
 

@@ -295,3 +295,16 @@ async def test_limits_hold_one_call_and_not_the_next(nothing_leaks: None) -> Non
             await call(runtime, script("function execute() { while (true); }", limits=QUICK))
         busy = "function execute() { var end = Date.now() + 800; while (Date.now() < end); return 'whole' }"
         assert await call(runtime, script(busy, "busy")) == "whole"
+
+
+async def test_processes_that_cannot_start_are_told(nothing_leaks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who calls then is told at once, with the reason; the daemon goes on, and tries again a second later."""
+    async with running() as runtime:
+        monkeypatch.setattr(runtime._pool._spawner, "_paths", ["/nowhere"])
+        with pytest.raises(FunctionBusyError, match="it did not run"):
+            await call(runtime, ECHO, 1)
+        with pytest.raises(FunctionBusyError, match="do not start; the log names the reason; it did not run"):
+            await call(runtime, ECHO, 1)
+        monkeypatch.undo()
+        await trio.sleep(1.1)
+        assert await call(runtime, ECHO, 2) == 2
