@@ -56,8 +56,7 @@ def references(resource: AnyResource) -> Iterator[Reference]:
         case Rule():
             yield from _of_rule(resource)
         case Task():
-            yield Reference("$.source.topic", Identity("topic", resource.source.topic))
-            yield Reference("$.target.connection", Identity("connection", resource.target.connection))
+            yield from _of_task(resource)
         case _:
             assert_never(resource)
 
@@ -77,8 +76,18 @@ def _of_rule(rule: Rule) -> Iterator[Reference]:
             for j, device in enumerate(source.devices):
                 target = Identity("device", f"{source.product}/{device}")
                 yield Reference(f"{path}.devices[{j}]", target, may_wait=True)
+    if rule.condition is not None:
+        yield Reference("$.condition.function", Identity("function", rule.condition.function))
     for i, to in enumerate(rule.to):
         yield Reference(f"$.to[{i}].topic", Identity("topic", to.topic))
+
+
+def _of_task(task: Task) -> Iterator[Reference]:
+    yield Reference("$.source.topic", Identity("topic", task.source.topic))
+    yield Reference("$.target.connection", Identity("connection", task.target.connection))
+    for i, field in enumerate(task.source.fields):
+        if field.function is not None:
+            yield Reference(f"$.source.fields[{i}].function", Identity("function", field.function))
 
 
 def referrers(target: Identity, resources: Iterable[AnyResource]) -> list[Identity]:

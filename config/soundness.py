@@ -176,6 +176,9 @@ def _rule(rule: Rule) -> Iterator[Flaw]:
     for i, topic in enumerate(targets):
         if topic in targets[:i]:
             yield Flaw(f"$.to[{i}].topic", f"topic {topic} is a target twice")
+    if rule.condition is not None and any(source.lifecycle for source in sources):
+        reason = "goes with reports; events of connections are taken all, so write them into a rule of their own"
+        yield Flaw("$.condition", reason)
     if rule.key_suffix is not None:
         yield _key_suffix(rule)
     if not _is_field_path(rule.key):

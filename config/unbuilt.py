@@ -13,8 +13,6 @@ from config.resources import (
     AnyResource,
     Backend,
     Route,
-    Rule,
-    Task,
 )
 
 
@@ -25,17 +23,6 @@ class _Unbuilt(NamedTuple):
     used: Callable[[Any], bool]
     reason: str = "is not served by this version yet; leave it out"
 
-
-# uses of functions
-_RULE = (_Unbuilt("$.condition", lambda rule: rule.condition is not None),)
-
-_TASK = (
-    _Unbuilt(
-        "$.source.fields",
-        lambda task: any(field.function is not None for field in task.source.fields),
-        "a field that a function makes is not served by this version yet; give it a `path` alone",
-    ),
-)
 
 _FORMS = (
     _Unbuilt(
@@ -53,10 +40,6 @@ def unbuilt(resource: AnyResource) -> Iterator[Flaw]:
             yield from _used(_FORMS, resource, "$")
         case Route():
             yield from _used(_FORMS, resource.backend, "$.backend")
-        case Rule():
-            yield from _used(_RULE, resource)
-        case Task():
-            yield from _used(_TASK, resource)
         case _:
             pass
 

@@ -21,7 +21,10 @@ from daemon.store.sessions import SessionFile
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What a backup copies; `key` is where the instance key is, None where it is not in a file."""
+    """What a backup copies; `key` is where the instance key is, None where it is not in a file.
+
+    `plugins` is the folder of plugin modules, which is copied where it lies in the data folder.
+    """
 
     data: Path
     key: Path | None
@@ -29,9 +32,10 @@ class Backup:
     sessions: SessionFile
     connections: Connections
     topics: TopicStage
+    plugins: Path
 
     async def into(self, folder: Path) -> Mapping[str, Any]:
-        """Copy metadata, databases of the data folder, topics, the instance key and the certificate authority.
+        """Copy metadata, databases of the data folder, topics, plugins, the instance key and certificate authority.
 
         They go into a new or empty folder.
 
@@ -64,7 +68,8 @@ class Backup:
                 copied[name] = str(path.relative_to(folder))
         size = await self.topics.backup(folder)
         has_key = await trio.to_thread.run_sync(_copy_key, self.key, self.data, folder)
-        await trio.to_thread.run_sync(_copy_authority, self.data, folder)
+        for own in (self.data / FOLDER, self.plugins):
+            await trio.to_thread.run_sync(_copy_folder, own, self.data, folder)
         return {
             "folder": str(folder),
             "databases": copied,
@@ -110,11 +115,10 @@ def _copy_key(key: Path | None, data: Path, folder: Path) -> bool:
     return True
 
 
-def _copy_authority(data: Path, folder: Path) -> None:
-    """Clients that believe in this instance believe in its copy."""
-    authority = data / FOLDER
+def _copy_folder(own: Path, data: Path, folder: Path) -> None:
+    """The authority, in whom clients of this instance believe, and the code that its functions and connectors need."""
     try:
-        if authority.is_dir():
-            shutil.copytree(authority, folder / FOLDER)
+        if own.is_dir() and data.resolve() in own.resolve().parents:
+            shutil.copytree(own, folder / own.resolve().relative_to(data.resolve()))
     except (OSError, shutil.Error) as error:
-        raise StorageError(f"{authority} cannot be copied into {folder}: {error}") from error
+        raise StorageError(f"{own} cannot be copied into {folder}: {error}") from error

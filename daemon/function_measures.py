@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from actors.functions.javascript.messages import RuntimeStatistics
+from actors.functions.javascript_program import JavaScript
 from actors.functions.library import Functions
 from actors.functions.runs import FunctionStatistics
 from daemon.metrics import Metric, MetricType, Sample
@@ -28,8 +30,9 @@ _Named = list[tuple[str, list[FunctionStatistics]]]
 class FunctionMeasures:
     """Reads what functions have counted; at most `most` have series of their own, those applied first."""
 
-    def __init__(self, functions: Functions, most: int) -> None:
+    def __init__(self, functions: Functions, javascript: JavaScript, most: int) -> None:
         self._functions = functions
+        self._javascript = javascript
         self._most = most
 
     def metrics(self) -> Iterator[Metric]:
@@ -39,6 +42,9 @@ class FunctionMeasures:
         for what, kind, text, read in _FAMILIES:
             samples = tuple(Sample(sum(map(read, each)), {"function": name}) for name, each in named)
             yield Metric(f"penstock_function_{what}", kind, text, samples)
+        runtime = self._javascript.now
+        if runtime is not None:
+            yield from _processes(runtime.statistics())
 
     def _named(self) -> _Named:
         found = [(name, one) for name in self._functions.names() if (one := self._functions.statistics(name))]
@@ -46,6 +52,20 @@ class FunctionMeasures:
         if len(found) > self._most:
             named.append((OTHERS, [one for _, one in found[self._most :]]))
         return named
+
+
+def _processes(seen: RuntimeStatistics) -> Iterator[Metric]:
+    """What became of the processes of scripts, since the last start of their runtime."""
+    families: tuple[tuple[str, MetricType, str, float], ...] = (
+        ("processes", "gauge", "Processes in which scripts run.", seen.children),
+        ("waiting", "gauge", "Calls that wait for a process.", seen.waiting),
+        ("starts_total", "counter", "Processes that were started.", seen.starts),
+        ("cold_starts_total", "counter", "Calls that found no free process of their app.", seen.cold_starts),
+    )
+    for what, kind, text, value in families:
+        yield Metric(f"penstock_javascript_{what}", kind, text, (Sample(value),))
+    kills = tuple(Sample(count, {"reason": reason}) for reason, count in sorted(seen.kills.items()))
+    yield Metric("penstock_javascript_kills_total", "counter", "Processes that were ended, by reason.", kills)
 
 
 def _calls(named: _Named) -> Iterator[Sample]:

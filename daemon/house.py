@@ -86,6 +86,7 @@ def _stages(parts: Parts) -> Stages:
         consumers=parts.consumers.supervisor,
         sessions=parts.sessions.actor,
         lifecycle=lambda: parts.broker.lifecycle,
+        conditions=lambda: parts.broker.conditions,
         gateway=parts.doors.gateway,
         topics=parts.doors.topics,
         mqtt=parts.doors.mqtt,

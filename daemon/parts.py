@@ -147,7 +147,9 @@ class Parts:
     @cached_property
     def broker(self) -> Broker:
         """What all MQTT sessions share."""
-        return open_broker(self.settings.mqtt, Directory(self.credentials.digest), self.topics, self.journal)
+        return open_broker(
+            self.settings.mqtt, Directory(self.credentials.digest), self.topics, self.journal, self.functions
+        )
 
     @cached_property
     def sessions(self) -> SessionStage:
@@ -178,15 +180,21 @@ class Parts:
     @cached_property
     def tasks(self) -> TaskStage:
         """Tasks as they are applied."""
-        return TaskStage(self.catalog, self.topics, self.connections, self.groups, self.settings.tasks)
+        return TaskStage(
+            self.catalog, self.topics, self.connections, self.groups, self.settings.tasks, functions=self.functions
+        )
 
     # --- functions ---------------------------------------------------------------------------------------------------
 
     @cached_property
     def functions(self) -> Functions:
         """Functions by name."""
-        programs = LanguagePrograms(self.ground.plugins, self.javascript)
-        return Functions(programs, self._reach, self.settings.functions.kept_runs)
+        return Functions(self.programs, self._reach, self.settings.functions.kept_runs)
+
+    @cached_property
+    def programs(self) -> LanguagePrograms:
+        """What makes code of them that can be called."""
+        return LanguagePrograms(self.ground.plugins, self.javascript)
 
     @cached_property
     def javascript(self) -> JavaScript:
@@ -340,7 +348,7 @@ class Parts:
         """What the metrics page shows."""
         topics = TopicMeasures(self.over_http, self.consumers, self.doors.topics_statistics)
         sessions = SessionMeasures(self.broker, self.journal)
-        functions = FunctionMeasures(self.functions, self.settings.functions.measured_functions)
+        functions = FunctionMeasures(self.functions, self.javascript, self.settings.functions.measured_functions)
         return Measures(
             self.broker,
             self.topics,
@@ -365,6 +373,7 @@ class Parts:
             sessions=ground.sessions,
             connections=self.connections,
             topics=self.topic_stage,
+            plugins=ground.data / self.settings.plugins.path,
         )
 
     @cached_property
@@ -416,7 +425,7 @@ class Parts:
             resolve=_resolve,
             publications=self.ground.publications,
             verify=self.gateway.trial,
-            verify_function=self.functions.verify,
+            verify_function=self.programs.verify,
         )
 
     @cached_property

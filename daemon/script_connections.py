@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import trio
 
-from actors.errors import ConnectorError, PenstockError
+from actors.errors import ConnectorError, PenstockError, StatementError
 from actors.functions.reach import ScriptDatabase
 from actors.ports import Connector, QueryResult, ResultLimits
 from plugins.api import Host
 from plugins.loader import Connectors
+from plugins.sql.jdbc_url import CONNECTORS, JdbcTarget, parse_jdbc_url
 from plugins.sql.positional import named
 
-_URL = re.compile(
-    r"(?:jdbc:)?(?P<type>[a-z]+)://(?P<host>\[[^\]]+\]|[^/:?\s]+)(?::(?P<port>\d{1,5}))?/(?P<name>[^/?#\s]+)"
-)
-_CONNECTORS = {"mysql": "mysql", "mariadb": "mysql", "postgres": "postgres", "postgresql": "postgres"}
-_PORTS = {"mysql": 3306, "postgres": 5432}
 _POOL_SIZE = 4
 _MOST_OPEN = 16
 _IDLE_SECONDS = 60.0
@@ -39,7 +34,8 @@ class _Place(NamedTuple):
     @property
     def listed_as(self) -> str:
         """As the setting has it."""
-        return f"{self.host}:{self.port}/{self.database}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}/{self.database}"
 
 
 class _Key(NamedTuple):
@@ -49,6 +45,7 @@ class _Key(NamedTuple):
     place: _Place
     user: str
     password: str
+    settings: tuple[tuple[str, Any], ...]
 
 
 @dataclass(slots=True)
@@ -79,15 +76,17 @@ class ScriptConnections:
         Raises:
             ConnectorError: it is not listed, or did not do what it was asked.
         """
-        place = _place(database)
+        target = _target(database)
+        place = _Place(target.connector, target.host, target.port, target.database)
         if place.listed_as.lower() not in self._allowed:
             raise ConnectorError(
-                f"scripts may not name the database {place.listed_as}: use a connection of app {app} instead (kind "
-                f"`connection`, connector {place.connector}; in the script its name in place of the URL), or have the "
-                "operator list it in the setting functions.script_connections"
+                f"scripts may not name the database {place.listed_as}: set a `connection` of app {app} instead "
+                f"(config.setConnection(NAME), of connector {place.connector}), or have the operator list "
+                f"{place.listed_as} in the setting functions.script_connections"
             )
         text, parameters = named(sql, values, backslashes=place.connector == "mysql")
-        key = _Key(app, place, database.user, database.password)
+        user, password = database.user or target.user, database.password or target.password
+        key = _Key(app, place, user, password, tuple(sorted(target.settings.items())))
         using = await self._take(key)
         try:
             return await using.connector.query(text, parameters, self._limits)
@@ -128,7 +127,8 @@ class ScriptConnections:
     def _build(self, key: _Key) -> _Open:
         place = key.place
         settings = {
-            "host": place.host.strip("[]"),
+            **dict(key.settings),
+            "host": place.host,
             "port": place.port,
             "database": place.database,
             "user": key.user,
@@ -149,16 +149,14 @@ class ScriptConnections:
             await one.connector.close()
 
 
-def _place(database: ScriptDatabase) -> _Place:
-    found = _URL.match(database.url.strip())
-    if found is None:
+def _target(database: ScriptDatabase) -> JdbcTarget:
+    try:
+        target = parse_jdbc_url(database.url)
+    except StatementError as error:
+        raise ConnectorError(f"{error}; or use a `connection` of the app: config.setConnection(NAME)") from error
+    if database.type and CONNECTORS.get(database.type.lower()) != target.connector:
+        kinds = ", ".join(CONNECTORS)
         raise ConnectorError(
-            f"{database.url.partition('?')[0]!r} is no URL of a database; expected jdbc:mysql://HOST:PORT/DATABASE, or "
-            "the name of a connection"
+            f"a database of type {database.type} cannot be named by a URL of {target.connector}; types: {kinds}"
         )
-    connector = _CONNECTORS.get((database.type or found["type"]).lower())
-    if connector is None or connector != _CONNECTORS.get(found["type"]):
-        kinds = ", ".join(_CONNECTORS)
-        raise ConnectorError(f"a database of type {database.type} cannot be named by {found['type']}; types: {kinds}")
-    port = int(found["port"] or _PORTS[connector])
-    return _Place(connector, found["host"], port, found["name"])
+    return target

@@ -17,6 +17,7 @@
     |   |-- sessions         the store of MQTT sessions that outlive their connections; restores them at its start
     |   `-- listeners        one_for_one
     |       |-- lifecycle    forwards who came and went to the topics of rules; last to stop, so that it hears of all
+    |       |-- conditions   asks functions which reports rules take, before those are appended
     |       |-- gateway      a task for each connection, over HTTP and HTTPS: routes are admitted and answered there
     |       |-- topics       a task for each HTTP connection of producers and consumers
     |       `-- mqtt         a session for each MQTT connection
@@ -28,6 +29,9 @@ is the order of the stop: intake ends first, then tasks commit, then partitions 
 an earlier entry, so that no circle of mailboxes can wait for itself:
 
     mqtt session  --Append-->  partition                 (stands in line, bounded by the session's inflight bytes)
+    mqtt session  --Append-->  conditions                (likewise, where a rule has a condition)
+    conditions    --call---->  function                  (once for all that waits for a partition)
+    conditions    --Append-->  partition                 (what is left, in its order)
     mqtt session  --Write--->  sessions                  (likewise; answers come when it is on disk)
     mqtt session  --Read---->  sessions                  (a page of its queue; one at a time)
     sessions      --fetch--->  partition's files         (at the start: QoS 2 messages that are not released)
@@ -83,6 +87,7 @@ class Stages:
     consumers: Callable[[], Child]
     sessions: Callable[[], Child]
     lifecycle: Callable[[], Child]
+    conditions: Callable[[], Child]
     gateway: Callable[[], Child]
     topics: Callable[[], Child]
     mqtt: Callable[[], Child]
@@ -137,6 +142,7 @@ def _chain(stages: Stages) -> Supervisor:
 def _listeners(stages: Stages) -> Supervisor:
     entries = [
         ChildSpec("lifecycle", stages.lifecycle, shutdown=_LIFECYCLE_SECONDS, resource=True),
+        ChildSpec("conditions", stages.conditions, shutdown=_LIFECYCLE_SECONDS),
         ChildSpec("gateway", stages.gateway, shutdown=_STAGE_SECONDS),
         ChildSpec("topics", stages.topics, shutdown=_STAGE_SECONDS),
         ChildSpec("mqtt", stages.mqtt, shutdown=_STAGE_SECONDS),

@@ -27,6 +27,8 @@ class Counters:
     dropped_no_right: int = 0
     dropped_no_rule: int = 0
     dropped_no_topic: int = 0
+    dropped_by_condition: int = 0
+    failed_conditions: int = 0
     delivered: int = 0
     dropped_deliveries_qos0: int = 0
     dropped_deliveries_queue: int = 0

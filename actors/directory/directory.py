@@ -132,6 +132,10 @@ class Directory:
             self._checkers[product] = compile_checker(self._products[product])
         return self._checkers.get(product)
 
+    def rule(self, name: str) -> Rule | None:
+        """A rule, or None where there is none."""
+        return self._rules.get(name)
+
     def rules(self, product: str, device: str) -> list[Rule]:
         """The rules, enabled or not, that have this device among their sources, in the order of their names."""
         of_all = self._rules_by_source.get((product, None), {})

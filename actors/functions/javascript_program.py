@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import structlog
 
-from actors.errors import ConfigurationError, FunctionBusyError, FunctionFailedError
+from actors.errors import ConfigurationError, FunctionBusyError, FunctionError, FunctionFailedError, PenstockError
 from actors.functions.context import RunContext
 from actors.functions.javascript.messages import FunctionVersion, Limits
 from actors.functions.javascript.runtime import JavaScriptRuntime
 from actors.functions.messages import FunctionFailure
+from actors.functions.program import SAVED
 from actors.functions.script_host import ScriptHost
 from config.resources import Function
 from config.settings import JavaScriptSettings
+
+log = structlog.get_logger()
+
+# A script is the body of a function (see the prelude): it is read as one, and not run.
+_READER = "function execute(data) { new Function(JSON.parse(data)); return true }"
+
+
+class _NoHost:
+    """For what asks for nothing (see `actors.functions.javascript.messages.Host`)."""
+
+    def log(self, message: str) -> None:
+        """Nobody listens."""
+
+    async def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+        """There is nothing to be had."""
+        raise PenstockError(f"nothing is to be asked for here, {operation} with {len(arguments)} arguments neither")
 
 
 class JavaScript:
@@ -33,6 +51,21 @@ class JavaScript:
     def now(self) -> JavaScriptRuntime | None:
         """The runtime that lives now; None before its first life."""
         return self._runtime
+
+    async def syntax_problem(self, function: Function) -> str:
+        """Why V8 cannot read a script; empty where it can, or where nobody can be asked now. Nothing of it is run."""
+        runtime = self._runtime
+        if runtime is None or function.source is None:
+            return ""
+        reader = FunctionVersion(function.app, function.name, SAVED, _READER)
+        host = _NoHost()
+        try:
+            await runtime.call(reader, msgspec.json.encode(function.source), host)
+        except FunctionFailedError as error:
+            return f"the script cannot be read: {error.reason}"
+        except FunctionError as error:
+            log.warning("script not checked", function=function.name, reason=error.reason)
+        return ""
 
     def forget(self, app: str, name: str) -> None:
         """A function is gone, or has another version: its script need not stay loaded."""
@@ -60,8 +93,9 @@ class JavaScriptProgram:
         return await self._runtime().call_batch(self._version, encoded, ScriptHost(context))
 
     def close(self) -> None:
-        """Unload the script, wherever it is loaded."""
-        self._javascript.forget(self._version.app, self._version.name)
+        """Unload the script, wherever it is loaded; one that was only tested makes room by itself."""
+        if self._version.version != SAVED:
+            self._javascript.forget(self._version.app, self._version.name)
 
     def _runtime(self) -> JavaScriptRuntime:
         runtime = self._javascript.now

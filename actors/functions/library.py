@@ -73,6 +73,12 @@ class _Entry:
         self.problem = ""
         self.history = RunHistory(kept)
 
+    def goes_on(self, function: Function, version: int) -> bool:
+        """Whether what runs is this version, whatever else may have changed about the function."""
+        if self.running is None or version != self.version:
+            return False
+        return msgspec.structs.replace(function, shared_with=self.function.shared_with) == self.function
+
 
 class Functions:
     """Calls functions by name (a `FunctionCalls`), and remembers the last runs of each.
@@ -164,22 +170,18 @@ class Functions:
             seconds=perf_counter() - started,
         )
 
-    def verify(self, function: Function) -> None:
-        """See that a version could run.
-
-        Raises:
-            ConfigurationError: its code is not there, or cannot be read.
-        """
-        self._programs.make(function, SAVED).close()
-
-    def put(self, function: Function, version: int) -> None:
+    def put(self, function: Function, version: int, *, anew: bool = False) -> None:
         """Run this version from now on; calls in flight finish with what they began with.
 
-        One that cannot run takes the place of the one before it all the same: each call is told why.
+        One that runs already goes on, whoever may call it now, unless it is to be made `anew` (its module was). One
+        that cannot run takes the place of the one before it all the same: each call is told why.
         """
         entry = self._entries.get(function.name)
         if entry is None:
             entry = self._entries[function.name] = _Entry(function, version, self._kept)
+        elif not anew and entry.goes_on(function, version):
+            entry.function = function
+            return
         entry.function, entry.version = function, version
         before, entry.running, entry.problem = entry.running, None, ""
         if before is not None:

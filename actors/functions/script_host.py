@@ -22,11 +22,11 @@ class _Query(msgspec.Struct, frozen=True):
 
 
 class _Database(msgspec.Struct, frozen=True):
-    type: str
     url: str
     sql: str
-    user: str = ""
-    password: str = ""
+    type: str | None = None
+    user: str | None = None
+    password: str | None = None
     parameters: list[Any] = []
 
 
@@ -67,7 +67,7 @@ class ScriptHost:
                 return await self._query(_read(_Query, operation, arguments))
             case "database":
                 asked = _read(_Database, operation, arguments)
-                database = ScriptDatabase(asked.type, asked.url, asked.user, asked.password)
+                database = ScriptDatabase(asked.type or "", asked.url, asked.user or "", asked.password or "")
                 return _plain_rows(await self._context.query_database(database, asked.sql, asked.parameters))
             case "http":
                 return await self._http(_read(_Http, operation, arguments))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from binascii import a2b_base64
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from actors.directory.thing_model import Checker
 from actors.records import Header, Record
+from actors.rules.condition import Condition
 from actors.rules.envelope import in_base64
 from actors.rules.keys import SUFFIXES, KeyExtractor
 
@@ -23,7 +25,7 @@ class Forward:
     (None: no key), unless `extract_key` reads it out of each payload. With `spread` each call of `records` adds a
     suffix of its own to the keys, so that the batches of one key go to all partitions. `check`, where there is one,
     tells why a payload cannot be forwarded here (it is not JSON and the envelope is), and is asked before `record` or
-    `records`.
+    `records`. With a `condition` a function is to be asked about each record before it is stored.
     """
 
     rule: str
@@ -36,6 +38,7 @@ class Forward:
     check: Checker | None = None
     headers: tuple[Header, ...] = ()
     spread: bool = False
+    condition: Condition | None = None
 
     @property
     def fixed(self) -> bool:
@@ -45,6 +48,12 @@ class Forward:
     def with_headers(self, *headers: Header) -> Forward:
         """The same, with these headers on every record."""
         return replace(self, headers=headers)
+
+    def payload_of(self, record: Record) -> bytes:
+        """The payload that became this record."""
+        value = record.value or b""
+        value = value[len(self.prefix) : len(value) - len(self.suffix)]
+        return a2b_base64(value) if self.base64 else value
 
     def record(self, payload: bytes, timestamp: int) -> Record:
         """The record of one payload; `timestamp` in milliseconds since the epoch."""

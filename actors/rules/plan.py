@@ -10,6 +10,7 @@ from actors.directory.directory import Directory, sources
 from actors.directory.identities import AnonymousIdentity, AppIdentity, DeviceIdentity, Identity
 from actors.directory.rights import DeviceTopic, may_publish, parse_topic
 from actors.directory.thing_model import Checker, check_json
+from actors.rules.condition import Condition
 from actors.rules.envelope import around_payload, device_information
 from actors.rules.forward import Batch, Forward
 from actors.rules.keys import compile_key, constant_key
@@ -60,7 +61,7 @@ def compile_plan(identity: Identity, topic: str, directory: Directory) -> Plan:
     if origin is None:
         return Plan(allowed=True, place=place, check=check)
     rules = [rule for rule in directory.rules(origin.product.name, origin.device) if _takes(rule, origin, topic)]
-    forwards = _forwards(rules, origin, directory, may_be_any=check is None)
+    forwards = _forwards(rules, origin, directory, topic, may_be_any=check is None)
     return Plan(allowed=True, place=place, check=check, forwards=forwards)
 
 
@@ -74,7 +75,7 @@ def compile_lifecycle(product: str, device: str, directory: Directory) -> tuple[
         return ()
     rules = [rule for rule in directory.rules(product, device) if _follows(rule, product, device)]
     # Events are always JSON, so that there is nothing to check.
-    return _forwards(rules, _Origin(known, device, ""), directory, may_be_any=False)
+    return _forwards(rules, _Origin(known, device, ""), directory, "", may_be_any=False)
 
 
 def records_for(plan: Plan, payloads: Sequence[bytes], timestamp: int) -> list[Batch]:
@@ -125,19 +126,32 @@ def _is_from(source: RuleSource, product: str, device: str) -> bool:
     return source.product == product and (source.devices == "all" or device in source.devices)
 
 
-def _forwards(rules: list[Rule], origin: _Origin, directory: Directory, *, may_be_any: bool) -> tuple[Forward, ...]:
+def _forwards(
+    rules: list[Rule], origin: _Origin, directory: Directory, topic: str, *, may_be_any: bool
+) -> tuple[Forward, ...]:
     information = b""
     if any(rule.include_device for rule in rules):
         entry = directory.device(origin.product.name, origin.device)
         information = device_information(origin.product, origin.device, entry)
     return tuple(
-        _forward(rule, target.topic, origin.device, information, may_be_any=may_be_any)
+        _forward(rule, target.topic, origin.device, information, _condition(rule, origin, topic), may_be_any=may_be_any)
         for rule in rules
         for target in rule.to
     )
 
 
-def _forward(rule: Rule, topic: str, device: str, information: bytes, *, may_be_any: bool) -> Forward:
+def _condition(rule: Rule, origin: _Origin, topic: str) -> Condition | None:
+    asked = rule.condition
+    if asked is None:
+        return None
+    return Condition(
+        rule.name, asked.function, rule.app, asked.on_error == "take", origin.product.name, origin.device, topic
+    )
+
+
+def _forward(
+    rule: Rule, topic: str, device: str, information: bytes, condition: Condition | None, *, may_be_any: bool
+) -> Forward:
     prefix, suffix = around_payload(information, base64=rule.base64) if rule.include_device else (b"", b"")
     # A payload that is not JSON would make the whole envelope unreadable, or say that it is from another device.
     check = check_json if may_be_any and rule.include_device and not rule.base64 else None
@@ -151,4 +165,5 @@ def _forward(rule: Rule, topic: str, device: str, information: bytes, *, may_be_
         extract_key=compile_key(rule.key),
         check=check,
         spread=rule.key_suffix == "random",
+        condition=condition,
     )

@@ -16,6 +16,7 @@ from actors.runtime.child import describe
 from actors.task_runner.context import RunnerContext
 from actors.task_runner.core import BatchLimits, rest_seconds
 from actors.task_runner.dead_letters import DeadLetters
+from actors.task_runner.function_fields import FunctionFields
 from actors.task_runner.mapping import Mapping
 from actors.task_runner.pipeline import Pipeline
 from actors.task_runner.progress import RunnerProgress
@@ -45,6 +46,7 @@ class TaskRunner:
         group: GroupReference,
         settings: TaskSettings,
         limits: BatchLimits | None = None,
+        fields: FunctionFields | None = None,
     ) -> None:
         self.name = progress.member
         self._membership = Membership(group, self.name, self._wake_up, progress.seconds)
@@ -59,6 +61,7 @@ class TaskRunner:
             progress=progress,
             dead_letters=DeadLetters(task.name, topics),
             interrupted=self._interrupted,
+            fields=fields,
         )
         self._progress = progress
         self._pipelines: dict[int, Pipeline] = {}

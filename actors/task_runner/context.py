@@ -10,6 +10,7 @@ from actors.ports import ConnectionLookup
 from actors.runtime.backoff import Backoff
 from actors.task_runner.core import BatchLimits
 from actors.task_runner.dead_letters import DeadLetters
+from actors.task_runner.function_fields import FunctionFields
 from actors.task_runner.mapping import Mapping
 from actors.task_runner.progress import RunnerProgress
 from actors.topic_partition.topic import Topics
@@ -19,7 +20,10 @@ from config.settings import TaskSettings
 
 @dataclass(frozen=True, slots=True)
 class RunnerContext:
-    """A runner's surroundings; `interrupted` says whether to come back after the transaction in flight."""
+    """A runner's surroundings; `interrupted` says whether to come back after the transaction in flight.
+
+    `fields` are those that functions make; None where there are none.
+    """
 
     task: Task
     mapping: Mapping
@@ -31,6 +35,7 @@ class RunnerContext:
     progress: RunnerProgress
     dead_letters: DeadLetters
     interrupted: Callable[[], bool]
+    fields: FunctionFields | None = None
 
     @property
     def backoff(self) -> Backoff:

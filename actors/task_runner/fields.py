@@ -14,6 +14,7 @@ import msgspec
 
 from actors.errors import PenstockError
 from config.resources import Field
+from config.resources.tasks import FieldType
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
@@ -59,7 +60,6 @@ def _compile_field(field: Field) -> Callable[[Any], Any]:
         (step, int(step) if step.isascii() and step.isdecimal() else None) for step in (field.path or "").split(".")
     ]
     where = f"field {field.name}: {field.path} is"
-    convert = CONVERTERS[field.type]
 
     def read(value: Any) -> Any:
         for step, index in steps:
@@ -74,12 +74,21 @@ def _compile_field(field: Field) -> Callable[[Any], Any]:
             if field.required:
                 raise UnmappableError(f"{where} {'null' if value is None else 'missing'}, but required")
             return value
-        try:
-            return convert(value)
-        except (ValueError, OverflowError):
-            raise UnmappableError(f"{where} {_kind(value)} that cannot be read as {field.type}") from None
+        return converted(value, field.type, where)
 
     return read
+
+
+def converted(value: Any, kind: FieldType, where: str) -> Any:
+    """A value as its field's type has it.
+
+    Raises:
+        UnmappableError: it does not fit; `where` begins the sentence that says so.
+    """
+    try:
+        return CONVERTERS[kind](value)
+    except (ValueError, OverflowError):
+        raise UnmappableError(f"{where} {_kind(value)} that cannot be read as {kind}") from None
 
 
 def _why_unreadable(error: Exception) -> str:

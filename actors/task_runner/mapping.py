@@ -49,14 +49,16 @@ def compile_mapping(task: Task) -> Mapping:
     Types are those of the fields; `$topic` and `$key` are strings, `$partition`, `$offset` and `$timestamp` (in
     milliseconds since the epoch) integers. A value of another JSON type is converted where nothing is lost (see
     `fields.py`): a number into a string field becomes its digits, "5" and 5.0 are integers, "true" and 1 are booleans.
-    A key that is not UTF-8 is written with backslash escapes.
+    A key that is not UTF-8 is written with backslash escapes. What a function makes is None until it is filled in (see
+    `function_fields.py`).
 
     Raises:
         ConfigurationError: a column names no field, a key is no column, a field is there twice or its path is empty.
     """
     _check(task)
-    reader = _compile_reader(task.source.fields)
-    columns = [_column(source, reader) for source in task.target.columns.values()]
+    reader = _compile_reader(tuple(field for field in task.source.fields if field.function is None))
+    made = {field.name for field in task.source.fields if field.function is not None}
+    columns = [_later if source in made else _column(source, reader) for source in task.target.columns.values()]
     types = {field.name: field.type for field in task.source.fields} | _METADATA_TYPES
     table = TargetTable(
         name=task.target.table,
@@ -239,6 +241,10 @@ _METADATA: dict[str, Columns] = {
         record.key.decode(errors="backslashreplace") if record.key is not None else None for record in records
     ],
 }
+
+
+def _later(_source: TopicPartition, _values: Sequence[Any], records: Sequence[StoredRecord]) -> Iterable[Any]:
+    return repeat(None, len(records))
 
 
 def _column(source: str, reader: _Reader) -> Columns:

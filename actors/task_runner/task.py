@@ -8,11 +8,13 @@ from functools import partial
 import trio
 
 from actors.consumer_group.groups import GroupReference
+from actors.functions.messages import FunctionCalls
 from actors.ports import ConnectionLookup
 from actors.runtime.child import ChildSpec, ChildState, ChildStatus
 from actors.runtime.supervisor import Supervisor
 from actors.task_runner.actor import TaskRunner
 from actors.task_runner.core import BatchLimits
+from actors.task_runner.function_fields import FunctionFields
 from actors.task_runner.mapping import Mapping, compile_mapping
 from actors.task_runner.progress import STEPS, RunnerProgress, RunnerStatus, TaskState, TaskStatus
 from actors.topic_partition.topic import Topics
@@ -30,7 +32,7 @@ class TaskSupervisor:
     back-off, its partitions go to the others meanwhile.
 
     Raises:
-        ConfigurationError: fields and columns do not fit together.
+        ConfigurationError: fields and columns do not fit together, or it has no `functions` that make its fields.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class TaskSupervisor:
         settings: TaskSettings,
         shutdown: float = 10.0,
         mapping: Mapping | None = None,
+        functions: FunctionCalls | None = None,
     ) -> None:
         self.name = task.name
         self._task = task
@@ -60,12 +63,17 @@ class TaskSupervisor:
             group=group,
             settings=settings,
             limits=self._limits,
+            fields=self._function_fields(functions),
         )
         self._progress: dict[str, RunnerProgress] = {}
         self._runners = task.runners
         self._stopping = False
         self._turn = trio.Lock()
         self._supervisor = Supervisor(f"task {task.name}", [self._spec(number) for number in range(task.runners)])
+
+    def _function_fields(self, functions: FunctionCalls | None) -> FunctionFields | None:
+        made = any(field.function is not None for field in self._task.source.fields)
+        return FunctionFields(self._task, functions) if made else None
 
     async def run(self, started: Callable[[], None]) -> None:
         """Keep the runners running until `stop`."""

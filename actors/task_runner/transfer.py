@@ -51,9 +51,13 @@ class Transfer:
 
         Raises:
             HeldError: too many of them are bad for one reason, or they cannot be put aside.
+            FunctionError: a function that makes a field cannot be called now.
             ConnectorError: see `Connector.write`; what was written before is written.
         """
         mapped = await self._map(records)
+        if self._context.fields is not None:
+            with self._context.progress.timed("map"):
+                mapped = await self._context.fields.fill(self._source, mapped, self._context.membership.beat)
         if mapped.rejected:
             if full:
                 self._hold_unmappable(records, majority((one.reason for one in mapped.rejected), len(records)))

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from daemon.cli.failure import CommandError
 from daemon.cli.options import FilesOption
 
 
-def check(files: FilesOption) -> None:
+def check(
+    files: FilesOption,
+    plugins: Annotated[
+        Path | None,
+        typer.Option(
+            "--plugins", metavar="FOLDER", help="Know the connectors of plugins in it, too.", show_default=False
+        ),
+    ] = None,
+) -> None:
     """Check manifests as `apply` would, without a daemon.
 
-    What they refer to must be in them too.
+    What they refer to must be in them too. Whether the code of functions runs is seen when they are applied.
     """
     from config.errors import ManifestError
     from config.manifest import load_all
@@ -21,7 +32,7 @@ def check(files: FilesOption) -> None:
     from daemon.cli.connectors import installed_connectors, settings_types, unknown_connectors
     from daemon.cli.sources import read_sources
 
-    connectors = installed_connectors()
+    connectors = installed_connectors(plugins)
     types = settings_types(connectors)
     try:
         documents = load_all(read_sources(files), settings_types=types)

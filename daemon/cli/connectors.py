@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -13,15 +14,15 @@ from config.resources import Connection
 from plugins.api import ConnectorType
 
 
-def installed_connectors() -> Mapping[str, ConnectorType]:
-    """All connectors that are installed, by name."""
+def installed_connectors(folder: Path | None = None) -> Mapping[str, ConnectorType]:
+    """All connectors that are installed, and those of plugins in a folder, by name."""
     import structlog
 
     from plugins.loader import load_connectors
 
     # What plugins that fail say must not mix with what the command answers.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    return load_connectors()
+    return load_connectors(folder)
 
 
 def settings_types(connectors: Mapping[str, ConnectorType]) -> dict[str, type[msgspec.Struct]]:

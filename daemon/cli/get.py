@@ -8,15 +8,20 @@ import typer
 
 from daemon.cli.kinds import checked_kind, full_name, name_of, path_of
 from daemon.cli.options import DataOption, Output, OutputOption, UrlOption, control_url, data_folder
+from daemon.cli.plugins import show_plugins
 
 if TYPE_CHECKING:  # httpx is slow to import, and `--help` needs none of it
     from daemon.cli.client import Client
 
 
+# No kind of resource: what the operator has installed.
+_PLUGINS = ("plugin", "plugins")
+
+
 def get(
     context: typer.Context,
     *,
-    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="app, product, device, ...")] = None,
+    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="app, product, device, ..., or plugins.")] = None,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="A device: PRODUCT/NAME or NAME.")] = None,
     output: OutputOption = Output.TABLE,
     data: DataOption = None,
@@ -29,7 +34,9 @@ def get(
     from daemon.cli.client import connect
 
     with connect(data_folder(context, data), control_url(context, url)) as client:
-        if kind is not None and name is not None:
+        if kind in _PLUGINS:
+            show_plugins(client, output, name)
+        elif kind is not None and name is not None:
             _one(client, checked_kind(kind), name, output)
         else:
             _many(client, None if kind is None else checked_kind(kind), output)

@@ -19,9 +19,11 @@ from daemon.cli import (
     delete,
     demo,
     device,
+    function,
     get,
     group,
     openapi,
+    plugins,
     route,
     run,
     session,
@@ -93,6 +95,8 @@ app.add_typer(user.app, name="user")
 app.add_typer(connection.app, name="connection")
 app.add_typer(route.app, name="route")
 app.add_typer(backend.app, name="backend")
+app.add_typer(function.app, name="function")
+app.add_typer(plugins.app, name="plugins")
 app.add_typer(openapi.app, name="openapi")
 app.add_typer(ca.app, name="ca")
 

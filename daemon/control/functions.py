@@ -30,7 +30,7 @@ def functions_family(life: FunctionLife) -> Family:
             Operation("POST", f"{function}/deploy", "Run it as it is saved from now on, as a new version: {remark}"),
             Operation("GET", f"{function}/versions", "Versions that are kept, the newest first"),
             Operation("POST", f"{function}/switch", "Run another version: {version}"),
-            Operation("GET", f"{function}/runs", "Its last runs, the newest first; or those that failed", ("failed",)),
+            Operation("GET", f"{function}/runs", "Its last runs, the newest first, with their logs", ("failed", "log")),
             Operation("GET", f"{function}/runs/{{number}}", "One of them, with its log"),
         ),
     )
@@ -75,14 +75,14 @@ def _runs(blueprint: Blueprint, life: FunctionLife) -> None:
 
     @blueprint.get("/functions/<name>/runs")
     async def runs(name: str) -> Response:
-        requests.only(("failed",))
-        return answer({"items": [_run(one) for one in life.runs(name, failed=requests.flag("failed"))]})
+        requests.only(("failed", "log"))
+        shown = _logged if requests.flag("log") else _run
+        return answer({"items": [shown(one) for one in life.runs(name, failed=requests.flag("failed"))]})
 
     @blueprint.get("/functions/<name>/runs/<int:number>")
     async def run(name: str, number: int) -> Response:
         requests.only(())
-        found = life.run(name, number)
-        return answer(_run(found) | {"log": [_line(one) for one in found.lines], "left_out": found.left_out})
+        return answer(_logged(life.run(name, number)))
 
 
 async def _body(*known: str) -> dict[str, Any]:
@@ -126,6 +126,10 @@ def _run(run: Run) -> dict[str, Any]:
         "result_bytes": run.result_bytes,
         "lines": len(run.lines),
     }
+
+
+def _logged(run: Run) -> dict[str, Any]:
+    return _run(run) | {"log": [_line(one) for one in run.lines], "left_out": run.left_out}
 
 
 def _tried(tried: Tried) -> dict[str, Any]:

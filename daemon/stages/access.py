@@ -78,6 +78,8 @@ class Access:
         if identity.kind == "app":
             quota = self._quotas.statistics(identity.name)
             return {} if quota is None else {"quota": {**asdict(quota), "resets": _time(1000 * quota.resets)}}
+        if identity.kind == "rule":
+            return self._condition(identity.name)
         if identity.kind != "device":
             return {}
         product, _, name = identity.name.partition("/")
@@ -90,6 +92,15 @@ class Access:
             },
             **_shown(self._broker.statuses.view(identity.name)),
         }
+
+    def _condition(self, rule: str) -> Mapping[str, Any]:
+        """What a rule's condition has decided since the start; a rule without one does not run by itself."""
+        entry = self._directory.rule(rule)
+        if entry is None or entry.condition is None:
+            return {}
+        statistics = self._broker.conditions.statistics(rule)
+        shown = {name: count for name, count in statistics._asdict().items() if name != "holding"}
+        return {"condition": shown | ({"holding": statistics.holding} if statistics.holding else {})}
 
     def disconnect_device(self, device: str, reason: str) -> bool:
         """End the sessions of `<product>/<device>`."""
@@ -115,7 +126,10 @@ class Access:
 
     def _remove(self, identity: Identity) -> None:
         match identity.kind:
-            case "app" | "product" | "rule":
+            case "rule":
+                self._directory.remove("rule", identity.name)
+                self._broker.conditions.forget(identity.name)
+            case "app" | "product":
                 self._directory.remove(identity.kind, identity.name)
             case "device":
                 self._directory.remove("device", identity.name)

@@ -81,7 +81,7 @@ class FunctionStage:
             running = self._publications.running(stored.identity.name)
             function = stored.resource
             if running is not None and running.function.module in modules and isinstance(function, Function):
-                self._put(function)
+                self._put(function, anew=True)
                 renewed.append(function.name)
         return renewed
 
@@ -119,12 +119,12 @@ class FunctionStage:
         one = failed[0]
         return {"last_failure": {"at": _time(one.at), "run": one.number, "reason": one.reason}}
 
-    def _put(self, function: Function) -> None:
+    def _put(self, function: Function, *, anew: bool = False) -> None:
         running = self._publications.running(function.name)
         if running is None:
             self._functions.put(function, 0)
             return
-        self._functions.put(bound(running, function), running.version)
+        self._functions.put(bound(running, function), running.version, anew=anew)
         version, problem = self._functions.state(function.name)
         if not version and function.enabled:
             log.error("function cannot run", function=function.name, version=running.version, reason=problem)

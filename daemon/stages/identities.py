@@ -1,4 +1,4 @@
-"""Users, grants and access lists: whom the gateway lets in follows them at once, also for routes that stand."""
+"""Users, grants, access lists, authorizers: whom the gateway lets in follows them at once, also for standing routes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from actors.errors import ConfigurationError
 from actors.gateway_route.auth.compile import Identities
-from config.resources import AccessList, AnyResource, RouteGrant, User
+from config.resources import AccessList, AnyResource, Authorizer, RouteGrant, User
 from config.resources.identity import Identity
 from daemon.catalog.credentials import Credentials
 from daemon.engine import Change
@@ -16,7 +16,7 @@ from daemon.engine import Change
 class IdentityStage:
     """The stage of those who call routes, apps apart, and of what they may."""
 
-    kinds = ("user", "grant", "access_list")
+    kinds = ("user", "grant", "access_list", "authorizer")
 
     def __init__(self, identities: Identities, credentials: Credentials) -> None:
         self._identities = identities
@@ -39,10 +39,16 @@ class IdentityStage:
                 self._identities.grants.remove(change.identity.name)
             case "access_list":
                 self._identities.access_lists.remove(change.identity.name)
+            case "authorizer" if self._identities.authorizers is not None:
+                self._identities.authorizers.remove(change.identity.name)
 
-    def status(self, _identity: Identity) -> Mapping[str, Any]:
-        """None of them runs."""
-        return {}
+    def status(self, identity: Identity) -> Mapping[str, Any]:
+        """What an authorizer has decided so far; none of the others runs."""
+        authorizers = self._identities.authorizers
+        running = None
+        if identity.kind == "authorizer" and authorizers is not None:
+            running = authorizers.get(identity.name)
+        return {} if running is None else running.statistics()._asdict()
 
     def _put(self, resource: AnyResource) -> None:
         match resource:
@@ -52,6 +58,8 @@ class IdentityStage:
                 self._identities.grants.put(resource)
             case AccessList():
                 self._put_list(resource)
+            case Authorizer() if self._identities.authorizers is not None:
+                self._identities.authorizers.put(resource)
             case _:
                 pass
 

@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 from actors.errors import PenstockError
+from actors.functions.messages import FunctionCalls
 from actors.ports import ConnectionLookup
 from actors.runtime.child import ChildSpec, ChildState
 from actors.runtime.supervisor import Supervisor
@@ -38,12 +39,15 @@ class TaskStage:
         connections: ConnectionLookup,
         groups: GroupStage,
         settings: TaskSettings,
+        *,
+        functions: FunctionCalls | None = None,
     ) -> None:
         self._catalog = catalog
         self._topics = topics
         self._connections = connections
         self._groups = groups
         self._settings = settings
+        self._functions = functions
         self._task_supervisor: Supervisor | None = None
 
     def tasks(self) -> Supervisor:
@@ -147,6 +151,7 @@ class TaskStage:
                 connections=self._connections,
                 group=self._groups.of_task(task),
                 settings=self._settings,
+                functions=self._functions,
             )
 
         return ChildSpec(name, start, shutdown=_DRAIN_SECONDS, resource=True)

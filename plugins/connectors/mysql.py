@@ -33,7 +33,7 @@ from plugins.api import (
 )
 from plugins.sql import mysql_errors, mysql_writes
 from plugins.sql.mysql_names import columns_of
-from plugins.sql.mysql_session import PacketTooLargeError, Session, open_session
+from plugins.sql.mysql_session import Session, UnsendableError, open_session
 from plugins.sql.mysql_statements import Translated, parse, translate
 from plugins.sql.mysql_values import bindable, zone_of
 from plugins.sql.mysql_wire import FLAGS, MysqlConnection
@@ -44,7 +44,7 @@ T = TypeVar("T")
 _STATEMENTS_REMEMBERED = 1_000
 _PROCEDURE = "CALL"
 _CHANGING = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE"})
-_DEADLOCK_RETRIES = 3
+_DEADLOCK_RETRIES = 5
 _DEADLOCK_PAUSE = 0.05
 # The server ends a statement by itself only where nobody does so here.
 _SERVER_GRACE = 1.0
@@ -153,7 +153,7 @@ class Mysql:
         try:
             query = partial(_query, self._where, translated, values, limits)
             return await self._pool.run(query, who=translated.sql)
-        except PacketTooLargeError as error:
+        except UnsendableError as error:
             raise ParameterError(f"the parameters are {error}") from error
         except mysql_errors.ERRORS as error:
             whole = translated.verb != _PROCEDURE
@@ -273,9 +273,7 @@ async def _query(
 ) -> QueryResult:
     await _prepare(where, translated, session)
     if translated.verb == _PROCEDURE:
-        # It may have set what the next one relies on.
-        results = await session.run(translated.sql, values, limits)
-        await session.reset()
+        results = await _call(translated, values, limits, session)
     elif translated.verb in _CHANGING and translated.returning:
         results = await _returning(where, translated, values, limits, session)
     else:
@@ -293,6 +291,21 @@ async def _prepare(where: str, translated: Translated, session: Session) -> None
         raise
     if statement.parameter_count != len(translated.names):
         raise StatementError("the server reads the statement otherwise: write quotes and comments plainly")
+
+
+async def _call(
+    translated: Translated, values: Sequence[Any], limits: ResultLimits, session: Session
+) -> list[QueryResult]:
+    """Run a procedure; what it leaves behind meets nobody: neither an open transaction nor other settings."""
+    try:
+        results = await session.run(translated.sql, values, limits)
+    except mysql_errors.ERRORS:
+        # An error does not tell whether a transaction was left open.
+        session.terminate()
+        raise
+    if session.is_clean:
+        await session.reset()
+    return results
 
 
 async def _returning(

@@ -49,7 +49,8 @@ _HINTS = {
     **dict.fromkeys((1044, 1142, 1143, 1227, 1370), "the user lacks the right: GRANT it"),
     **dict.fromkeys((1317, 1969, 3024), "it took too long, or somebody has stopped it"),
 }
-_RIGHTS = frozenset({1044, 1142, 1143, 1227, 1370})
+# Of a query, these are its text's fault; the others with a hint are the server's, whatever their state.
+_SYSTEMS = frozenset(_HINTS) - {1146, 1054, 1364}
 # Rows that were refused under a state other than 22 and 23: text that is no number (MySQL), no such word of an ENUM, a
 # CHECK that failed (MySQL).
 _ROW_FAULTS = frozenset({1265, 1366, 1411, 3819})
@@ -116,7 +117,7 @@ def query_error(error: BaseException, where: str, *, whole: bool) -> ConnectorEr
         return NothingDoneError(str(system_error(error, where, "query on")))
     if code in _PARAMETER_FAULTS:
         return ParameterError(text)
-    if code in _RIGHTS or code in _INTERRUPTED or code in _HINTS.keys() - {1146, 1054, 1364}:
+    if code in _SYSTEMS:
         return system_error(error, where, "query on")
     match state[:2]:
         case "23":

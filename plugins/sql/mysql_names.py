@@ -96,7 +96,8 @@ def _check_indexes(table: TargetTable, indexes: list[UniqueIndex]) -> None:
             f"({', '.join(table.key)}), each of them whole"
         )
     for index in indexes:
-        if index.columns <= written and not (index.columns == key and index.whole):
+        # Rows that are the same in the key and more are the same in the key.
+        if index.columns <= written and not (index.whole and index.columns >= key):
             raise ConnectorError(
                 f"table {table.name} has another unique index besides the task's key, {index.name}: a row could "
                 "overwrite one of another key; drop the index, or make its columns the task's key"

@@ -35,7 +35,11 @@ _OWN_LIMITS = ResultLimits(rows=1_000_000, bytes=1 << 30)
 Connect = Callable[[], Awaitable[MysqlConnection]]
 
 
-class PacketTooLargeError(Exception):
+class UnsendableError(Exception):
+    """The values cannot even be sent: why. Nothing was asked of the server."""
+
+
+class PacketTooLargeError(UnsendableError):
     """The values are more than the server takes at once (max_allowed_packet)."""
 
     def __init__(self, limit: int) -> None:
@@ -92,18 +96,24 @@ class Session:
 
         Raises:
             ResultTooLargeError: more than `limits`; the connection is closed then.
-            PacketTooLargeError: the values are larger than the server takes.
+            UnsendableError: the values are larger than the server takes, or text that UTF-8 does not have.
         """
         try:
             return await self._run(sql, values, limits)
         except ERRORS as error:
             if not needs_preparing(error):
                 raise
-            self._statements.pop(sql, None)
+            forgotten = self._statements.pop(sql, None)
+            if forgotten is not None:
+                await forgotten.close()
             return await self._run(sql, values, limits)
 
     async def _run(self, sql: str, values: Sequence[Any], limits: ResultLimits) -> list[QueryResult]:
-        payload = packed(await self.prepare(sql), values)
+        statement = await self.prepare(sql)
+        try:
+            payload = packed(statement, values)
+        except ValueError as error:
+            raise UnsendableError("no text of Unicode, or no number of 64 bits") from error
         if len(payload) > self._packet_bytes:
             raise PacketTooLargeError(self._packet_bytes + _PACKET_ROOM)
         results = _Results(limits, self.zone)

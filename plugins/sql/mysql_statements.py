@@ -14,8 +14,8 @@ from plugins.sql.placeholders import NAME, name_in_quotes, not_a_name
 
 # Statements that would change the pooled connection for whoever uses it next, or leave its transaction.
 _VERBS_OF_SESSIONS = """
-    BEGIN CHANGE COMMIT DEALLOCATE DELIMITER EXECUTE HANDLER LOAD LOCK PREPARE RELEASE RESET ROLLBACK SAVEPOINT SET
-    START STOP UNLOCK USE XA
+    BEGIN CHANGE COMMIT DEALLOCATE DELIMITER EXECUTE FLUSH HANDLER LOAD LOCK PREPARE RELEASE RESET ROLLBACK SAVEPOINT
+    SET START STOP UNLOCK USE XA
 """
 _NOT_FOR_QUERIES = frozenset(_VERBS_OF_SESSIONS.split())
 _HINT = "/*+"

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from asyncmy.constants import FIELD_TYPE
@@ -16,8 +17,10 @@ from asyncmy.protocol import FieldDescriptorPacket
 from plugins.api import ConnectorError, ParameterError, StatementError
 from plugins.sql.conversions import Convert, day, json_text, moment, or_null, text, whole_number
 
-_AS_THEY_ARE = (str, bool, float, bytes, Decimal, timedelta, type(None))
+_AS_THEY_ARE = (str, bool, float, bytes, Decimal, date, time, timedelta, type(None))
 _OFFSET = re.compile(r"([+-])(\d\d):([0-5]\d)")
+# DECIMAL has 65 of them.
+_MOST_DIGITS = 100
 _64_BITS = range(-(1 << 63), 1 << 64)
 _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "integer", "bigint", "year", "bit"})
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set", "json"})
@@ -44,7 +47,10 @@ def zone_of(name: str) -> tzinfo:
     """
     found = _OFFSET.fullmatch(name)
     if found is None:
-        return ZoneInfo(name)
+        try:
+            return ZoneInfo(name)
+        except ZoneInfoNotFoundError as error:
+            raise ValueError(f"there is no time zone {name}") from error
     distance = timedelta(hours=int(found[2]), minutes=int(found[3]))
     return timezone(-distance if found[1] == "-" else distance)
 
@@ -64,21 +70,23 @@ def bindable(names: Sequence[str], parameters: Mapping[str, Any], zone: tzinfo) 
 
 
 def _parameter(value: Any, name: str, zone: tzinfo) -> Any:
+    fit = value
     match value:
         case datetime():
-            return in_zone(value, zone)
-        case date() | time():
-            return value
+            fit = in_zone(value, zone)
         case dict() | list() | tuple():
-            return json_text(value)
-        case bool():
-            return value
-        case int():
-            return wide(value)
-        case _ if isinstance(value, _AS_THEY_ARE):
-            return value
-        case _:
+            fit = json_text(value)
+        case int() if not isinstance(value, bool):
+            fit = wide(value)
+        case bytearray() | memoryview():
+            fit = bytes(value)
+        case UUID():
+            fit = str(value)
+        case Decimal() if not value.is_finite() or abs(value.adjusted()) > _MOST_DIGITS:
+            raise ParameterError(f"parameter {name}: a number beyond what DECIMAL holds")
+        case _ if not isinstance(value, _AS_THEY_ARE):
             raise ParameterError(f"parameter {name}: {type(value).__name__} is nothing that MySQL knows")
+    return fit
 
 
 def wide(value: int) -> int | Decimal:

@@ -6,6 +6,7 @@ only the first of a procedure's results. So what asyncmy keeps to itself is aske
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import struct
 from collections.abc import Awaitable, Callable, Sequence
@@ -52,6 +53,7 @@ class MysqlConnection(Connection):
     _execute_command: Callable[[int, bytes], Awaitable[None]]
     _secure: bool
     _ssl_context: ssl.SSLContext | None
+    _transport: asyncio.Transport | None
 
     def __init__(self, *, tls_required: bool, **settings: Any) -> None:
         super().__init__(**settings)  # type: ignore[no-untyped-call]
@@ -77,6 +79,12 @@ class MysqlConnection(Connection):
     def is_open(self) -> bool:
         """Whether it is connected, as far as anybody can know without asking."""
         return bool(self.connected) and not self._stream_broken  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """Cut the connection: under TLS, to part in order would wait for all that the server still has to say."""
+        if self._transport is not None:
+            self._transport.abort()
+        super().close()
 
     async def execute(self, payload: bytes, collector: Collector) -> None:
         """Run a prepared statement (see `packed`); the collector takes each of its results.

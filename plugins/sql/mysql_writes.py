@@ -9,10 +9,9 @@ from typing import Any
 from asyncmy.errors import MySQLError
 
 from plugins.api import ConnectorError, FencedError, Position, RowRejectedError, TargetTable, WriteBatch
-from plugins.sql.conversions import REFUSED_VALUES
 from plugins.sql.mysql_errors import is_row_fault, number
 from plugins.sql.mysql_names import check_target, columns_of, qualified, quoted
-from plugins.sql.mysql_session import PacketTooLargeError, Session
+from plugins.sql.mysql_session import PacketTooLargeError, Session, UnsendableError
 from plugins.sql.mysql_values import row_converter
 from plugins.sql.statements import POSITIONS, create
 from plugins.sql.targets import Target, converted, misfit
@@ -178,7 +177,7 @@ async def _insert_rows(session: Session, table: TargetTable, target: Target, row
         half = len(rows) // 2
         await _insert_rows(session, table, target, rows[:half])
         await _insert_rows(session, table, target, rows[half:])
-    except REFUSED_VALUES as error:
+    except UnsendableError as error:
         raise misfit(table, None) from error
 
 

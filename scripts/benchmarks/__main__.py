@@ -8,6 +8,7 @@ import sys
 from scripts.benchmarks.backlog import backlog
 from scripts.benchmarks.connect import connect
 from scripts.benchmarks.fanout import fanout
+from scripts.benchmarks.functions import functions
 from scripts.benchmarks.gateway import PARTS, gateway
 from scripts.benchmarks.idle import idle
 from scripts.benchmarks.ingest import ingest, pipeline, qos2
@@ -25,6 +26,7 @@ BENCHMARKS = {
     "topics": topics,
     "backlog": backlog,
     "overload": overload,
+    "functions": functions,
 }
 DEFAULT_SECONDS = 5.0
 SECONDS = {"overload": 60.0}

@@ -78,5 +78,19 @@ async def test_a_backup_that_fails_leaves_nothing_behind(tmp_path: Path) -> None
         assert stat.S_IMODE((tmp_path / "copy" / name).stat().st_mode) == 0o600
 
 
+async def test_plugins_of_the_data_folder_come_along(tmp_path: Path) -> None:
+    """The copy runs the functions that its manifest names; a folder elsewhere is the operator's to keep."""
+    code = "from plugins.api import function\n\n@function\nasync def f(data, context):\n    return data\n"
+    (tmp_path / "data/plugins").mkdir(parents=True)
+    (tmp_path / "data/plugins/same.py").write_text(code)
+    async with living(tmp_path / "data") as tenant:
+        await tenant.apply(
+            "{kind: app, name: a, key: k}\n---\n{kind: function, app: a, name: f, language: python, module: same}\n"
+        )
+        await tenant.house.engine.backup(tmp_path / "copy")
+    async with living(tmp_path / "copy") as tenant:
+        assert (await tenant.status("functions/f"))["state"] == "deployed"
+
+
 async def _caught_up(tenant: Tenant) -> bool:
     return bool((await tenant.status("tasks/every"))["lag"] == 0)

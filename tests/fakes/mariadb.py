@@ -134,7 +134,7 @@ class MariadbDatabase:
 def fixture_mariadb_server() -> Iterator[MariadbServer]:
     missing = [name for name, path in _PROGRAMS.items() if path is None]
     if missing:
-        pytest.skip(f"{', '.join(missing)} is not installed: apt-get install mariadb-server")
+        pytest.skip(f"{', '.join(missing)} is not installed: apt-get install mariadb-server-core mariadb-client-core")
     folder = Path(tempfile.mkdtemp(prefix="penstock-mariadb-"))
     server = MariadbServer(folder, _free_port())
     try:
@@ -183,8 +183,8 @@ _numbers = itertools.count(1)
 def fixture_mariadb_database(mariadb_server: MariadbServer) -> Iterator[MariadbDatabase]:
     name = f"penstock_{next(_numbers)}"
     mariadb_server.execute(
-        f"CREATE DATABASE {name} CHARACTER SET utf8mb4; CREATE USER {name}@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';"
-        f"GRANT ALL ON {name}.* TO {name}@'127.0.0.1';"
+        f"CREATE DATABASE {name} CHARACTER SET utf8mb4; CREATE USER {name}@'%' IDENTIFIED BY '{PASSWORD}';"
+        f"GRANT ALL ON {name}.* TO {name}@'%';"
     )
     yield MariadbDatabase(mariadb_server, name)
-    mariadb_server.execute(f"DROP DATABASE {name}; DROP USER {name}@'127.0.0.1';")
+    mariadb_server.execute(f"DROP DATABASE {name}; DROP USER {name}@'%';")

@@ -19,6 +19,8 @@ from config.resources import (
     Backend,
     BackendParameter,
     DataBackend,
+    Field,
+    Function,
     Jwt,
     RouteBackend,
     SecretReference,
@@ -95,25 +97,30 @@ def special(cls: type) -> st.SearchStrategy[Any] | None:
         references = st.fixed_dictionaries({"env": TEXT}, optional={"default": TEXT})
         return (references | st.fixed_dictionaries({"file": TEXT})).map(lambda fields: SecretReference(**fields))
     if cls is DataBackend:
-        written = structs(inspect.type_info(cls), check=lambda fields: fields.get("connection") and fields.get("sql"))
-        return written.filter(lambda one: not one.statements)
+        return structs(
+            inspect.type_info(cls),
+            check=lambda fields: fields.get("connection") and fields.get("sql") and not fields.get("statements"),
+        )
+    if cls is Function:
+        scripts = with_one(cls, "source", language="javascript")
+        return scripts | with_one(cls, "module", language="python")
     if cls in ONE_OF:
         return st.sampled_from(ONE_OF[cls]).flatmap(lambda chosen: with_one(cls, chosen))
-    if cls is BacklogLimit:
-        return structs(inspect.type_info(cls), check=lambda fields: any(value is not None for value in fields.values()))
+    if cls in ONE_OR_MORE:
+        return structs(inspect.type_info(cls), check=lambda fields: any(fields.get(one) for one in ONE_OR_MORE[cls]))
     return None
 
 
-def with_one(cls: type, chosen: str) -> st.SearchStrategy[Any]:
-    """A struct that has exactly one of some fields: the chosen one."""
+def with_one(cls: type, chosen: str, **fixed: str) -> st.SearchStrategy[Any]:
+    """A struct that has exactly one of some fields: the chosen one; and those that are fixed."""
     others = {name: field.default for field in inspect.type_info(cls).fields if (name := field.name) in ONE_OF[cls]}
     (wanted,) = [field.type for field in inspect.type_info(cls).fields if field.name == chosen]
     given_one = values_of(wanted).filter(lambda value: value not in (None, False, ()))
-    fields = [field for field in inspect.type_info(cls).fields if field.name not in others]
+    fields = [field for field in inspect.type_info(cls).fields if field.name not in others | fixed]
     required = {field.name: values_of(field.type) for field in fields if field.required}
     optional = {field.name: values_of(field.type) for field in fields if not field.required}
     rest = st.fixed_dictionaries(required, optional=optional)
-    return st.tuples(rest, given_one).map(lambda made: cls(**(made[0] | {chosen: made[1]})))
+    return st.tuples(rest, given_one).map(lambda made: cls(**(made[0] | fixed | {chosen: made[1]})))
 
 
 def structs(wanted: Any, check: Callable[[dict[str, Any]], bool] = lambda _: True) -> st.SearchStrategy[Any]:
@@ -139,11 +146,18 @@ def floats(wanted: inspect.FloatType) -> st.SearchStrategy[float]:
 # Of these fields exactly one is there.
 ONE_OF: Mapping[type, tuple[str, ...]] = {
     AccessList: ("addresses", "apps"),
-    Auth: ("app", "iam", "jwt"),
-    Backend: ("data", "mock", "topic", "device"),
+    Auth: ("app", "iam", "jwt", "custom"),
+    Backend: ("data", "function", "mock", "topic", "device"),
     BackendParameter: ("parameter", "constant", "system"),
     Jwt: ("jwks_file", "jwks_url"),
-    RouteBackend: ("name", "data", "mock", "topic", "device"),
+    Function: ("module", "source"),
+    RouteBackend: ("name", "data", "function", "mock", "topic", "device"),
+}
+
+# And of these at least one.
+ONE_OR_MORE: Mapping[type, tuple[str, ...]] = {
+    BacklogLimit: ("messages", "bytes", "age"),
+    Field: ("path", "function"),
 }
 
 STRATEGIES: Mapping[type, Callable[[Any], st.SearchStrategy[Any]]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,14 @@ EXAMPLE = Path(__file__).parents[2] / "config" / "examples" / "parking.yaml"
 APP = ("city-parking-key", "city-parking-secret")
 FIRST, SECOND = "lot-000001", "lot-000002"
 TASK = "status-to-table"
+
+
+def on(connector: str, settings: Mapping[str, Any]) -> str:
+    """The example with its connection exchanged, and nothing else."""
+    on_sqlite = "connector: sqlite\nsettings: {path: parking.db}"
+    text = EXAMPLE.read_text()
+    assert on_sqlite in text
+    return text.replace(on_sqlite, f"connector: {connector}\nsettings: {json.dumps(settings)}")
 
 
 def secret_of(sensor: str) -> str:

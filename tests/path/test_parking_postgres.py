@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.daemon import ChildDaemon
 from tests.fakes.postgres import PostgresDatabase, fixture_postgres_database, fixture_postgres_server
-from tests.path.lot import APP, EXAMPLE, FIRST, ParkingLot
+from tests.path.lot import APP, FIRST, ParkingLot, on
 
 __all__ = ["fixture_postgres_database", "fixture_postgres_server"]
 
@@ -17,12 +17,8 @@ __all__ = ["fixture_postgres_database", "fixture_postgres_server"]
 @pytest.fixture(name="manifest")
 def fixture_manifest(postgres_database: PostgresDatabase, tmp_path: Path) -> Path:
     """The example with its connection on PostgreSQL."""
-    on_sqlite = "connector: sqlite\nsettings: {path: parking.db}"
-    settings = ", ".join(f'{name}: "{value}"' for name, value in postgres_database.settings.items())
-    text = EXAMPLE.read_text()
-    assert on_sqlite in text
     path = tmp_path / "parking.yaml"
-    path.write_text(text.replace(on_sqlite, f"connector: postgres\nsettings: {{{settings}}}"))
+    path.write_text(on("postgres", postgres_database.settings))
     return path
 
 

@@ -9,11 +9,13 @@ from actors.device_session.delivery.fan_out import FanOut
 from actors.device_session.intake import answers as words
 from actors.records import Record, TopicPartition
 from actors.runtime.reply import Reply
+from actors.topic_partition.messages import Append
 from actors.wire.mqtt.reasons import FAILURE
 
 if TYPE_CHECKING:
     from actors.device_session.delivery.receiving import Receiver
     from actors.device_session.errors import ProtocolViolationError
+    from actors.device_session.intake.conditions import Conditions, Doubt
     from actors.device_session.intake.incoming import OpenMessage
     from actors.device_session.intake.paths import Route
     from actors.device_session.targets import PartitionTarget
@@ -24,10 +26,11 @@ class PartitionBatch:
     """Records for one partition, in the order in which they were published; `size` in bytes.
 
     `publishes` are the groups of packets that they come from (some of a group may have gone to other partitions), and
-    `open` the QoS 2 messages among them, if there are any.
+    `open` the QoS 2 messages among them, if there are any. `doubts` are the records about which a function is to be
+    asked before.
     """
 
-    __slots__ = ("open", "partition", "place", "publishes", "records", "size")
+    __slots__ = ("doubts", "open", "partition", "place", "publishes", "records", "size")
 
     def __init__(self, partition: PartitionTarget, place: TopicPartition, records: list[Record], size: int) -> None:
         self.partition = partition
@@ -36,6 +39,19 @@ class PartitionBatch:
         self.size = size
         self.publishes: list[Sequence[Publish]] = []
         self.open: list[OpenMessage] = []
+        self.doubts: list[Doubt] = []
+
+    def hand_over(self, reply: Reply[int], conditions: Conditions) -> None:
+        """Have it stored, or what is left of it once it is decided; `reply` has the answer then.
+
+        Raises:
+            PenstockError: it is not taken.
+        """
+        append = Append(self.records, self.size, reply)
+        if self.doubts:
+            conditions.submit(self.place, self.partition, append, self.doubts)
+        else:
+            self.partition.submit(append)
 
 
 class Intake(NamedTuple):

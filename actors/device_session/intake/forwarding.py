@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from actors.device_session.intake.conditions import Doubt
 from actors.device_session.targets import TopicTarget
 from actors.records import Record, TopicPartition
 
@@ -109,8 +110,12 @@ class Forwarder:
             records, size = self._fitting(records, route.most, publishes[0].topic)
         if not records:
             return
+        count = len(records)
         batch = reading.add(route, place, records, size)
         batch.publishes.append(publishes)
+        if route.forward.condition is not None:
+            end = len(batch.records)
+            batch.doubts.append(Doubt(end - count, end, route.forward))
         if message is not None:
             batch.open = [*(batch.open or ()), message]
 

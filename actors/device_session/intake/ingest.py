@@ -13,7 +13,6 @@ from actors.device_session.intake.publishing import Publisher, Terms
 from actors.device_session.journal import Released
 from actors.errors import CircuitOpenError, PenstockError
 from actors.runtime.reply import Reply
-from actors.topic_partition.messages import Append
 from actors.wire.mqtt.reasons import Reason
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class Ingest:
             if self._writer.refused is not None:
                 # Stored now it could not be acknowledged, and would come a second time.
                 raise self._writer.refused.error
-            batch.partition.submit(Append(batch.records, batch.size, reply))
+            batch.hand_over(reply, self._broker.conditions)
         except CircuitOpenError as error:
             reply.fail(error)
             self._refused(batch, intake, error, now)
@@ -105,7 +104,8 @@ class Ingest:
             reply.fail(error)
             raise
         else:
-            self._broker.counters.records += len(batch.records)
+            if not batch.doubts:
+                self._broker.counters.records += len(batch.records)
         intake.replies.append(reply)
 
     def _refused(self, batch: PartitionBatch, intake: Intake, error: CircuitOpenError, now: float) -> None:

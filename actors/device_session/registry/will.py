@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from actors.device_session.intake.publishing import Publisher
 from actors.errors import PenstockError
 from actors.runtime.reply import Reply
-from actors.topic_partition.messages import Append
 
 if TYPE_CHECKING:
     from actors.device_session.broker import Broker
@@ -35,7 +34,7 @@ def publish_will(broker: Broker, state: SessionState, will: Will, reason: str) -
         reply: Reply[int] = Reply()
         reply.also(lambda reply=reply: _tell_lost(broker, state, will, reply.error))  # type: ignore[misc]  # as bound
         try:
-            batch.partition.submit(Append(batch.records, batch.size, reply))
+            batch.hand_over(reply, broker.conditions)
         except PenstockError as error:
             reply.fail(error)
     broker.presence.will(state.identity, state.key.client_id, will.topic, reason)

@@ -6,6 +6,7 @@ import signal
 from collections import OrderedDict
 from collections.abc import Sequence
 from enum import Enum
+from typing import Any
 
 import msgspec
 import structlog
@@ -21,6 +22,7 @@ from actors.functions.javascript.frames import (
     Kind,
     Load,
     Result,
+    Status,
     read_ask,
     read_results,
     write_answer,
@@ -82,6 +84,8 @@ class Child:
         self._keys = 0
         self._number = 0
         self._running = False
+        self._begun = False
+        self._spoken = False
         self._sending = False
         self._deadline = 0.0
         self._expired = False
@@ -97,8 +101,8 @@ class Child:
 
     @property
     def worn(self) -> bool:
-        """Whether it has grown so much that a new one should take its place."""
-        return self.process.resident() - self._first_size > _RETIRED_ABOVE
+        """Whether a new one should take its place: it has grown, or an answer to it was cut off in the middle."""
+        return self._sending or self.process.resident() - self._first_size > _RETIRED_ABOVE
 
     def knows(self, version: FunctionVersion) -> bool:
         """Whether the script is loaded."""
@@ -133,21 +137,20 @@ class Child:
             self.kill(Ending.TIME)
 
     async def call(self, version: FunctionVersion, items: Sequence[bytes], host: Host) -> list[Result]:
-        """Run a script on each of the items; as many results. What it has asked for meanwhile is seen through.
+        """Run a script on each of the items; as many results.
+
+        What it has asked for meanwhile and not waited for is seen through, unless it failed.
 
         Raises:
             ChildLostError: the process ended.
         """
-        began = False
         try:
-            frames = self._begin(version, items)
-            await self._send(frames)
-            began = True
+            await self._send(self._begin(version, items))
             return await self._results(host)
         except (ProcessLostError, FrameError) as error:
             if isinstance(error, FrameError):
                 self.kill(Ending.LOST)
-            raise await self._lost(error, began=began) from error
+            raise await self._lost(error) from error
 
     async def drain(self) -> None:
         """See the end of a call that nobody waits for any more.
@@ -159,7 +162,7 @@ class Child:
             await self._results(_Nobody())
         except (ProcessLostError, FrameError) as error:
             self.kill(Ending.LOST)
-            raise await self._lost(error, began=True) from error
+            raise await self._lost(error) from error
 
     def abandon(self, now: float) -> bool:
         """The caller has gone: end the call soon. False where that cannot be done but by force."""
@@ -174,6 +177,7 @@ class Child:
         limits = version.limits
         self._number += 1
         self._running = True
+        self._begun = False
         self._expired = False
         self._log_bytes = 0
         self._deadline = trio.current_time() + limits.seconds
@@ -193,6 +197,8 @@ class Child:
         return b"".join(parts)
 
     async def _send(self, data: bytes) -> None:
+        self._spoken = self._begun
+        self._begun = True
         self._sending = True
         await self.process.send(data)
         self._sending = False
@@ -218,6 +224,8 @@ class Child:
                     results = self._taken(host, frames, nursery, lock)
                     if results is None:
                         frames = await self.process.receive()
+                if any(result.status is not Status.DONE for result in results):
+                    nursery.cancel_scope.cancel()
             except (ProcessLostError, FrameError) as error:
                 failure = error  # raised again outside of the nursery, which would wrap it into a group
                 nursery.cancel_scope.cancel()
@@ -261,7 +269,7 @@ class Child:
             with scope:
                 ok, body = await _answered(host, ask)
                 async with lock:
-                    if number == self._number:
+                    if number == self._number and self._running:
                         await self._send(write_answer(Answer(number, ask.number, ok, body)))
         except ProcessLostError:
             pass  # whoever waits for the results hears of it
@@ -270,7 +278,10 @@ class Child:
 
     # --- its end ----------------------------------------------------------------------------------------------------
 
-    async def _lost(self, error: Exception, *, began: bool) -> ChildLostError:
+    async def _lost(self, error: Exception) -> ChildLostError:
+        # Where nothing was sent behind the call, what was left unread is the call.
+        unread = isinstance(error, ProcessLostError) and error.unread
+        began = not unread or self._spoken or self.ending is not None
         with trio.CancelScope(shield=True):
             self.process.kill()
             code = await self.process.wait()
@@ -278,7 +289,7 @@ class Child:
             self.ending = _ending(code)
             log.warning(
                 "process of scripts ended by itself", app=self.app, code=code, ending=self.ending.value,
-                told=self.process.told()[-500:],
+                told=self.process.told()[:300],
             )  # fmt: skip
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
         why = f": {error}" if isinstance(error, FrameError) else ""
@@ -297,15 +308,20 @@ class _Nobody:
 
 
 async def _answered(host: Host, ask: Ask) -> tuple[bool, bytes]:
-    operation, _, text = ask.body.partition(b" ")
+    name, _, text = ask.body.partition(b" ")
+    operation = name.decode("utf-8", "replace")
     try:
-        answer = await host.call(operation.decode(), msgspec.json.decode(text))
+        arguments = msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        return False, f"{operation}: the arguments cannot be read: {error}".encode()
+    try:
+        answer = await host.call(operation, arguments)
         body = b"" if answer is None else msgspec.json.encode(answer, enc_hook=str)
     except PenstockError as error:
         return False, str(error).encode("utf-8", "replace")
     except Exception as error:
-        log.exception("what a script asked for failed", operation=operation.decode("utf-8", "replace"))
-        return False, f"{operation.decode('utf-8', 'replace')} failed: {type(error).__name__}".encode()
+        log.exception("what a script asked for failed", operation=operation)
+        return False, f"{operation} failed: {type(error).__name__}".encode()
     if len(body) > MAX_FRAME - 1024:
         return False, f"the answer has {len(body)} bytes, which is too much for a script".encode()
     return True, body

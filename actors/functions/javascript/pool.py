@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 import trio
 
-from actors.errors import FunctionBusyError, FunctionLostError
+from actors.errors import FunctionBusyError
 from actors.functions.javascript.child import Child, Ending
 from actors.functions.javascript.messages import FunctionVersion
 from actors.functions.javascript.placement import Bounds, Other, choose, longest_at_rest
@@ -88,8 +88,7 @@ class Pool:
         """A process for a call, which must be `put` back, or be `remove`d.
 
         Raises:
-            FunctionBusyError: too many wait already, or it waited too long.
-            FunctionLostError: no process can be started.
+            FunctionBusyError: too many wait already, it waited too long, or no process can be started.
         """
         if not self._lines:
             child = choose(version, self.children, self._starting, self._bounds)
@@ -127,7 +126,7 @@ class Pool:
 
     async def _wait(self, version: FunctionVersion) -> Child:
         if self._nursery is None:
-            raise FunctionLostError(version.name, version.version, "the daemon is about to end: it did not run")
+            raise FunctionBusyError(version.name, version.version, "the daemon is about to end; it did not run")
         if self._waiting >= self._settings.max_waiting:
             raise FunctionBusyError(
                 version.name, version.version, f"{self._waiting} calls wait for a process already; it did not run"
@@ -147,7 +146,7 @@ class Pool:
             return waiting.child
         self._give_up(waiting)
         if waiting.problem:
-            raise FunctionLostError(version.name, version.version, f"it did not run: {waiting.problem}")
+            raise FunctionBusyError(version.name, version.version, f"{waiting.problem}; it did not run")
         raise FunctionBusyError(
             version.name, version.version, f"no process was free for {self._settings.max_wait:g} s; it did not run"
         )
@@ -258,7 +257,7 @@ class Pool:
         if child in self.children:
             self.children.remove(child)
             if child.ending is None:
-                log.warning("process of scripts ended while it rested", app=child.app, told=child.process.told()[-500:])
+                log.warning("process of scripts ended while it rested", app=child.app, told=child.process.told()[:300])
                 self.counts.kills["lost"] = self.counts.kills.get("lost", 0) + 1
             self._dispatch()
         child.process.close()

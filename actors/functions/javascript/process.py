@@ -29,7 +29,11 @@ _ENTRY = "import sys; sys.path[:0] = sys.argv[3:]; from actors.functions.javascr
 
 
 class ProcessLostError(PenstockError):
-    """The process has ended, or does not start; tells how."""
+    """The process has ended, or does not start; tells how. `unread`: it left something that we sent it unread."""
+
+    def __init__(self, message: str, *, unread: bool = False) -> None:
+        super().__init__(message)
+        self.unread = unread
 
 
 class Process:
@@ -43,8 +47,7 @@ class Process:
         self._told = told
         self._pidfd = os.pidfd_open(popen.pid)
         self._sizes = os.open(f"/proc/{popen.pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
-        self._raw = connection
-        self._socket = trio.socket.from_stdlib_socket(connection)
+        self._socket = connection
         self._reader = FrameReader()
         self._code = 0
         self._ended = trio.Event()
@@ -64,18 +67,23 @@ class Process:
         raise ProcessLostError(f"a process for scripts was not ready after {START_SECONDS:g} seconds")
 
     async def send(self, data: bytes) -> None:
-        """Write; ProcessLostError where it has ended."""
+        """Write; waits only where there is no room. ProcessLostError where it has ended."""
         view = memoryview(data)
-        try:
-            while view:
-                view = view[await self._socket.send(view) :]
-        except OSError as error:
-            raise ProcessLostError(f"the process takes nothing any more: {error}") from error
+        while True:
+            try:
+                view = view[self._socket.send(view) :]
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                raise ProcessLostError(f"the process takes nothing any more: {error}", unread=True) from error
+            if not view:
+                return
+            await trio.lowlevel.wait_writable(self._socket)
 
     def send_nowait(self, data: bytes) -> bool:
         """Write a few bytes, if they fit whole."""
         try:
-            return self._raw.send(data, socket.MSG_DONTWAIT) == len(data)
+            return self._socket.send(data) == len(data)
         except OSError:
             return False
 
@@ -87,10 +95,12 @@ class Process:
             FrameError: it sends what are no frames.
         """
         while True:
+            await trio.lowlevel.wait_readable(self._socket)
             try:
-                data = await self._socket.recv(_READ_BYTES)
+                data = self._socket.recv(_READ_BYTES)
             except OSError as error:
-                raise ProcessLostError(f"the process says nothing any more: {error}") from error
+                unread = isinstance(error, ConnectionResetError)
+                raise ProcessLostError(f"the process says nothing any more: {error}", unread=unread) from error
             if not data:
                 raise ProcessLostError("the process has ended")
             if frames := self._reader.feed(data):

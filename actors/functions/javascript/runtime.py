@@ -16,14 +16,15 @@ what shares a process with them is theirs if V8 has a fault. Hence, in this orde
 - Another process is in reserve, so that the next call need not wait for a start. A function whose processes must be
   ended again and again is refused for a while, and longer each time.
 
-A call whose process ends under it fails and says so. It is run once more, on another process, only where it had not
-reached the first one.
+A call whose process ends under it fails and says so. It is run again, on another process, only where the
+first one had not even read it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 import trio
 
 from actors.errors import (
@@ -44,6 +45,10 @@ from actors.functions.messages import FunctionFailure
 from config.settings import JavaScriptSettings
 
 _WATCH_SECONDS = 0.01
+# How many processes a call may find dead before it is given up.
+_ATTEMPTS = 4
+# What has fewer brackets is not looked at; and whoever decodes it may be so much deeper in its stack than we are.
+_MARGIN = 250
 
 
 class JavaScriptRuntime:
@@ -102,6 +107,7 @@ class JavaScriptRuntime:
             FunctionLostError: it brought no result.
         """
         (result,) = await self._run(version, [data], host)
+        result = _shallow(result)
         if result.status is Status.DONE:
             return result.body
         raise _error(version, result)
@@ -118,7 +124,7 @@ class JavaScriptRuntime:
         """
         if not items:
             return []
-        results = await self._run(version, items, host)
+        results = map(_shallow, await self._run(version, items, host))
         return [
             result.body if result.status is Status.DONE else FunctionFailure(_error(version, result))
             for result in results
@@ -144,13 +150,14 @@ class JavaScriptRuntime:
 
     async def _run(self, version: FunctionVersion, items: Sequence[bytes], host: Host) -> list[Result]:
         self._admit(version, items)
-        while True:
+        for attempt in range(1, _ATTEMPTS + 1):
             child = await self._pool.take(version)
             try:
                 return await self._call_on(child, version, items, host)
             except ChildLostError as error:
-                if error.began:
+                if error.began or attempt == _ATTEMPTS:
                     raise self._lost(version, error) from error
+        raise AssertionError("the last attempt returns or raises")
 
     def _admit(self, version: FunctionVersion, items: Sequence[bytes]) -> None:
         if self._stop.is_set() or self._nursery is None:
@@ -241,6 +248,18 @@ class JavaScriptRuntime:
                     child.watch(now)
             if not busy:
                 self._work = trio.Event()
+
+
+def _shallow(result: Result) -> Result:
+    """A result that whoever decodes it can decode: V8 writes JSON as deep as its own stack."""
+    body = result.body
+    if result.status is not Status.DONE or body.count(b"[") + body.count(b"{") < _MARGIN:
+        return result
+    try:
+        msgspec.json.decode(b"[" * _MARGIN + body + b"]" * _MARGIN, type=msgspec.Raw)
+    except (RecursionError, msgspec.DecodeError):
+        return Result(Status.FAILED, b"its result is nested too deeply")
+    return result
 
 
 def _error(version: FunctionVersion, result: Result) -> FunctionError:

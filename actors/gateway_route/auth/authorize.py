@@ -69,7 +69,7 @@ class AuthorizeStep:
             await waited_for
 
     def _decided(self, call: Call, authorizer: RunningAuthorizer, identity: tuple[Any, ...]) -> Awaitable[None] | None:
-        subject = Subject(self._place, self._data(call, authorizer), identity)
+        subject = Subject(self._place, partial(self._data, call, authorizer), identity)
         key = authorizer.key(subject)
         known = authorizer.known(key)
         if known is None:
@@ -95,7 +95,7 @@ class AuthorizeStep:
             use=self._use,
             log=self._log,
         )
-        answer = await function({"body": subject.data})
+        answer = await function({"body": subject.data()})
         try:
             return decision_of(answer, key)
         except UnusableDecisionError as error:

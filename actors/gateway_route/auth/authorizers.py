@@ -20,13 +20,13 @@ Clock = Callable[[], float]
 
 
 class Subject(NamedTuple):
-    """What an authorizer is asked about: `place` is where, `data` what its function gets.
+    """What an authorizer is asked about: `place` is where, `data` makes what its function gets.
 
     `identity` is what its `identities` found in the request, in their order.
     """
 
     place: str
-    data: Mapping[str, Any]
+    data: Callable[[], Mapping[str, Any]]
     identity: tuple[Any, ...]
 
 
@@ -78,7 +78,7 @@ class RunningAuthorizer:
 
         A decision about one route in one environment is none about another.
         """
-        told: Any = subject.identity if self.settings.identities else subject.data
+        told: Any = subject.identity if self.settings.identities else subject.data()
         text = msgspec.json.encode([subject.place, told], order="deterministic")
         return blake2b(text, digest_size=24).digest()
 

@@ -13,7 +13,6 @@ from actors.gateway_route.call import Call
 from actors.gateway_route.functions.answers import UnusableAnswerError, is_whole, response_of
 from actors.gateway_route.functions.caller import RouteFunction
 from actors.gateway_route.functions.requests import body_fields, header_fields, hidden_headers, request_data
-from actors.gateway_route.parameters.reading import JsonText
 from actors.http_calls.errors import BAD_REQUEST, CallRefusedError
 from actors.wire.http.messages import Response
 from actors.wire.http.responses import has_body
@@ -61,7 +60,7 @@ class RequestFunction:
         if not isinstance(given, dict):
             raise self._function.refuse("`parameters` of its answer is no object")
         return {
-            name: JsonText(msgspec.json.encode(value).decode()) if isinstance(value, list | dict) else value
+            name: msgspec.json.encode(value).decode() if isinstance(value, list | dict) else value
             for name, value in given.items()
         }
 

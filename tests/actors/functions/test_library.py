@@ -194,6 +194,24 @@ async def test_calls_in_flight_finish_with_what_they_began_with(world: World, au
     assert answers == [["second", 2], ["first", 1]]
 
 
+async def test_a_version_that_runs_goes_on_whoever_may_call_it_now(world: World) -> None:
+    """Other rights and other words make nothing anew; other code, another version or a changed module does."""
+    world.module("double", declared(double))
+    world.put("f", 1, module="double")
+    edition = world.functions.edition("f")
+    world.put("f", 1, module="double", shared_with=("b",))
+    assert world.functions.edition("f") is edition
+    assert await world.functions.call("f", 1, "b") == {"twice": 2}
+    world.put("f", 1, module="double")
+    with pytest.raises(FunctionMissingError, match="does not share it with app b"):
+        await world.functions.call("f", 1, "b")
+    world.functions.put(function_of("f", module="double"), 1, anew=True)
+    assert world.functions.edition("f") is not edition
+    edition = world.functions.edition("f")
+    world.put("f", 2, module="double")
+    assert world.functions.edition("f") is not edition
+
+
 async def some(items: Sequence[Any], context: FunctionContext) -> list[Any]:
     return [ValueError("odd") if one % 2 else one * 10 for one in items]
 

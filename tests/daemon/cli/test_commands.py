@@ -86,7 +86,7 @@ def test_check_tells_everything_that_is_wrong(penstock: Penstock, tmp_path: Path
         1,
         (
             "wrong.yaml:56: document 7 (connection parking-db): $.connector: there is no connector sqlight; installed: "
-            "postgres, sqlite"
+            "mysql, postgres, sqlite"
         ),
     )
     Path("wrong.yaml").write_text(dangling)

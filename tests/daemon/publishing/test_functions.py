@@ -282,3 +282,18 @@ async def test_scripts_live_as_modules_do(tenant: Tenant) -> None:
     assert "there is nobody" in (await done(tenant, "functions/s/test", data={"name": "nobody"}))["error"]
     assert (await tenant.call("POST", "apply", content=script("while (true);"))).status_code == 200
     assert (await tenant.status("functions/s"))["version"] == 2
+    metrics = (await tenant.call("GET", "../../metrics")).text
+    assert "penstock_javascript_processes" in metrics
+
+
+async def test_a_script_that_cannot_be_read_is_refused_where_it_is_written(tenant: Tenant) -> None:
+    """The version before it runs on; nothing of the new one was run."""
+    good = {"kind": "function", "app": "a", "name": "s", "language": "javascript", "source": SCRIPT}
+    await tenant.apply(json.dumps(good))
+    answer = await tenant.call("POST", "apply", content=json.dumps(good | {"source": "function execute( {"}).encode())
+    assert answer.status_code == 400
+    (detail,) = answer.json()["details"]
+    assert detail["path"].endswith("$.source")
+    assert "the script cannot be read: SyntaxError" in detail["reason"]
+    assert (await tenant.status("functions/s"))["version"] == 1
+    assert (await done(tenant, "functions/s/test", data={"name": "you"}))["outcome"] == "done"

@@ -23,6 +23,9 @@ _PR_SET_SECCOMP = 22
 _PR_SET_NO_NEW_PRIVS = 38
 _SECCOMP_MODE_FILTER = 2
 
+# Whatever scripts do, the daemon comes first.
+_NICE = 5
+
 _CLONE_THREAD = 0x00010000
 
 # linux/audit.h, and the numbers of the calls that are refused, by architecture (`uapi/asm/unistd.h`). In both, what
@@ -85,6 +88,7 @@ def confine(parent: int) -> list[str]:
         held.append("not to be traced")
     if library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
         held.append("no new privileges")
+    os.nice(_NICE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))

@@ -23,7 +23,7 @@ TEXT_UNITS = 64 * 1024
 """How much text, in UTF-16 units, the shared memory holds at a time; what is longer goes in parts."""
 
 _HEADER_BYTES = 64
-_WHAT, _UNITS, _PARTS, _NUMBER = range(4)
+_WHAT, _UNITS, _PARTS, _NUMBER, _DATA_UNITS, _DATA_LAST, _DATA_MOST = range(7)
 _FIRST, _LAST = 1, 2
 
 # Types of mini-racer's values (`_MiniRacerTypes`).
@@ -52,6 +52,7 @@ class What(IntEnum):
     LOG = 4
     CHECK = 5
     TAKE = 6
+    REST = 7
 
 
 class Task(IntEnum):
@@ -93,6 +94,7 @@ class Isolate:
         self._received: list[str] = []
         self._sending = b""
         self._sent = 0
+        self._rest = b""
         self._setup: SimpleQueue[Any] = SimpleQueue()
         self._callback = library.mr_init_context.argtypes[0](self._called)
         self._context = self._library.mr_init_context(self._callback)
@@ -103,24 +105,32 @@ class Isolate:
         """Compile the script; returns why that cannot be done, or nothing."""
         self.put(source)
         self.post(Task.LOAD)
-        problem = _bytes(self._setup.get()).decode("utf-8", "replace")
+        problem = self._told(self._setup.get())
         if not problem.startswith("SyntaxError"):
             return problem
         # Compiled as a function it says nothing about the place; it is no function, so that nothing of it will run.
-        code = f"(function () {{\n{source}\n}})".encode("utf-8", "replace")
-        value = self._library.mr_alloc_string_val(self._context, code, len(code), _STRING)
-        self._library.mr_eval(self._context, value, _SETUP)
-        told = _bytes(self._setup.get()).decode("utf-8", "replace")
-        found = re.match(r"<anonymous>:(\d+): (SyntaxError: [^\n]*)", told)
+        self._post_code(f"(function () {{\n{source}\n}})")
+        found = re.match(r"<anonymous>:(\d+): (SyntaxError: [^\n]*)", self._told(self._setup.get()))
         return f"{found[2]} (line {int(found[1]) - 1})" if found else problem
 
     def put(self, text: str, number: int = 0, what: int = 0) -> None:
         """Write a text for the prelude to read; the rest of it when it asks for more."""
-        self._sending = text.encode("utf-16-le", "surrogatepass")
-        self._sent = 0
+        self._put_first(text.encode("utf-16-le", "surrogatepass"))
         self._header[_NUMBER] = number
-        self._put_part()
         self._header[_WHAT] = what
+
+    def put_data(self, text: str, most: int) -> None:
+        """Write the data of the next call, whose result may have `most` bytes.
+
+        This may be done while the isolate's thread still sees to what came too late for the last call.
+        """
+        data = text.encode("utf-16-le", "surrogatepass")
+        part = data[: 2 * TEXT_UNITS]
+        self._rest = data[2 * TEXT_UNITS :]
+        self._data[: len(part)] = part
+        self._header[_DATA_UNITS] = len(part) // 2
+        self._header[_DATA_LAST] = not self._rest
+        self._header[_DATA_MOST] = most
 
     def post(self, task: Task) -> int:
         """Run a function of the prelude; returns a number to `cancel` it by."""
@@ -138,11 +148,12 @@ class Isolate:
     # --- set-up ------------------------------------------------------------------------------------------------------
 
     def _install(self, engine: Engine) -> dict[Task, Any]:
-        memory = self._evaluate(f"new SharedArrayBuffer({_HEADER_BYTES + 2 * TEXT_UNITS})")
+        memory = self._evaluate(f"new SharedArrayBuffer({_HEADER_BYTES + 4 * TEXT_UNITS})")
         address = memory.contents.value.value_ptr
         self._memory = memory  # holds the buffer
         self._header = memoryview((ctypes.c_int32 * 16).from_address(address)).cast("B").cast("i")
-        self._text = memoryview((ctypes.c_uint8 * (2 * TEXT_UNITS)).from_address(address + _HEADER_BYTES)).cast("B")
+        text = memoryview((ctypes.c_uint8 * (4 * TEXT_UNITS)).from_address(address + _HEADER_BYTES)).cast("B")
+        self._text, self._data = text[: 2 * TEXT_UNITS], text[2 * TEXT_UNITS :]
         prelude = self._evaluate(engine.prelude)
         arguments = self._evaluate("[]")
         library, context = self._library, self._context
@@ -161,16 +172,25 @@ class Isolate:
         return self._library.mr_alloc_int_val(self._context, number, 3)
 
     def _evaluate(self, code: str) -> Any:
-        data = code.encode()
+        self._post_code(code)
+        return self._checked(self._setup.get())
+
+    def _post_code(self, code: str) -> None:
+        data = code.encode("utf-8", "replace")
         value = self._library.mr_alloc_string_val(self._context, data, len(data), _STRING)
         self._library.mr_eval(self._context, value, _SETUP)
-        result = self._setup.get()
         self._library.mr_free_value(self._context, value)
-        return self._checked(result)
+
+    def _told(self, value: Any) -> str:
+        """A text, or that of an error; of anything else nothing."""
+        kind = value.contents.type
+        text = _bytes(value).decode("utf-8", "replace") if kind == _STRING or kind >= _ERRORS else ""
+        self._library.mr_free_value(self._context, value)
+        return text
 
     def _checked(self, value: Any) -> Any:
         if value.contents.type >= _ERRORS:
-            raise RuntimeError(_bytes(value).decode("utf-8", "replace"))
+            raise RuntimeError(self._told(value))
         return value
 
     # --- in the isolate's thread -------------------------------------------------------------------------------------
@@ -182,6 +202,8 @@ class Isolate:
                 self._notified()
             elif number in (_SETUP, Task.LOAD):
                 self._setup.put(value)
+            elif number != Task.FINISH and value.contents.type < _ERRORS:
+                self._library.mr_free_value(self._context, value)  # it has said what it had to say
             else:
                 outcome = self._outcome(value)
                 self._library.mr_free_value(self._context, value)
@@ -204,6 +226,10 @@ class Isolate:
         if what is What.MORE:
             self._put_part()
             return
+        if what is What.REST:
+            self._put_first(self._rest)
+            self._rest = b""
+            return
         text = ""
         if what not in (What.CHECK, What.TAKE):
             parts = self._header[_PARTS]
@@ -216,6 +242,11 @@ class Isolate:
             text = "".join(self._received)
             self._received.clear()
         self._listener.notified(what, self._header[_NUMBER], text)
+
+    def _put_first(self, data: bytes) -> None:
+        self._sending = data
+        self._sent = 0
+        self._put_part()
 
     def _put_part(self) -> None:
         part = self._sending[self._sent : self._sent + 2 * TEXT_UNITS]

@@ -8,8 +8,8 @@
 (function (memory, notify, textUnits) {
   'use strict';
 
-  const MORE = 1, ASK_AND_WAIT = 2, ASK = 3, LOG = 4, CHECK = 5, TAKE = 6;
-  const WHAT = 0, UNITS = 1, PARTS = 2, NUMBER = 3, ALARM = 8;
+  const MORE = 1, ASK_AND_WAIT = 2, ASK = 3, LOG = 4, CHECK = 5, TAKE = 6, REST = 7;
+  const WHAT = 0, UNITS = 1, PARTS = 2, NUMBER = 3, DATA_UNITS = 4, DATA_LAST = 5, DATA_MOST = 6, ALARM = 8;
   const FIRST = 1, LAST = 2;
 
   const MAX_TIMERS = 1000;
@@ -43,7 +43,8 @@
   const mapClear = uncurry(Map.prototype.clear), mapSize = uncurry(getOwnPropertyDescriptor(Map.prototype, 'size').get);
 
   const header = new Int32Array(memory, 0, 16);
-  const units = new Uint16Array(memory, 64);
+  const units = new Uint16Array(memory, 64, textUnits);
+  const dataUnits = new Uint16Array(memory, 64 + 2 * textUnits, textUnits);
 
   // --- text through the shared memory ---------------------------------------------------------------------------------
 
@@ -62,11 +63,25 @@
     } while (start < length);
   }
 
+  function textOf(from, count) {
+    let text = '';
+    for (let i = 0; i < count; i += 8192) text += apply(fromCharCode, null, subarray(from, i, min(count, i + 8192)));
+    return text;
+  }
+
+  // The data of a call has a place of its own: it is written while answers to the last call may still come.
+  function receivedData() {
+    const text = textOf(dataUnits, header[DATA_UNITS]);
+    if (header[DATA_LAST]) return text;
+    header[WHAT] = REST;
+    notify();
+    return text + received();
+  }
+
   function received() {
     let text = '';
     for (;;) {
-      const count = header[UNITS];
-      for (let i = 0; i < count; i += 8192) text += apply(fromCharCode, null, subarray(units, i, min(count, i + 8192)));
+      text += textOf(units, header[UNITS]);
       if (header[PARTS] & LAST) return text;
       header[WHAT] = MORE;
       notify();
@@ -100,7 +115,7 @@
   function askAndWait(operation, args) {
     const text = request(operation, args);
     send(ASK_AND_WAIT, ++numbers, text);
-    const ok = header[NUMBER] === 1;
+    const ok = header[WHAT] === 1;
     return answered(ok, received());
   }
 
@@ -139,16 +154,17 @@
       parameters: parameters === undefined || parameters === null ? [] : parameters };
   }
 
-  // http(url), http({method, url, headers, body, json}), or http(method, url, {headers, body, json})
+  // http(url), http(url, {method, ...}), http({method, url, headers, body, json}), or http(method, url, {headers, body, json})
   function httpOf(method, url, options) {
     let from = options === undefined || options === null ? create(null) : options;
     if (typeof method === 'object' && method !== null) {
       from = method;
       method = from.method;
       url = from.url;
-    } else if (url === undefined) {
+    } else if (typeof url !== 'string') {
+      if (typeof url === 'object' && url !== null) from = url;
       url = method;
-      method = 'GET';
+      method = from.method;
     }
     const args = { __proto__: null, method: method === undefined ? 'GET' : GlobalString(method), url: GlobalString(url),
       headers: from.headers === undefined ? create(null) : from.headers, body: text(from.body) };
@@ -356,11 +372,11 @@
   // Throws out of a timer reach it, too.
   const failed = (error) => { if (call !== null) settle(call, 'F' + thrownText(error)); };
 
-  // Called with the data waiting in the shared memory, and how large the result may be in its NUMBER.
+  // Called with the data in its place, and how large the result may be.
   function run() {
-    const mine = call = { __proto__: null, outcome: null, maxResult: header[NUMBER], logLines: 0, logUnits: 0,
+    const mine = call = { __proto__: null, outcome: null, maxResult: header[DATA_MOST], logLines: 0, logUnits: 0,
       logLeftOut: 0 };
-    const data = received();
+    const data = receivedData();
     try {
       const execute = apply(program, undefined, []);
       if (execute === undefined) throw new GlobalTypeError('the script has no function execute(data)');

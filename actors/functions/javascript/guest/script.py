@@ -130,7 +130,7 @@ class Script:
             raise RuntimeError("a script without its isolate")
         self._stopped = None
         self._open = True
-        isolate.put(item.decode(), number=self._call.result)
+        isolate.put_data(item.decode("utf-8", "replace"), self._call.result)
         self._running = isolate.post(Task.RUN)
         isolate.post(Task.FINISH)
 
@@ -145,7 +145,7 @@ class Script:
     # --- in the isolate's thread -------------------------------------------------------------------------------------
 
     def ended(self, task: Task, outcome: Outcome) -> None:
-        """A task has ended; one that nobody waits for any more says nothing."""
+        """FINISH has ended, or another task was stopped; one that nobody waits for any more says nothing."""
         if outcome.failure:
             self._spent = True
             self._stopped = self._stopped or _stopped(outcome)

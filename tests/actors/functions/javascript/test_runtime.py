@@ -1,0 +1,310 @@
+"""Processes as they come and go."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from actors.errors import FunctionBusyError, FunctionError, FunctionLostError, FunctionMemoryError, FunctionTimeoutError
+from actors.functions.javascript.messages import FunctionVersion, Limits
+from actors.functions.javascript.runtime import JavaScriptRuntime
+from config.settings import JavaScriptSettings
+from tests.actors.functions.javascript.running import PATIENT, QUICK, RecordingHost
+
+_HOUSE = str(Path(__file__).parents[4])
+SETTINGS = JavaScriptSettings(max_wait=30.0)
+
+
+def script(source: str, name: str = "f", app: str = "parking", limits: Limits = PATIENT) -> FunctionVersion:
+    return FunctionVersion(app, name, 1, source, limits)
+
+
+ECHO = script("function execute(d) { return JSON.parse(d) }", "echo")
+
+# V8 gives up where it cannot have what this asks for.
+KILLING = "function execute() { return 'x'.repeat(1 << 28) }"
+
+
+@asynccontextmanager
+async def running(settings: JavaScriptSettings = SETTINGS) -> AsyncIterator[JavaScriptRuntime]:
+    runtime = JavaScriptRuntime(settings)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lambda task_status: runtime.run(task_status.started))
+        yield runtime
+        runtime.stop()
+
+
+async def call(runtime: JavaScriptRuntime, version: FunctionVersion, data: Any = None, host: Any = None) -> Any:
+    return json.loads(await runtime.call(version, json.dumps(data).encode(), host or RecordingHost()))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    with trio.fail_after(20):
+        while not holds():  # noqa: ASYNC110 - nothing tells of it
+            await trio.sleep(0.01)
+
+
+def children() -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid():
+            found.append(int(path.parent.name))
+    return found
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.fixture
+def nothing_leaks() -> Iterator[None]:
+    before, processes = descriptors(), len(children())
+    yield
+    assert len(children()) == processes
+    assert descriptors() <= before + 2  # what trio keeps for later
+
+
+async def test_a_thousand_calls_at_once(nothing_leaks: None) -> None:
+    """They all come through, in a bounded number of processes."""
+    results: list[int] = []
+
+    async def one(number: int) -> None:
+        results.append(await call(runtime, ECHO, number))
+
+    async with running() as runtime, trio.open_nursery() as nursery:
+        for number in range(1000):
+            nursery.start_soon(one, number)
+    assert sorted(results) == list(range(1000))
+    assert runtime.statistics().calls == 1000
+    assert runtime.statistics().children == 0
+    assert runtime.statistics().starts <= SETTINGS.max_processes_per_app + 1
+
+
+async def test_kills_leak_nothing(nothing_leaks: None) -> None:
+    """Process after process that is ended by force is replaced; neither descriptors nor zombies remain."""
+    async with running() as runtime:
+        assert await call(runtime, ECHO, 1) == 1
+        before = descriptors()
+        for number in range(8):
+            with pytest.raises(FunctionMemoryError):
+                await call(runtime, script(KILLING, f"bomb{number}"))
+        assert await call(runtime, ECHO, 2) == 2
+        assert runtime.statistics().kills == {"memory": 8}
+        assert descriptors() <= before + 8
+
+
+async def test_a_process_that_is_killed_is_replaced(nothing_leaks: None) -> None:
+    """The call in flight fails and says so, those in other processes do not notice, the next ones work."""
+    host = RecordingHost({"query": "never"})
+    outcomes: dict[str, object] = {}
+
+    async def one(name: str, version: FunctionVersion) -> None:
+        try:
+            outcomes[name] = await call(runtime, version, name, host)
+        except FunctionError as error:
+            outcomes[name] = error
+
+    async with running() as runtime:
+        await call(runtime, ECHO, 1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one, "hit", script("async function execute() { await context.query('c', 's') }"))
+            await until(lambda: bool(host.asked))
+            slow = script("function execute(d) { return new Promise(r => setTimeout(() => r(d), 1500)) }", "slow")
+            nursery.start_soon(one, "spared", slow)
+            await trio.sleep(0.5)
+            (hit,) = [child for child in runtime._pool.children if child.busy and child.function == "f"]
+            os.kill(hit.process.pid, signal.SIGKILL)
+        assert outcomes["spared"] == '"spared"'
+        assert isinstance(outcomes["hit"], FunctionLostError)
+        assert "its process ended under it, by signal SIGKILL; what it had done until then is done" in str(
+            outcomes["hit"]
+        )
+        assert await call(runtime, ECHO, 2) == 2
+        assert runtime.statistics().kills == {"lost": 1}
+
+
+async def test_a_process_that_dies_at_rest_is_not_noticed(nothing_leaks: None) -> None:
+    """The next call runs in another one."""
+    async with running() as runtime:
+        await call(runtime, ECHO, 1)
+        for child in list(runtime._pool.children):
+            os.kill(child.process.pid, signal.SIGKILL)
+        assert await call(runtime, ECHO, 2) == 2
+
+
+async def test_a_caller_that_leaves_ends_its_call(nothing_leaks: None) -> None:
+    """A cancelled call ends soon, and its process takes other calls."""
+    async with running() as runtime:
+        await call(runtime, ECHO, 1)
+        with trio.move_on_after(0.2) as scope:
+            await call(runtime, script("function execute() { while (true); }"))
+        assert scope.cancelled_caught
+        await until(lambda: not runtime.statistics().running)
+        assert await call(runtime, ECHO, 2) == 2
+
+
+async def test_a_function_that_is_ended_again_and_again_is_refused(nothing_leaks: None) -> None:
+    """From the fourth kill on, for a while, without a process; others are not."""
+    bomb = script(KILLING, "bomb")
+    async with running() as runtime:
+        for _ in range(4):
+            with pytest.raises(FunctionMemoryError):
+                await call(runtime, bomb)
+        with pytest.raises(FunctionBusyError, match="ended again and again; it is refused for another"):
+            await call(runtime, bomb)
+        assert await call(runtime, ECHO, 1) == 1
+        runtime.forget("parking", "bomb")
+        with pytest.raises(FunctionMemoryError):
+            await call(runtime, bomb)
+
+
+async def test_who_waits_too_long_is_told(nothing_leaks: None) -> None:
+    """No process in time, or too many who wait: busy, and that it did not run."""
+    settings = JavaScriptSettings(max_processes=1, max_processes_per_app=1, max_waiting=1, max_wait=0.3)
+    told: list[str] = []
+
+    async def one() -> None:
+        try:
+            await call(runtime, ECHO, 1)
+        except FunctionBusyError as error:
+            told.append(str(error))
+
+    async with running(SETTINGS) as runtime:
+        await call(runtime, ECHO, 1)  # what is on disk is in memory now
+    async with running(settings) as runtime:
+        runtime.prepare()
+        await until(lambda: runtime.statistics().children > 0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self_ended, runtime, script("function execute() { while (true); }", limits=Limits(1.0)))
+            await trio.sleep(0.1)
+            nursery.start_soon(one)
+            await trio.sleep(0.05)
+            nursery.start_soon(one)
+    assert len(told) == 2
+    assert "1 calls wait for a process already; it did not run" in told[0]
+    assert "no process was free for 0.3 s; it did not run" in told[1]
+
+
+async def self_ended(runtime: JavaScriptRuntime, version: FunctionVersion) -> None:
+    with pytest.raises(FunctionTimeoutError):
+        await call(runtime, version)
+
+
+async def test_scripts_are_unloaded(nothing_leaks: None) -> None:
+    """A process keeps so many scripts; one that makes room, or was forgotten, comes back when it is called."""
+    settings = JavaScriptSettings(functions_per_process=2, max_wait=30.0)
+    several = [script(f"function execute() {{ return {number} }}", f"f{number}") for number in range(4)]
+    async with running(settings) as runtime:
+        for _ in range(2):
+            assert [await call(runtime, version) for version in several] == [0, 1, 2, 3]
+        assert runtime.statistics().isolates <= 2 * runtime.statistics().children
+        runtime.forget("parking", "f3")
+        newer = FunctionVersion("parking", "f3", 2, "function execute() { return 'newer' }")
+        assert await call(runtime, newer) == "newer"
+        assert await call(runtime, several[3]) == 3
+
+
+async def test_a_stop_lets_calls_end_and_takes_no_more(nothing_leaks: None) -> None:
+    """Who is called when the end comes is waited for; who comes later is told."""
+    results: list[object] = []
+    slow = script("function execute(d) { return new Promise(r => setTimeout(() => r(d), 300)) }", "slow")
+
+    async def one() -> None:
+        results.append(await call(runtime, slow, "whole"))
+
+    async with trio.open_nursery() as nursery, running() as runtime:
+        await call(runtime, ECHO, 1)
+        nursery.start_soon(one)
+        await trio.sleep(0.1)
+    assert results == ['"whole"']
+    with pytest.raises(FunctionBusyError, match="about to end; it did not run"):
+        await call(runtime, ECHO, 1)
+
+
+DAEMON = """
+import sys; sys.path.insert(0, sys.argv[1])
+import trio
+from actors.functions.javascript.messages import FunctionVersion, Limits
+from actors.functions.javascript.runtime import JavaScriptRuntime
+from config.settings import JavaScriptSettings
+class Host:
+    def log(self, message): print(message, flush=True)
+async def main():
+    runtime = JavaScriptRuntime(JavaScriptSettings())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lambda task_status: runtime.run(task_status.started))
+        loop = "function execute() { context.log('looping'); while (true); }"
+        await runtime.call(FunctionVersion("a", "f", 1, loop, Limits(seconds=60)), b"1", Host())
+trio.run(main)
+"""
+
+
+def test_no_process_outlives_the_daemon() -> None:
+    """SIGKILL of the daemon, in the middle of an endless loop, leaves no process behind."""
+    daemon = subprocess.Popen([sys.executable, "-c", DAEMON, _HOUSE], stdout=subprocess.PIPE)
+    assert daemon.stdout is not None
+    assert daemon.stdout.readline() == b"looping\n"
+    mine = [int(one) for one in _children_of(daemon.pid)]
+    assert mine
+    daemon.kill()
+    daemon.wait()
+    daemon.stdout.close()
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in mine):
+        assert time.monotonic() < deadline, "a process of scripts has outlived its daemon"
+        time.sleep(0.02)
+
+
+def _children_of(pid: int) -> list[str]:
+    return " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")).split()
+
+
+async def test_the_process_gets_no_environment(nothing_leaks: None) -> None:
+    """Neither variables nor descriptors of ours are in it, but its end of the socket, and its own size."""
+    async with running() as runtime:
+        await call(runtime, ECHO, 1)
+        seen = _seen(runtime._pool.children[0].process.pid)
+    assert seen == (b"", "/", ["/dev/null", "/dev/null", "/proc/statm", "pipe", "socket"])
+
+
+def _seen(pid: int) -> tuple[bytes, str, list[str]]:
+    home = Path(f"/proc/{pid}")
+    descriptors = [str(path.readlink()).partition(":")[0].replace(f"/{pid}/", "/") for path in (home / "fd").iterdir()]
+    return (home / "environ").read_bytes(), str((home / "cwd").readlink()), sorted(descriptors)
+
+
+async def test_limits_hold_one_call_and_not_the_next(nothing_leaks: None) -> None:
+    """A short limit of one function does not reach into the call of another in the same process."""
+    async with running() as runtime:
+        with pytest.raises(FunctionTimeoutError):
+            await call(runtime, script("function execute() { while (true); }", limits=QUICK))
+        busy = "function execute() { var end = Date.now() + 800; while (Date.now() < end); return 'whole' }"
+        assert await call(runtime, script(busy, "busy")) == "whole"
+
+
+async def test_processes_that_cannot_start_are_told(nothing_leaks: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who calls then is told at once, with the reason; the daemon goes on, and tries again a second later."""
+    async with running() as runtime:
+        monkeypatch.setattr(runtime._pool._spawner, "_paths", ["/nowhere"])
+        with pytest.raises(FunctionBusyError, match="it did not run"):
+            await call(runtime, ECHO, 1)
+        with pytest.raises(FunctionBusyError, match="do not start; the log names the reason; it did not run"):
+            await call(runtime, ECHO, 1)
+        monkeypatch.undo()
+        await trio.sleep(1.1)
+        assert await call(runtime, ECHO, 2) == 2

@@ -1,0 +1,218 @@
+"""What scripts may rely on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from actors.errors import FunctionFailedError, FunctionResultTooLargeError
+from actors.functions.javascript.messages import Limits
+from tests.actors.functions.javascript.running import RecordingHost, Scripts, refusal
+
+FACTS = Path("/work/shared/facts/scripts")
+
+AUTHORIZER = """
+function execute(data) {
+  data = JSON.parse(data)
+  body = data.body
+  if (body["headers"]["x-auth"] === 'user1:xxxx') {
+      result = { "status": "allow", "context": { "user_name": "user1" } }
+  } else {
+      result = { "status": "deny", "context": { "error_code": "1001" } }
+  }
+  return result
+}
+"""
+
+DATABASE = """
+importClass(com.roma.apic.livedata.client.v1.DataSourceClient);
+importClass(com.roma.apic.livedata.config.v1.DataSourceConfig);
+function execute(data) {
+var config = new DataSourceConfig()
+  config.setType("mysql")
+  config.setUrl("jdbc:mysql://127.0.0.1:3306/db?allowPublicKeyRetrieval=true")
+  config.setUser("xxxx")
+  config.setPassword("yyyy")
+  var ds = new DataSourceClient(config)
+  return ds.execute("SELECT * FROM person where name = ? and age = ?", "Tom", 20);
+}
+"""
+
+
+def reference(name: str, otherwise: str) -> str:
+    path = FACTS / name
+    return path.read_text() if path.exists() else otherwise
+
+
+def test_a_front_authorizer_of_another_platform_runs_unchanged(scripts: Scripts) -> None:
+    """A script that assigns names that it never declared decides as it was written to."""
+    version = scripts.version(reference("front-authorizer.js", AUTHORIZER))
+    allowed = scripts.run(version, {"body": {"headers": {"x-auth": "user1:xxxx"}}})
+    denied = scripts.run(version, {"body": {"headers": {}}})
+    assert allowed == {"status": "allow", "context": {"user_name": "user1"}}
+    assert denied["status"] == "deny"
+    assert denied["context"]["error_code"] == "1001"
+
+
+def test_a_script_that_opens_a_database_of_its_own_runs_unchanged(scripts: Scripts) -> None:
+    """DataSourceConfig and DataSourceClient.execute hand URL, user, password, SQL and values to the host, and wait."""
+    host = RecordingHost({"database": [{"name": "Tom", "age": 20}]})
+    rows = scripts.run(reference("mysql-query.js", DATABASE), host=host)
+    assert rows == [{"name": "Tom", "age": 20}]
+    ((operation, asked),) = host.asked
+    assert operation == "database"
+    assert asked["url"] == "jdbc:mysql://127.0.0.1:3306/db?allowPublicKeyRetrieval=true"
+    assert (asked["type"], asked["user"]) == ("mysql", "xxxx")
+    assert (asked["sql"], asked["parameters"]) == ("SELECT * FROM person where name = ? and age = ?", ["Tom", 20])
+
+
+def test_a_data_source_may_name_a_connection(scripts: Scripts) -> None:
+    """`setConnection` makes of the same client a query of the app's own connection."""
+    host = RecordingHost({"query": []})
+    source = """
+    importClass(com.roma.apic.livedata.client.v1.DataSourceClient, com.roma.apic.livedata.config.v1.DataSourceConfig)
+    function execute() {
+      var config = new DataSourceConfig(); config.setConnection("warehouse")
+      return new DataSourceClient(config).execute("select ?", 1)
+    }"""
+    assert scripts.run(source, host=host) == []
+    assert host.asked == [("query", {"connection": "warehouse", "sql": "select ?", "parameters": [1]})]
+
+
+def test_an_unknown_class_is_told(scripts: Scripts) -> None:
+    """An importClass of what there is not names it, and what there is."""
+    with pytest.raises(FunctionFailedError, match=r"no class com\.roma\.Other; there are .*DataSourceClient"):
+        scripts.run("importClass(com.roma.Other); function execute() {}")
+
+
+@pytest.mark.parametrize(
+    ("source", "result"),
+    [
+        ("function execute(d) { return JSON.parse(d).a }", 1),
+        ("async function execute(d) { return JSON.parse(d) }", {"a": 1}),
+        ("const execute = (d) => new Promise(r => setTimeout(() => r('late'), 5))", "late"),
+        ("function execute() { return { then(r) { r(7) } } }", 7),
+        ("function execute() { var n = 0; return new Promise(r => setInterval(() => ++n == 3 && r(n), 1)) }", 3),
+        ("function execute() {}", None),
+        ("execute = function (d, c) { return c === context }", True),
+        ("'use strict'; function execute() { return this === undefined }", True),
+        ("function execute() { return '\\ud83d\\ude00 \\u00e9\\0' }", "\U0001f600 \u00e9\0"),
+        ("function execute() { return 'x'.repeat(300000).length }", 300000),
+        ("function execute(d) { return d }  // the end", '{"a": 1}'),
+    ],
+)
+def test_what_a_script_returns_is_its_result(scripts: Scripts, source: str, result: object) -> None:
+    """A value, a promise, a thenable or text, at once or later, from any kind of function."""
+    assert scripts.run(source, {"a": 1}) == result
+
+
+def test_large_data_goes_both_ways(scripts: Scripts) -> None:
+    """Data and results of megabytes are whole, whatever characters they have."""
+    data = {"text": "\u20ac\U0001f600x" * 300_000}
+    assert (
+        scripts.run("function execute(d) { return JSON.parse(d) }", data, limits=Limits(20, 1 << 28, 1 << 24)) == data
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("function execute() {\n\n  throw new TypeError('no lot')\n}", r"TypeError: no lot \(line 3, column 9\)"),
+        ("function execute(d) {\n  return d +;\n}", r"SyntaxError: Unexpected token ';' \(line 2\)"),
+        ("var x = 1", r"no function execute\(data\)"),
+        ("function execute() { return missing }", "missing is not defined"),
+        ("function execute() { return () => 1 }", "a function, which is no JSON"),
+        ("function execute() { return 1n }", "BigInt"),
+        ("function execute() { var a = {}; a.a = a; return a }", "circular structure"),
+        ("async function execute() { throw new Error('later') }", "Error: later"),
+        ("function execute() { return new Promise(r => setTimeout(() => { throw Error('in time') }, 1)) }", "in time"),
+        ("}); (function () {", "SyntaxError"),
+    ],
+)
+def test_what_goes_wrong_in_a_script_is_told(scripts: Scripts, source: str, told: str) -> None:
+    """The error names the function, its version, what, and where in the script."""
+    with pytest.raises(FunctionFailedError, match=r"function f\d+ version 1: ") as caught:
+        scripts.run(source)
+    assert re.search(told, str(caught.value))
+
+
+def test_a_result_may_be_as_large_as_its_function_says(scripts: Scripts) -> None:
+    """At the limit it comes, one byte above it is told with both sizes."""
+    limits = Limits(20.0, 64 << 20, 1000)
+    assert scripts.run("function execute() { return 'x'.repeat(998) }", limits=limits) == "x" * 998
+    with pytest.raises(FunctionResultTooLargeError, match="1001 bytes, and may have 1000"):
+        scripts.run("function execute() { return 'x'.repeat(999) }", limits=limits)
+    with pytest.raises(FunctionResultTooLargeError, match="bytes, and may have 1000"):
+        scripts.run("function execute() { return '\\u20ac'.repeat(900) }", limits=limits)
+
+
+def test_the_context_may_be_awaited(scripts: Scripts) -> None:
+    """query, http and publish are promises, several at a time; errors of the host are thrown where they are awaited."""
+    host = RecordingHost({"query": [{"n": 1}], "http": {"status": 200}, "publish": refusal("topic t is not yours")})
+    source = """
+    async function execute() {
+      var [rows, answer] = await Promise.all([
+        context.query("c", "select :n", {n: 1}), context.http("http://x/", {headers: {a: "b"}})])
+      try { await context.publish("t", {a: 1}, {key: "k"}) } catch (error) { return [rows, answer, error.message] }
+    }"""
+    assert scripts.run(source, host=host) == [[{"n": 1}], {"status": 200}, "topic t is not yours"]
+    assert sorted(host.asked, key=lambda asked: asked[0]) == [
+        ("http", {"method": "GET", "url": "http://x/", "headers": {"a": "b"}, "body": None}),
+        ("publish", {"topic": "t", "data": {"a": 1}, "key": "k"}),
+        ("query", {"connection": "c", "sql": "select :n", "parameters": {"n": 1}}),
+    ]
+
+
+def test_the_context_may_be_waited_for(scripts: Scripts) -> None:
+    """`context.sync` blocks, and throws what the host raises."""
+    host = RecordingHost({"query": [{"n": 1}], "http": refusal("not to be called")})
+    source = """
+    function execute() {
+      try { context.sync.http("POST", "http://x/", {json: {a: 1}}) } catch (error) { var told = error.message }
+      return [context.sync.query("c", "select 1"), told, context.sync.publish("t", 1)]
+    }"""
+    assert scripts.run(source, host=host) == [[{"n": 1}], "not to be called", None]
+
+
+def test_what_a_call_began_is_seen_through(scripts: Scripts) -> None:
+    """A publish that was not awaited is done before the result comes."""
+    host = RecordingHost()
+    assert scripts.run("function execute() { context.publish('t', 1); return 'done' }", host=host) == "done"
+    assert [operation for operation, _ in host.asked] == ["publish"]
+
+
+def test_log_lines_reach_the_host(scripts: Scripts) -> None:
+    """context.log and console write lines, objects as JSON, errors with their message."""
+    host = RecordingHost()
+    scripts.run("function execute() { context.log('lot', {a: 1}, 2); console.error(new Error('x')) }", host=host)
+    assert host.lines[0] == 'lot {"a":1} 2'
+    assert host.lines[1].startswith("Error: x")
+
+
+def test_inherited_properties_may_be_assigned(scripts: Scripts) -> None:
+    """Frozen prototypes do not keep a script from giving its own objects properties of the same names."""
+    source = """
+    function execute() {
+      function Lot() {}
+      Lot.prototype.toString = function () { return "lot" }
+      var error = new Error("full"); error.name = "LotError"; error.message = "very full"
+      class Full extends Error { constructor() { super("a"); this.name = "Full" } }
+      var o = {}; o.constructor = 1; o.hasOwnProperty = 2
+      return [String(new Lot()), String(error), String(new Full()), Object.keys(o), error.hasOwnProperty("name")]
+    }"""
+    assert scripts.run(source) == ["lot", "LotError: very full", "Full: a", ["constructor", "hasOwnProperty"], True]
+
+
+def test_a_batch_has_a_result_for_each_item(scripts: Scripts) -> None:
+    """Results come in order; what fails for one item is that item's, and items do not see one another's globals."""
+    version = scripts.version(
+        "function execute(d) { var before = typeof seen; seen = 1; d = JSON.parse(d); if (d == 2) throw Error('two');"
+        " return d == 3 ? Promise.resolve([d, before]) : [d, before] }"
+    )
+    first, second, third = scripts.batch(version, [1, 2, 3])
+    assert first == [1, "undefined"]
+    assert "Error: two" in str(second.error)
+    assert third == [3, "undefined"]
+    assert scripts.batch(version, []) == []

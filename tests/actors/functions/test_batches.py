@@ -1,0 +1,50 @@
+"""Batches of which one item spoils the call for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from actors.errors import FunctionBusyError, FunctionError, FunctionMissingError, FunctionTimeoutError
+from actors.functions.batches import call_each
+from actors.functions.messages import FunctionFailure
+from tests.fakes.functions import FakeFunctions
+
+
+class Hanging(FakeFunctions):
+    """Takes too long for any batch with a 13 in it."""
+
+    async def call_batch(self, name: str, items: Sequence[Any], app: str) -> list[Any]:
+        self.batches.append(len(items))
+        if 13 in items:
+            raise FunctionTimeoutError(name, 1, "it took longer than 5000 ms")
+        return await super().call_batch(name, items, app)
+
+
+async def test_a_batch_that_goes_well_is_one_call() -> None:
+    """However many there are."""
+    functions = FakeFunctions(double=lambda n: 2 * n)
+    assert await call_each(functions, "double", [1, 2, 3], "a") == [2, 4, 6]
+    assert functions.batches == [3]
+
+
+async def test_the_item_that_spoils_it_is_found_by_halving() -> None:
+    """It alone fails, the others have their results, in order; whoever asks is told before each call."""
+    functions, beats = Hanging(double=lambda n: 2 * n), list[None]()
+    results = await call_each(functions, "double", list(range(10, 20)), "a", lambda: beats.append(None))
+    spoiled = results.pop(3)
+    assert isinstance(spoiled, FunctionFailure)
+    assert isinstance(spoiled.error, FunctionTimeoutError)
+    assert results == [20, 22, 24, 28, 30, 32, 34, 36, 38]
+    assert len(beats) > 5
+
+
+@pytest.mark.parametrize("error", [FunctionBusyError("f", 1, "busy"), FunctionMissingError("f", 0, "not deployed")])
+async def test_what_is_no_items_fault_is_told_of_the_whole(error: FunctionError) -> None:
+    """Halving would change nothing."""
+    functions = FakeFunctions(f=lambda n: n)
+    functions.shut["f"] = error
+    with pytest.raises(type(error)):
+        await call_each(functions, "f", [1, 2], "a")

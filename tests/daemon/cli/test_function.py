@@ -1,0 +1,118 @@
+"""`penstock function` and `penstock plugins`: what is asked of the control API, and what is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from config.manifest import load
+from daemon.function_templates import TEMPLATES
+from tests.daemon.cli.conftest import Penstock
+from tests.daemon.cli.fake import FakeControl
+
+RUN = {
+    "run": 7, "at": "2024-01-02T03:04:05.678+00:00", "version": 2, "caller": "a", "items": 1, "failed": 0,
+    "milliseconds": 1.5, "outcome": "failed", "reason": "no such thing", "result_bytes": 0, "lines": 1,
+    "log": [{"milliseconds": 0.25, "text": "asked you"}], "left_out": 3,
+}  # fmt: skip
+FAILURE = {"plugin": "bad", "file": "/p/bad.py", "line": 3, "reason": "ValueError: no"}
+PLUGINS = [
+    {"name": "sqlite", "origin": "built-in", "file": "s.py", "state": "loaded", "declares": "connector sqlite"},
+    {"name": "bad", "origin": "file", "file": "/p/bad.py", "state": "kept", "declares": "function", "failure": FAILURE},
+]
+
+
+def asked(control: FakeControl) -> object:
+    return json.loads(control.requests[-1].body)
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_each_template_is_a_manifest_that_loads(penstock: Penstock, tmp_path: Path, template: str) -> None:
+    """Under the name and the app that were asked for; nothing that is there is overwritten."""
+    ended = penstock("function", "new", "start", "--template", template, "--app", "mine", "--out", "there")
+    assert ended.code == 0
+    assert str(Path("there/start.yaml")) in ended.out
+    documents = load((tmp_path / "there/start.yaml").read_text())
+    assert {document.resource.app for document in documents} == {"mine"}  # type: ignore[union-attr]
+    assert "function start" in [str(document.identity) for document in documents]
+    again = penstock("function", "new", "start", "--template", template, "--out", "there")
+    assert again.code == 1
+    assert "already there" in again.err
+
+
+def test_a_test_shows_log_result_and_time(penstock: Penstock, control: FakeControl, tmp_path: Path) -> None:
+    """The result alone on standard output but for the log; a failure is the command's too."""
+    (tmp_path / "data.json").write_text('{"name": "you"}')
+    done = {"outcome": "done", "result": {"a": 1}, "error": "", "milliseconds": 1.5, "log": [], "left_out": 0}
+    control.on("POST", "functions/f/test", done)
+    ended = penstock("function", "test", "f", "--data", "data.json")
+    assert ended == (0, '{\n  "a": 1\n}\n', "function f: done in 1.500 ms\n")
+    assert asked(control) == {"data": {"name": "you"}}
+    control.on("POST", "functions/f/test", done | {"outcome": "timed out", "error": "it took long", "log": RUN["log"]})
+    ended = penstock("function", "test", "f")
+    assert ended.code == 1
+    assert "0.250 ms  asked you" in ended.out
+    assert ended.err.endswith("penstock: function f: it took long\n")
+    assert asked(control) == {}
+    (tmp_path / "bad.json").write_text("{")
+    assert penstock("function", "test", "f", "--data", "bad.json").code == 2
+    assert "cannot be read" in penstock("function", "test", "f", "--data", "none.json").err
+
+
+def test_versions_are_deployed_shown_and_switched(penstock: Penstock, control: FakeControl) -> None:
+    """Each says which version runs now."""
+    running = {"function": "f", "version": 2, "deployed": "now", "remark": ""}
+    control.on("POST", "functions/f/deploy", running)
+    assert penstock("function", "deploy", "f", "-m", "why") == (0, "function f: version 2 runs\n", "")
+    assert asked(control) == {"remark": "why"}
+    control.on("POST", "functions/f/switch", running)
+    assert penstock("function", "switch", "f", "2").out == "function f: version 2 runs\n"
+    assert asked(control) == {"version": 2}
+    control.on("GET", "functions/f/versions", {"items": [{**running, "running": True}]})
+    assert "yes" in penstock("function", "versions", "f").out
+    control.on("GET", "functions/f/versions", {"items": []})
+    assert "was never deployed" in penstock("function", "versions", "f").err
+
+
+def test_runs_and_their_logs_are_shown(penstock: Penstock, control: FakeControl) -> None:
+    """Runs as a table; logs run by run, the oldest first, with what was left out."""
+    control.on("GET", "functions/f/runs?failed=true", {"items": [RUN]})
+    assert "no such thing" in penstock("function", "runs", "f", "--failed").out
+    control.on("GET", "functions/f/runs?log=true", {"items": [RUN, {**RUN, "run": 6}]})
+    out = penstock("function", "logs", "f").out
+    assert out.index("run 6") < out.index("run 7")
+    assert "asked you" in out
+    assert "(3 more lines were left out)" in out
+    control.on("GET", "functions/f/runs/7", RUN)
+    assert penstock("function", "logs", "f", "--run", "7").out.count("run 7") == 1
+    assert json.loads(penstock("function", "logs", "f", "--run", "7", "-o", "json").out) == [RUN]
+
+
+def test_plugins_are_shown(penstock: Penstock, control: FakeControl) -> None:
+    """What each declares, its state, and what is wrong with it: by `get plugins` as by `plugins list`."""
+    control.on("GET", "plugins", {"items": PLUGINS})
+    for command in (("get", "plugins"), ("plugins", "list")):
+        out = penstock(*command).out
+        assert "connector sqlite" in out
+        assert "kept" in out
+        assert "/p/bad.py:3: ValueError: no" in out
+    assert json.loads(penstock("get", "plugin", "bad", "-o", "json").out) == [PLUGINS[1]]
+    assert penstock("get", "plugin", "none").err == "penstock: there is no plugin none\n"
+
+
+def test_a_reload_tells_what_it_brought(penstock: Penstock, control: FakeControl) -> None:
+    """What came, changed and went; a module that fails is a failure of the command."""
+    told: dict[str, list[object]] = {
+        "added": [], "changed": ["bad"], "removed": [], "failed": [], "functions": ["f"], "connections": [],
+        "problems": [],
+    }  # fmt: skip
+    control.on("POST", "plugins/reload", told)
+    assert penstock("plugins", "reload") == (0, "changed: bad\nfunctions: f\n", "")
+    control.on("POST", "plugins/reload", told | {"failed": [FAILURE]})
+    ended = penstock("plugins", "reload")
+    assert ended.code == 1
+    assert ended.err == "penstock: plugin bad: /p/bad.py:3: ValueError: no\n"
+    control.on("POST", "plugins/reload", {name: [] for name in told})
+    assert penstock("plugins", "reload").out == "nothing has changed\n"

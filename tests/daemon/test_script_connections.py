@@ -1,0 +1,171 @@
+"""Databases that scripts name by URL: listed ones alone, pools that are shared, bounded, and closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+
+from actors.errors import ConnectorError, ParameterError
+from actors.functions.reach import ScriptDatabase
+from actors.ports import QueryResult, ResultLimits
+from daemon.script_connections import ScriptConnections
+from plugins.api import ConnectorType
+from plugins.loader import Connectors
+
+LIMITS = ResultLimits(10, 1000)
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    host: str
+    port: int
+    database: str
+    user: str
+    password: str | None
+    pool_size: int
+
+
+class Pool:
+    """A connector that answers with what it was asked."""
+
+    def __init__(self, settings: Settings, held: trio.Event) -> None:
+        self.settings = settings
+        self.closed = False
+        self._held = held
+
+    async def query(self, sql: str, parameters: Mapping[str, Any], limits: ResultLimits) -> QueryResult:
+        assert not self.closed
+        assert limits is LIMITS
+        if sql == "HOLD":
+            await self._held.wait()
+        return QueryResult((sql,), [tuple(parameters.values())])
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class World:
+    def __init__(self, *allowed: str) -> None:
+        self.held = trio.Event()
+        self.pools: list[Pool] = []
+        connectors = Connectors({name: ConnectorType(name, Settings, self._build) for name in ("mysql", "postgres")})
+        self.scripts = ScriptConnections(allowed, connectors, None, LIMITS)  # type: ignore[arg-type]
+
+    def _build(self, settings: Settings, _host: object) -> Any:
+        self.pools.append(Pool(settings, self.held))
+        return self.pools[-1]
+
+    async def ask(self, url: str, *values: object, app: str = "a", user: str = "u", type_: str = "mysql", sql: str = "?"
+    ) -> QueryResult:  # fmt: skip
+        database = ScriptDatabase(type_, url, user, "p")
+        return await self.scripts.execute(app, database, sql if values else sql.replace("?", "1"), values)
+
+
+URL = "jdbc:mysql://127.0.0.1:3306/db?allowPublicKeyRetrieval=true"
+
+
+async def test_a_listed_database_is_asked_by_its_url() -> None:
+    """With the user and password of the script; what the URL's options say of Java's driver alone does not matter."""
+    world = World("127.0.0.1:3306/db")
+    result = await world.ask(URL, "Tom", sql="SELECT ?")
+    assert (result.columns, result.rows) == (("SELECT :positional_1",), [("Tom",)])
+    (pool,) = world.pools
+    assert pool.settings == Settings("127.0.0.1", 3306, "db", "u", "p", 4)
+
+
+@pytest.mark.parametrize(
+    ("url", "type_"),
+    [
+        ("jdbc:mysql://127.0.0.1/db", "mysql"),
+        ("mysql://127.0.0.1/db", "mariadb"),
+        ("jdbc:mariadb://127.0.0.1:3306/db", "mysql"),
+        ("jdbc:mysql://127.0.0.1:3306/db", ""),
+        ("JDBC:mysql://127.0.0.1:3306/db".lower(), "MySQL"),
+        ("jdbc:mysql://[::1]/db", "mysql"),
+    ],
+)
+async def test_a_database_has_several_names(url: str, type_: str) -> None:
+    """A port that is left out is the usual one; MariaDB is MySQL's."""
+    world = World("127.0.0.1:3306/db", "[::1]:3306/db")
+    assert (await world.ask(url, type_=type_)).columns == ("1",)
+
+
+@pytest.mark.parametrize(
+    "url", [URL.replace("3306", "3307"), URL.replace("/db", "/other"), URL.replace("127.0.0.1", "h")]
+)
+async def test_what_is_not_listed_is_refused_with_what_to_do(url: str) -> None:
+    """The error names the setting, what to list, and the connection to use instead."""
+    world = World("127.0.0.1:3306/db")
+    with pytest.raises(ConnectorError, match=r"setConnection\(NAME\).*functions\.script_connections") as caught:
+        await world.ask(url)
+    assert "connection` of app a" in str(caught.value)
+    assert world.pools == []
+
+
+@pytest.mark.parametrize(
+    ("url", "type_", "reason"),
+    [
+        ("nonsense", "mysql", "this is no URL of a database.*setConnection"),
+        ("jdbc:oracle://h:1/db", "oracle", "of type oracle are not known"),
+        ("jdbc:postgresql://h:1/db", "mysql", "type mysql cannot be named by a URL of postgres"),
+        ("jdbc:mysql://h:1/db?allowMultiQueries=true", "mysql", "option allowMultiQueries: only false"),
+    ],
+)
+async def test_what_is_no_database_is_told(url: str, type_: str, reason: str) -> None:
+    """A URL that cannot be read, or that does not go with the type."""
+    with pytest.raises(ConnectorError, match=reason):
+        await World("h:1/db").ask(url, type_=type_)
+
+
+async def test_a_pool_is_for_one_app_and_one_user() -> None:
+    """Calls share it; other apps and users have their own, although the database is the same."""
+    world = World("127.0.0.1:3306/db")
+    for _ in range(3):
+        await world.ask(URL)
+    await world.ask(URL, app="b")
+    await world.ask(URL, user="v")
+    assert len(world.pools) == 3
+
+
+async def test_values_must_fit_their_places() -> None:
+    """Told before anything is opened."""
+    world = World("127.0.0.1:3306/db")
+    with pytest.raises(ParameterError, match="1 places"):
+        await world.ask(URL, 1, 2)
+    assert world.pools == []
+
+
+async def test_pools_are_bounded_and_the_oldest_makes_room() -> None:
+    """One that is in use is never closed under its user; when all are in use, the next is told so."""
+    world = World("127.0.0.1:3306/db")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: world.ask(URL, app="holder", sql="HOLD"))
+        await trio.testing.wait_all_tasks_blocked()
+        for number in range(20):
+            await world.ask(URL, app=str(number))
+        assert [pool.closed for pool in world.pools] == [False, *[True] * 5, *[False] * 15]
+        for number in range(15):
+            nursery.start_soon(lambda number=number: world.ask(URL, app=f"h{number}", sql="HOLD"))
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(ConnectorError, match="16 databases are in use"):
+            await world.ask(URL, app="late")
+        world.held.set()
+
+
+async def test_what_nobody_uses_is_closed(autojump_clock: trio.abc.Clock) -> None:
+    """After a minute; and all of them at the end."""
+    world = World("127.0.0.1:3306/db")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.scripts.sweep)
+        await world.ask(URL)
+        await trio.sleep(59)
+        assert not world.pools[0].closed
+        await trio.sleep(40)
+        assert world.pools[0].closed
+        await world.ask(URL)
+        nursery.cancel_scope.cancel()
+    await world.scripts.close()
+    assert all(pool.closed for pool in world.pools)
