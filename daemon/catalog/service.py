@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -13,26 +13,26 @@ import msgspec
 import structlog
 import trio
 
-from actors.errors import PenstockError
 from actors.gateway_route.published import Published
 from actors.ports import ConnectionReport
 from config.errors import ManifestError, Problem
 from config.manifest import Document, SettingsTypes, load
-from config.references import referrers
 from config.resources import Connection, Device, Task, Topic
 from config.resources.identity import Identity, identity
 from daemon.catalog.catalog import Catalog
+from daemon.catalog.commit import Commit
 from daemon.catalog.credentials import Credentials
+from daemon.catalog.dependents import dependents
 from daemon.catalog.errors import InUseError, NotFoundError, UnreachableError, VersionConflictError
 from daemon.catalog.issue import Issuer, Resolve, generate
-from daemon.catalog.planning import Planner, dead_letter_topic
+from daemon.catalog.planning import Planner
 from daemon.catalog.probing import probe, probe_all
 from daemon.catalog.refusals import refuse
 from daemon.catalog.secret_fields import Connectors, secret_fields
 from daemon.catalog.steps import Step
-from daemon.engine import Change, Engine
+from daemon.engine import Engine
 from daemon.publishing.function_planning import FunctionPlanner, VerifyFunction
-from daemon.publishing.planning import PublicationPlanner, Verify, mentions
+from daemon.publishing.planning import PublicationPlanner, Verify
 from daemon.publishing.publications import Publications
 from daemon.store.model import Meta, Store, StoredResource
 from daemon.store.publications import Publication
@@ -41,9 +41,6 @@ from daemon.vault import Vault
 log = structlog.get_logger()
 
 T = TypeVar("T")
-
-RECONCILE_SECONDS = 60.0
-NAMED_IN_LOG = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +83,8 @@ class CatalogService:
         self.publications = Publications() if publications is None else publications
         self.publication_planner = PublicationPlanner(catalog, self.publications, verify)
         self.function_planner = FunctionPlanner(self.publications, verify_function)
-        self._store = store
         self._engine = engine
+        self._commit = Commit(catalog, self.publications, store, engine)
         self._connectors = connectors
         self._issuer = Issuer(vault, resolve)
         self._planner = Planner(catalog, self._issuer, connectors)
@@ -149,9 +146,9 @@ class CatalogService:
             stored = self._match(target, versions)
             if stored is None:
                 raise missing(target)
-            if users := self._users(target):
+            if users := dependents(target, self.catalog, self.publications):
                 raise InUseError(target, users)
-            await self._commit([], [stored])
+            await self._commit.put([], [stored])
 
     async def have_topic(self, topic: Topic) -> None:
         """Create a topic that the daemon itself needs, where there is none of that name.
@@ -162,7 +159,7 @@ class CatalogService:
         async with self._turn:
             if self.catalog.get(identity(topic)) is None:
                 now = self._clock()
-                await self._commit([Step("created", None, StoredResource(topic, Meta(1, now, now)))], [])
+                await self._commit.put([Step("created", None, StoredResource(topic, Meta(1, now, now)))], [])
 
     async def delete_data(self, topic: str) -> bool:
         """Delete the files of a topic that is no longer a resource; False where there were none."""
@@ -185,7 +182,7 @@ class CatalogService:
                 after = dataclasses.replace(
                     stored, resource=msgspec.structs.replace(task, enabled=enabled), meta=self._next(stored.meta)
                 )
-                await self._commit([Step("changed", stored, after, ("enabled",))], [])
+                await self._commit.put([Step("changed", stored, after, ("enabled",))], [])
             await (self._engine.start_task(name) if enabled else self._engine.stop_task(name))
 
     async def rotate_secret(self, target: Identity) -> str:
@@ -202,7 +199,7 @@ class CatalogService:
             (field,) = secret_fields(stored.resource, self._connectors)
             kept = self._issuer.store(target, field, secret)
             after = StoredResource(stored.resource, self._next(stored.meta), {field.field: kept})
-            await self._commit([Step("changed", stored, after, ("secret",), (field.field,))], [])
+            await self._commit.put([Step("changed", stored, after, ("secret",), (field.field,))], [])
             return secret
 
     async def test(self, name: str) -> ConnectionReport:
@@ -253,7 +250,7 @@ class CatalogService:
         """
         async with self._turn:
             publication = await self._aside(partial(plan, self._clock()))
-            await self._commit([], [], publication, switched)
+            await self._commit.put([], [], publication, switched)
             return publication
 
     async def _plan(self, documents: Sequence[Document]) -> tuple[list[Step], Publication]:
@@ -277,7 +274,7 @@ class CatalogService:
     async def _apply(self, steps: Sequence[Step], publication: Publication, *, allow_unreachable: bool) -> Applied:
         tested = await self._test(steps, allow_unreachable=allow_unreachable)
         changed = [step for step in tested if step.action != "unchanged"]
-        trouble = await self._commit(changed, [], publication)
+        trouble = await self._commit.put(changed, [], publication)
         warned = [_warned(step, trouble) if step.action != "unchanged" else step for step in tested]
         return Applied(tuple(warned), _versions(publication))
 
@@ -298,89 +295,12 @@ class CatalogService:
     async def _open_settings(self, stored: StoredResource) -> dict[str, Any]:
         return await self._aside(partial(self._credentials.open_settings, stored))
 
-    async def _commit(
-        self,
-        steps: Sequence[Step],
-        removed: Sequence[StoredResource],
-        publication: Publication | None = None,
-        switched: Mapping[tuple[str, int], Published] | None = None,
-    ) -> str:
-        """Store, then put to work; says what kept the engine from it, if anything did."""
-        if publication == Publication():
-            publication = None
-        if not steps and not removed and publication is None:
-            return ""
-        gone = [Change(stored.identity, stored.resource, None) for stored in removed]
-        trouble = ""
-        # From here on there is no turning back, also when the caller hangs up.
-        with trio.CancelScope(shield=True):
-            await self._store.apply(
-                [step.after for step in steps], [stored.identity for stored in removed], publication
-            )
-            for step in steps:
-                self.catalog.put(step.after)
-            for stored in removed:
-                self.catalog.remove(stored.identity)
-                self.publications.forget(stored.identity)
-            if publication is not None:
-                self.publications.put(publication, switched)
-            changes = [*gone, *map(_change, steps)]
-            trouble = await self._reconcile([*changes, *self._served_otherwise(publication, changes)])
-        return trouble  # noqa: RET504 - a cancel scope may end its block early, as far as types can tell
-
-    def _served_otherwise(self, publication: Publication | None, changes: Sequence[Change]) -> Iterator[Change]:
-        """Routes and functions that have not changed themselves, but what is served of them, or runs."""
-        if publication is None:
-            return
-        known = {change.identity for change in changes}
-        running = [Identity("function", one.function.name) for one in publication.running]
-        for name in (*running, *(Identity("route", route) for route in publication.routes)):
-            stored = self.catalog.get(name)
-            if stored is not None and name not in known:
-                yield Change(stored.identity, stored.resource, stored.resource)
-
-    async def _reconcile(self, changes: Sequence[Change]) -> str:
-        named = ", ".join(str(change.identity) for change in changes[:NAMED_IN_LOG])
-        log.info("resources changed", count=len(changes), first=named)
-        try:
-            with trio.fail_after(RECONCILE_SECONDS):
-                await self._engine.reconcile(changes)
-        except trio.TooSlowError:
-            log.warning("resources were stored, but not put to work in time", seconds=RECONCILE_SECONDS)
-            return f"stored, but not at work after {RECONCILE_SECONDS:g} seconds; a restart of the daemon tries again"
-        except PenstockError as error:
-            log.warning("resources were stored, but could not be put to work", reason=str(error))
-            return f"stored, but not at work: {error}"
-        except Exception:
-            # What is stored may hold generated secrets, which the caller must get to see all the same.
-            log.exception("resources were stored, but putting them to work crashed")
-            return "stored, but putting it to work crashed (see the daemon's log); a restart tries again"
-        else:
-            return ""
-
     def _match(self, target: Identity, versions: Sequence[int] | None) -> StoredResource | None:
         stored = self.catalog.get(target)
         if versions is not None and (stored is None or (versions and stored.meta.version not in versions)):
             found = "does not exist" if stored is None else f"has version {stored.meta.version}"
             raise VersionConflictError(f"{target} {found}, which is not the one that was read; read it again")
         return stored
-
-    def _users(self, target: Identity) -> list[Identity]:
-        users = referrers(target, self.catalog.resources())
-        users += sorted(
-            {
-                Identity("route", published.route.name)
-                for published in self.publications
-                if target.kind != "route" and mentions(published, target)
-            }.difference(users)
-        )
-        if target.kind == "topic":
-            users += [
-                stored.identity
-                for stored in self.catalog.of_kind("task")
-                if dead_letter_topic(stored.identity.name) == target.name
-            ]
-        return users
 
     def _next(self, meta: Meta) -> Meta:
         return Meta(meta.version + 1, meta.created, self._clock())
@@ -397,11 +317,6 @@ def _is_route(step: Step) -> bool:
 
 def _versions(publication: Publication) -> tuple[Published, ...]:
     return tuple(version.published for version in publication.versions)
-
-
-def _change(step: Step) -> Change:
-    before = None if step.before is None else step.before.resource
-    return Change(step.identity, before, step.after.resource, step.secrets)
 
 
 def _warned(step: Step, warning: str) -> Step:
