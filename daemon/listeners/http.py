@@ -210,6 +210,10 @@ class HttpListener:
             self._service.statistics.failed_handshakes += 1
             self._handshake_log.info("TLS handshake failed", listener=entrance.name, peer=peer, reason=str(error))
             return
+        except Exception:
+            self._service.statistics.failed_handshakes += 1
+            log.exception("TLS handshake crashed", listener=entrance.name, peer=peer)
+            return
         await self.serve(secured, peer, connected.fileno(), session)
 
     async def _shake_hands(self, stream: SocketStream, tls: Handshakes) -> tuple[TlsStream, TlsSession]:
