@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+import json
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from hashlib import blake2b
 from urllib.parse import parse_qsl
 
 import msgspec
 import trio
 
+from actors.gateway_route.backends.paging import PAGE_NUMBER, PAGE_SIZE
 from actors.gateway_route.cache import AnswerCache, CacheSpace, CacheStatistics, Found
 from actors.gateway_route.call import Call, Caller
+from actors.gateway_route.mapping.system import system_value
+from actors.gateway_route.published import Published
 from actors.http_calls.errors import CallRefusedError
 from actors.runtime.admission import AdmissionFullError
 from actors.wire.http.messages import HeaderFields, Response
 from config.resources import Cache
+from config.resources.route_parts import SystemValue
 
 Clock = Callable[[], float]
 """Seconds of a clock that never goes back."""
@@ -27,6 +32,9 @@ _KEPT_STATUSES = frozenset({200, 203, 204, 300, 301, 308, 410})
 _FAILURES = frozenset({500, 502, 503, 504})
 _FORBIDDEN = ("no-store", "no-cache", "private")
 _MAX_FIELDS = 1_000
+# System values that are no part of the key otherwise; the second are of who calls.
+_OF_CALLS = frozenset({"host"})
+_OF_CALLERS = frozenset({"client_certificate", "source_address"})
 
 
 class _Fetch:
@@ -47,13 +55,16 @@ class CachedAnswers:
     answer is better than none: it is given where the fetch fails (RFC 5861 4).
 
     Not kept: what sets cookies, what says so (`Cache-Control: no-store`, `no-cache`, `private`), what varies by a
-    header that is no part of the key, and bodies of unknown length. What *callers* say in Cache-Control does not count,
-    as they could do without the cache then.
+    header that is no part of the key, and bodies of unknown length; nor what is made of the body of a request, which
+    may ask for something else. What *callers* say in Cache-Control does not count, as they could do without the cache
+    then. `system` are the system values that answers are made of.
     """
 
-    __slots__ = ("_by_caller", "_cache", "_clock", "_fetching", "_headers", "_query")
+    __slots__ = ("_by_caller", "_cache", "_clock", "_fetching", "_headers", "_query", "_system")
 
-    def __init__(self, settings: Cache, space: CacheSpace, clock: Clock) -> None:
+    def __init__(
+        self, settings: Cache, space: CacheSpace, clock: Clock, *, system: Collection[SystemValue] = ()
+    ) -> None:
         self._cache = AnswerCache(
             space,
             seconds=settings.seconds,
@@ -65,6 +76,8 @@ class CachedAnswers:
         self._query = None if settings.query is None else frozenset(settings.query)
         self._headers = tuple(sorted({name.lower() for name in settings.headers}))
         self._by_caller = settings.by_caller
+        known = _OF_CALLS | _OF_CALLERS if settings.by_caller else _OF_CALLS
+        self._system = tuple(system_value(name, "") for name in sorted(known.intersection(system)))
         self._fetching: dict[Hashable, _Fetch] = {}
 
     async def answer(self, call: Call, fetch: Answer) -> Response:
@@ -74,7 +87,7 @@ class CachedAnswers:
             CallRefusedError: the fetch was refused, and nothing is kept that could be given instead.
             AdmissionFullError: likewise.
         """
-        if call.request.method not in _KEPT_METHODS:
+        if call.request.method not in _KEPT_METHODS or call.body:
             return await fetch(call)
         key = self._key(call)
         found = self._cache.find(key, self._clock())
@@ -126,7 +139,8 @@ class CachedAnswers:
         request = call.request
         values = tuple(tuple(request.header_values(name)) for name in self._headers)
         caller = _caller_key(call.caller) if self._by_caller else None
-        return request.method, request.path, self._query_key(request.query), values, caller
+        system = tuple([value(call) for value in self._system])
+        return request.method, request.path, self._query_key(request.query), values, caller, system
 
     def _query_key(self, query: str) -> Hashable:
         if self._query is None or not query:
@@ -156,12 +170,30 @@ class CachedAnswers:
                 return True
 
 
+def answers_of(published: Published, space: CacheSpace, clock: Clock) -> CachedAnswers | None:
+    """A cache for a version of a route, keyed also by what its backend takes besides; None where it has none."""
+    settings, data = published.route.cache, published.backend.data
+    if settings is None:
+        return None
+    taken = {place: [one.name for one in published.inputs if one.place == place] for place in ("query", "header")}
+    if data is not None and data.paging:
+        taken["query"] += PAGE_NUMBER, PAGE_SIZE
+    settings = msgspec.structs.replace(
+        settings,
+        query=None if settings.query is None else (*settings.query, *taken["query"]),
+        headers=(*settings.headers, *taken["header"]),
+    )
+    asked = () if data is None else data.parameters
+    return CachedAnswers(settings, space, clock, system={one.system for one in asked if one.system is not None})
+
+
 def _caller_key(caller: Caller) -> Hashable:
     """Not by name alone: a user may be called as an app is, and an answer may be made of anything a token claims."""
     if not caller.claims:
         return caller.kind, caller.name, caller.app or "", caller.mark
-    claims = msgspec.json.encode(caller.claims, order="deterministic")
-    return caller.kind, caller.mark, blake2b(claims, digest_size=16).hexdigest()
+    # Half of a surrogate pair is no reason to refuse a token, and only this encoder takes it.
+    claims = json.dumps(caller.claims, sort_keys=True)
+    return caller.kind, caller.mark, blake2b(claims.encode(), digest_size=16).hexdigest()
 
 
 def _aged(found: Found) -> Response:

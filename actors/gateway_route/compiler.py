@@ -69,7 +69,7 @@ class Compiler:
             head=(*self._head(published, trusted=trusted), *(() if late else read)),
             body=(*(read if late else ()), *self._towards_backend(published, log)),
             after=tuple(self._after(published, log)),
-            cache=None if trusted else self._flow.cache(published.route),
+            cache=None if trusted else self._flow.cache(published),
             compressor=self._flow.compressor(published.route),
             cross_origin=None if cors is None else CrossOrigin(cors, published.route.request.method),
             observe=None if trusted else self._flow.access_log.observer(published.route.name, published.version),

@@ -245,11 +245,15 @@ def _facts(certificate: x509.Certificate) -> CertificateFacts:
             *found.get_values_for_type(x509.DNSName),
             *map(str, found.get_values_for_type(x509.IPAddress)),
         )
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         names = ()
+    try:
+        subject, issuer = certificate.subject.rfc4514_string(), certificate.issuer.rfc4514_string()
+    except ValueError as error:
+        raise CertificateError("$.chain", f"its subject or issuer is malformed: {error}") from None
     return CertificateFacts(
-        subject=certificate.subject.rfc4514_string(),
-        issuer=certificate.issuer.rfc4514_string(),
+        subject=subject,
+        issuer=issuer,
         names=names,
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,

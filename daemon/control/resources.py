@@ -86,7 +86,8 @@ def _matches(stored: StoredResource, app: str | None, tag: str | None) -> bool:
 
 def _visible(routes: list[StoredResource], app: str, catalog: Catalog) -> list[StoredResource]:
     """Those that are shown to an app, as in a catalogue of APIs."""
-    grants = [one.resource for one in catalog.of_kind("grant") if isinstance(one.resource, RouteGrant)]
+    known = [one.resource for one in catalog.of_kind("grant") if isinstance(one.resource, RouteGrant)]
+    grants = [one for one in known if one.to == app]
     return [one for one in routes if isinstance(one.resource, Route) and is_shown(one.resource, app, grants)]
 
 

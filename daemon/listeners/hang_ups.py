@@ -32,7 +32,8 @@ class HangUps(Generic[T]):
         """Tell of this connection from now on; its socket, once closed, is watched no more."""
         if self._epoll is not None and descriptor >= 0:
             self._watched[descriptor] = connection
-            with suppress(OSError):  # the system has no room for more: this one is noticed later
+            # The system has no room for more, or the listener has been cut off: this one is noticed later.
+            with suppress(OSError, ValueError):
                 self._epoll.register(descriptor, _EVENTS)
 
     def forget(self, descriptor: int, connection: T) -> None:

@@ -79,6 +79,8 @@ class HttpListener:
         self._entrances = tuple(entrances)
         self._addresses: dict[str, str] = {}
         self._draining = draining
+        # Those that are accepted, and whose tasks have not begun.
+        self._entering = 0
         # Those in their handshakes, the oldest first.
         self._shaking: dict[trio.CancelScope, None] = {}
         self._service = HttpService(handler, limits, refuse)
@@ -144,8 +146,7 @@ class HttpListener:
         finally:
             self._connections.discard(connection)
             self._hang_ups.forget(descriptor, connection)
-            if self._room:
-                self._room.unpark()
+            self._room.unpark_all()
 
     async def _bind(self, entrance: HttpEntrance) -> list[tuple[socket.socket, HttpEntrance]]:
         if entrance.tls is not None:
@@ -181,25 +182,29 @@ class HttpListener:
 
     async def _accept(self, listening: socket.socket, entrance: HttpEntrance, connections: trio.Nursery) -> None:
         while True:
-            while (room := self._room_left()) <= 0:
+            while self._room_left() <= 0:
                 self._limited_log.warning("All HTTP connections are taken", listener=entrance.name)
                 await self._room.park()
             # One a turn would leave those who come together waiting for as many turns of all who are there already.
-            for connection, peer in await sockets.accept_all(listening, self._short, room):
+            for connection, peer in await sockets.accept_all(listening, self._short, self._room_left):
                 self._service.statistics.accepted += 1
+                self._entering += 1
                 connections.start_soon(self._serve_socket, connection, str(peer[0]), entrance)
 
     def _room_left(self) -> int:
-        return self._service.limits.max_connections - len(self._connections) - len(self._shaking)
+        taken = len(self._connections) + len(self._shaking) + self._entering
+        return self._service.limits.max_connections - taken
 
     def _short(self, reason: str) -> None:
         self._limited_log.warning("HTTP connection not accepted", reason=reason)
 
     async def _serve_socket(self, connected: socket.socket, peer: str, entrance: HttpEntrance) -> None:
+        self._entering -= 1
         try:
             stream = SocketStream(connected)
         except STREAM_ERRORS:
             connected.close()  # the client has gone since
+            self._room.unpark_all()
             return
         if entrance.tls is None:
             await self.serve(stream, peer, connected.fileno())
@@ -209,6 +214,10 @@ class HttpListener:
         except STREAM_ERRORS as error:
             self._service.statistics.failed_handshakes += 1
             self._handshake_log.info("TLS handshake failed", listener=entrance.name, peer=peer, reason=str(error))
+            return
+        except Exception:
+            self._service.statistics.failed_handshakes += 1
+            log.exception("TLS handshake crashed", listener=entrance.name, peer=peer)
             return
         await self.serve(secured, peer, connected.fileno(), session)
 
@@ -231,8 +240,7 @@ class HttpListener:
             self._shaking.pop(scope, None)
             if not done:
                 await stream.aclose()
-            if self._room:
-                self._room.unpark()
+            self._room.unpark_all()
 
     async def _sweep(self) -> None:
         service = self._service
@@ -258,7 +266,7 @@ class HttpListener:
             self._hang_ups.close()
 
     def _make_room(self, now: float) -> None:
-        found = sorted((one for one in self._connections if one.idle), key=lambda one: one.deadline.at)
+        found = sorted((one for one in self._connections if one.idle), key=lambda one: one.deadline.since)
         wanted = len(self._connections) // _EVICTED_SHARE + 1
         if len(found) < wanted:
             slow = (one for one in self._connections if one.deadline.late and now - one.deadline.since > _SLOW_SECONDS)

@@ -135,7 +135,8 @@ class Deadline:
     """The one deadline of a connection: moved by plain assignment, looked at by the listener's sweep.
 
     A timer or a cancel scope for each request would cost more than the request. `late` is what the client is told when
-    the deadline passes; nothing where no request has begun. `since` is when it began to owe the rest of one.
+    the deadline passes; nothing where no request has begun. `since` is when it was moved last: when the connection fell
+    idle, or began to owe the rest of a request.
     """
 
     __slots__ = ("_service", "at", "late", "since")
@@ -150,8 +151,7 @@ class Deadline:
         """So much time from now."""
         self.late = late
         self.at = self._service.now + seconds
-        if late:
-            self.since = self._service.now
+        self.since = self._service.now
 
     def lift(self) -> None:
         """As much time as it takes."""

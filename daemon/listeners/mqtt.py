@@ -137,8 +137,7 @@ class MqttListener:
     async def _accept(self, listening: socket.socket, entrance: Entrance, connections: trio.Nursery) -> None:
         """Take what comes, no faster than it may: over the rate, connections wait in the kernel's backlog."""
         while True:
-            most = max(1, int(self._rate.available(trio.current_time())))
-            taken = await sockets.accept_all(listening, self._short, most)
+            taken = await sockets.accept_all(listening, self._short, self._may_come)
             now = trio.current_time()
             for connection, peer in taken:
                 self._enter(connection, peer, entrance, connections)
@@ -149,6 +148,9 @@ class MqttListener:
                     "MQTT connections come too fast, and wait", most_per_second=self._settings.connection_rate
                 )
                 await trio.sleep(wait)
+
+    def _may_come(self) -> int:
+        return max(1, int(self._rate.available(trio.current_time())))
 
     def _enter(self, connection: socket.socket, peer: Any, entrance: Entrance, connections: trio.Nursery) -> None:
         source = self._admission.admit(peer[0], trio.current_time())

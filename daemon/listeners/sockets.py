@@ -41,15 +41,19 @@ async def bind(listen: Listener, section: str) -> list[socket.socket]:
 
 
 async def accept_all(
-    listening: socket.socket, shortage: Callable[[str], None], most: int
+    listening: socket.socket, shortage: Callable[[str], None], room: Callable[[], int]
 ) -> list[tuple[socket.socket, Any]]:
-    """The next connections, non-blocking, each with the address of its peer: up to `most` or 32, and at least one.
+    """The next connections, non-blocking, each with the address of its peer: at least one, and 32 at most.
 
+    Nor more than there is `room` for when they come: there may be none by then, and they are left waiting.
     While the process is out of resources, `shortage` is called with the reason, ten times a second at most.
     """
     taken: list[tuple[socket.socket, Any]] = []
     while not taken:
         await trio.lowlevel.wait_readable(listening)
+        most = room()
+        if most <= 0:
+            break
         reason = _take(listening, taken, most)
         if reason and not taken:
             shortage(reason)

@@ -61,9 +61,17 @@ class TlsStream:
                 return
 
     def session(self, terms: TlsTerms | None) -> TlsSession:
-        """What requests are told of it, once hands are shaken."""
+        """What requests are told of it, once hands are shaken.
+
+        Raises:
+            BrokenResourceError: the client's certificate names nobody that could be told.
+        """
         shown = self._tls.getpeercert(binary_form=True)
-        subject = x509.load_der_x509_certificate(shown).subject.rfc4514_string() if shown else ""
+        try:
+            subject = x509.load_der_x509_certificate(shown).subject.rfc4514_string() if shown else ""
+        except ValueError as error:
+            # OpenSSL verifies names that it does not read.
+            raise trio.BrokenResourceError(f"the subject of the client's certificate is malformed: {error}") from error
         return TlsSession(self._tls.version() or "", terms, subject)
 
     async def receive_some(self, max_bytes: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -43,10 +43,11 @@ class Documents:
         if stored is None and self._catalog.get(Identity("app", name)) is None:
             raise missing(Identity("api_group", name))
         group = stored.resource if stored is not None and isinstance(stored.resource, ApiGroup) else None
+        grants = () if app is None else tuple(self._grants(app))
         published = [
             one
             for one in self._publications
-            if one.group == name and one.environment == environment and self._shown(one, app)
+            if one.group == name and one.environment == environment and self._shown(one, app, grants)
         ]
         return openapi(name, group, published, list(servers(group, self._addresses)))
 
@@ -64,11 +65,14 @@ class Documents:
         work = partial(routes_of, text, Target(app, group, backend))
         return await trio.to_thread.run_sync(work, limiter=self._threads)
 
-    def _shown(self, published: Published, app: str | None) -> bool:
+    def _shown(self, published: Published, app: str | None, grants: Sequence[RouteGrant]) -> bool:
         stored = self._catalog.get(Identity("route", published.route.name))
         if stored is None or not isinstance(stored.resource, Route) or not stored.resource.enabled:
             return False
-        return is_shown(published.route, app, self._grants() if app else (), published.environment)
+        return is_shown(published.route, app, grants, published.environment)
 
-    def _grants(self) -> Iterator[RouteGrant]:
-        return (one.resource for one in self._catalog.of_kind("grant") if isinstance(one.resource, RouteGrant))
+    def _grants(self, app: str) -> Iterator[RouteGrant]:
+        """Those to an app: routes are many, and grants to all apps too."""
+        for stored in self._catalog.of_kind("grant"):
+            if isinstance(stored.resource, RouteGrant) and stored.resource.to == app:
+                yield stored.resource

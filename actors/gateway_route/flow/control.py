@@ -9,11 +9,12 @@ import trio
 
 from actors.gateway_route.access_log import AccessLog
 from actors.gateway_route.cache import CacheSpace
-from actors.gateway_route.caching import CachedAnswers
+from actors.gateway_route.caching import CachedAnswers, answers_of
 from actors.gateway_route.call import Call, Step
 from actors.gateway_route.compression import Compressor
 from actors.gateway_route.flow.quotas import Quotas
 from actors.gateway_route.flow.throttles import Throttles
+from actors.gateway_route.published import Published
 from config.resources import Compression, Route
 from config.settings import GatewaySettings
 
@@ -61,9 +62,9 @@ class FlowControl:
 
         return "throttle and quota", both
 
-    def cache(self, route: Route) -> CachedAnswers | None:
+    def cache(self, published: Published) -> CachedAnswers | None:
         """A cache for a version of a route; None where it has none."""
-        return None if route.cache is None else CachedAnswers(route.cache, self._space, self._clock)
+        return answers_of(published, self._space, self._clock)
 
     def compressor(self, route: Route) -> Compressor | None:
         """What makes a route's answers smaller; None where they go as they are."""

@@ -72,6 +72,8 @@ async def test_an_answer_to_a_token_is_that_tokens_alone(clock: Clock, backend: 
     assert bodies == [b"1", b"2", b"3", b"4", b"5"]
     same = Caller("jwt", "ann", None, {"exp": 1, "role": "admin", "sub": "ann"})
     assert (await cached.answer(call(caller=same), backend)).body == b"1"
+    odd = Caller("jwt", "ann", None, {"sub": "ann", "nick": "\ud800"})
+    assert (await cached.answer(call(caller=odd), backend)).body == b"6"
 
 
 async def test_an_answer_is_fetched_once(clock: Clock, backend: Backend) -> None:

@@ -20,8 +20,11 @@ from actors.gateway_route.gateway import Gateway
 from actors.gateway_route.published import Published
 from actors.ports import QueryResult
 from actors.wire.http.messages import Request, Response
+from actors.wire.http.tls import TlsSession, TlsTerms
 from config.resources import Cache, Compression, DataBackend, MockBackend, Quota, Route, RouteBackend, RouteRequest
 from config.resources import Throttle as ThrottleResource
+from config.resources.backends import BackendInput
+from config.resources.route_parts import BackendParameter
 from config.settings import GatewaySettings
 from daemon.route_measures import OTHERS, route_metrics
 from daemon.stages.routes import route_status
@@ -189,6 +192,61 @@ async def test_a_cached_route_asks_its_backend_once(
     assert (await gateway.handle(get(app="owner"))).body not in bodies
     status = route_status(gateway.statistics_of("r"))
     assert (status["cache"]["hits"], status["cache"]["misses"]) == (99, 3)
+
+
+def host(name: str) -> list[tuple[str, str]]:
+    return [("host", name)]
+
+
+FORM = [("content-type", "application/x-www-form-urlencoded")]
+
+
+def shown(client: str) -> TlsSession:
+    return TlsSession("TLSv1.3", TlsTerms("a.example.com"), client)
+
+
+@pytest.mark.parametrize(
+    ("system", "one", "other", "by_callers", "by_none"),
+    [
+        (None, Request("GET", "/r", headers=host("a")), Request("GET", "/r", headers=host("b")), False, False),
+        ("host", Request("GET", "/r", headers=host("a")), Request("GET", "/r", headers=host("b")), True, True),
+        ("client_certificate", Request("GET", "/r", tls=shown("CN=a")), Request("GET", "/r"), True, False),
+        ("source_address", Request("GET", "/r", peer="1.1.1.1"), Request("GET", "/r", peer="1.1.1.2"), True, False),
+        (None, Request("GET", "/r", "", FORM, b"x=1"), Request("GET", "/r"), True, True),
+        (None, Request("GET", "/r", "y=1&page=1"), Request("GET", "/r", "y=1&page=2"), False, False),
+        (None, Request("GET", "/r", "pageNo=1"), Request("GET", "/r", "pageNo=2"), True, True),
+        (
+            None,
+            Request("GET", "/r", headers=[("x-lot", "1")]),
+            Request("GET", "/r", headers=[("x-lot", "2")]),
+            *2 * (True,),
+        ),
+    ],
+    ids=["nothing", "host", "certificate", "address", "body", "query", "page", "input"],
+)
+@pytest.mark.parametrize("by_caller", [True, False])
+async def test_answers_are_kept_apart_by_what_the_backend_gets(
+    gateway: Gateway,
+    connector: Counting,
+    system: str | None,
+    one: Request,
+    other: Request,
+    *,
+    by_callers: bool,
+    by_none: bool,
+    by_caller: bool,
+) -> None:
+    """A system value, a header or page that the backend itself asks for, a body: none gives what is another's."""
+    parameters = () if system is None else (BackendParameter(name="s", system=system),)
+    data = DataBackend(connection="db", sql="SELECT 1 AS n", parameters=parameters, paging=True)
+    resource = route(cache=Cache(seconds=60, query=(), by_caller=by_caller))
+    inputs = (BackendInput(name="X-Lot", place="header"),)
+    gateway.put_route("r", [Published(route=resource, backend=RouteBackend(data=data), inputs=inputs, version=1)])
+    before = (await gateway.handle(one)).body
+    asked = connector.asked
+    apart = by_callers if by_caller else by_none
+    assert ((await gateway.handle(other)).body != before) is apart
+    assert (connector.asked > asked) is apart
 
 
 async def test_a_refused_caller_gets_nothing_out_of_the_cache(gateway: Gateway) -> None:

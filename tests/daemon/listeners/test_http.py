@@ -18,6 +18,7 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from actors.errors import ConfigurationError
 from actors.wire.http.messages import Request, Response
 from config.settings import GatewaySettings, Listener
+from daemon.listeners.hang_ups import HangUps
 from daemon.listeners.http import HttpEntrance, HttpListener
 from daemon.listeners.http_service import Handler
 
@@ -506,6 +507,64 @@ async def test_connections_are_bounded_and_idle_ones_make_room() -> None:
             await three.send_all(CLOSE % b"/three")
             assert parse(await everything(three)) == [(200, b"/three:")]
         assert listener.statistics().accepted == 3
+
+
+async def test_a_place_that_gets_free_is_everybodys() -> None:
+    """Whichever entrance the next client comes by: no other one holds the place for clients of its own."""
+    limits = msgspec.structs.replace(LIMITS, max_connections=2)
+    entrances = [HttpEntrance(Listener(port=0), name) for name in ("one", "other")]
+    listener, started = HttpListener(entrances, limits, echo), trio.Event()
+
+    async def open_at(name: str) -> trio.SocketStream:
+        host, _, port = listener.address_of(name).rpartition(":")
+        return await trio.open_tcp_stream(host, int(port))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.run, started.set)
+        await started.wait()
+        for first, second, *entered in (("one", "other", "one"), ("other", "one", "one", "other")):
+            with trio.fail_after(5):
+                holders = [await open_at(first), await open_at(second)]
+                for holder in holders:
+                    await holder.send_all(b"GET / HT")  # who has begun is not let go for others
+                waiting = [await open_at(name) for name in entered]
+                for client in waiting:
+                    await client.send_all(CLOSE % b"/")
+                await trio.sleep(0.05)
+                assert listener.statistics().connections == 2
+                await holders[0].aclose()
+                for client in waiting:
+                    assert parse(await everything(client)) == [(200, b"/:")]
+                    await client.aclose()
+                await holders[1].aclose()
+        listener.stop()
+
+
+async def test_those_longest_without_a_request_make_room(autojump_clock: MockClock) -> None:
+    """Who has just come, and is about to ask, goes after those who have been silent for longer."""
+    limits = msgspec.structs.replace(LIMITS, max_connections=2)
+    listener = HttpListener([HttpEntrance(Listener(port=0))], limits, echo)
+    async with connected(listener) as silent:
+        await silent.send_all(GET % b"/")
+        await silent.receive_some()
+        listener._service.now = 4.0
+        async with connected(listener) as new:
+            await wait_all_tasks_blocked()
+            listener._make_room(4.0)
+            with trio.fail_after(1):
+                assert await silent.receive_some() == b""
+            await new.send_all(CLOSE % b"/new")
+            assert parse(await everything(new)) == [(200, b"/new:")]
+
+
+def test_who_comes_after_the_end_is_watched_no_more() -> None:
+    """Where a listener is cut off, a connection may have been taken already."""
+    watch: HangUps[str] = HangUps()
+    watch.close()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        watch.watch(ours.fileno(), "late")
+        watch.forget(ours.fileno(), "late")
 
 
 @pytest.mark.parametrize("begun", [b"GET / HT", POST % 100 + b"x"], ids=["head", "body"])

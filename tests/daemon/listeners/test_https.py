@@ -182,6 +182,18 @@ async def test_a_domain_may_ask_for_certificates(site: Site) -> None:
         assert await ask(stream) == b"TLSv1.3 api.example.com - 0"
 
 
+async def test_a_certificate_that_cannot_be_read_ends_its_own_connection_only(site: Site) -> None:
+    """OpenSSL verifies names that are no text; whoever has such a one is refused, and the listener serves on."""
+    shown = site.authority.client(site.clients.issue_unreadable())
+    with pytest.raises((trio.BrokenResourceError, AssertionError)):
+        async with await site.open("strict.example.com", shown) as stream:
+            await ask(stream)
+    assert site.listener.statistics().failed_handshakes == 1
+    robot = site.clients.issue("robot@example.com", subject="robot")
+    async with await site.open("strict.example.com", site.authority.client(robot)) as stream:
+        assert b"CN=robot" in await ask(stream)
+
+
 async def test_long_bodies_and_answers_pass(site: Site) -> None:
     """In many records, both ways."""
     body = b"x" * 1_000_000
