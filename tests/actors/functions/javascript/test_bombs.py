@@ -156,7 +156,6 @@ def test_promise_that_never_resolves(scripts: Scripts) -> None:
 def test_host_that_never_answers(scripts: Scripts) -> None:
     """A call that waits for its host ends in time, awaiting or blocking, also where it catches what it is told."""
     host = RecordingHost({"query": "never"})
-    before = scripts.runtime.statistics().kills
     bomb(
         scripts,
         "async function execute() { await context.query('c', 's') }",
