@@ -151,6 +151,7 @@ class JavaScriptRuntime:
     async def _run(self, version: FunctionVersion, items: Sequence[bytes], host: Host) -> list[Result]:
         self._admit(version, items)
         for attempt in range(1, _ATTEMPTS + 1):
+            self._work.set()
             child = await self._pool.take(version)
             try:
                 return await self._call_on(child, version, items, host)
@@ -236,12 +237,13 @@ class JavaScriptRuntime:
                 )  # fmt: skip
 
     async def _watch(self) -> None:
-        """Hold calls to time and memory; looks only while there are any."""
+        """Hold calls to time and memory, and those who wait to their patience; looks only while there are any."""
         while True:
             await self._work.wait()
             await trio.sleep(_WATCH_SECONDS)
             now = trio.current_time()
-            busy = False
+            self._pool.expire(now)
+            busy = self._pool.waiting > 0
             for child in self._pool.children:
                 if child.busy:
                     busy = True
