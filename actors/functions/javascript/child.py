@@ -35,7 +35,7 @@ from actors.functions.javascript.process import Process, ProcessLostError
 
 log = structlog.get_logger()
 
-GRACE = 0.25
+GRACE = 0.5
 """How long after its time a call may take to end by itself, in seconds, before its process is ended."""
 
 _MEMORY_SLACK = 32 * 1024 * 1024

@@ -59,7 +59,7 @@ class RuntimeStatistics:
     """What the runtime has seen since its start; `kills` by their reason: time, memory, lost, abandoned.
 
     `running` and `waiting` are calls now, `isolates` those that are loaded now. A cold start is a call that found no
-    process of its app that was free; `cold_start` is how long the last start of a process took, in seconds.
+    process for its app; `cold_start` is how long the last start of a process took, in seconds.
     """
 
     children: int

@@ -23,6 +23,7 @@ _START_AGAIN_SECONDS = 1.0
 @dataclass(eq=False, slots=True)
 class _Waiting:
     version: FunctionVersion
+    until: float
     child: Child | None = None
     problem: str = ""
     woken: trio.Event = field(default_factory=trio.Event)
@@ -131,25 +132,34 @@ class Pool:
             raise FunctionBusyError(
                 version.name, version.version, f"{self._waiting} calls wait for a process already; it did not run"
             )
-        waiting = _Waiting(version)
+        waiting = _Waiting(version, trio.current_time() + self._settings.max_wait)
         self._lines.setdefault((version.app, version.name), deque()).append(waiting)
         self._waiting += 1
-        self.counts.cold_starts += all(child.busy or child.app != version.app for child in self.children)
+        self.counts.cold_starts += all(child.app != version.app for child in self.children)
+        self._dispatch()
         try:
-            self._dispatch()
-            with trio.move_on_after(self._settings.max_wait):
-                await waiting.woken.wait()
+            await waiting.woken.wait()
         except BaseException:
             self._give_up(waiting)
             raise
-        if waiting.child is not None:
-            return waiting.child
-        self._give_up(waiting)
-        if waiting.problem:
+        if waiting.child is None:
             raise FunctionBusyError(version.name, version.version, f"{waiting.problem}; it did not run")
-        raise FunctionBusyError(
-            version.name, version.version, f"no process was free for {self._settings.max_wait:g} s; it did not run"
-        )
+        return waiting.child
+
+    def expire(self, now: float) -> None:
+        """Send away who waits for too long; for a timer, so that not each of them needs one of its own."""
+        for key in list(self._lines):
+            line = self._lines[key]
+            while line and line[0].until < now:
+                self._refuse(line.popleft(), f"no process was free for {self._settings.max_wait:g} s")
+                self._waiting -= 1
+            if not line:
+                del self._lines[key]
+
+    @staticmethod
+    def _refuse(waiting: _Waiting, problem: str) -> None:
+        waiting.problem = problem
+        waiting.woken.set()
 
     def _give_up(self, waiting: _Waiting) -> None:
         if waiting.child is not None:
@@ -243,8 +253,7 @@ class Pool:
             return
         for line in self._lines.values():
             for waiting in line:
-                waiting.problem = problem
-                waiting.woken.set()
+                self._refuse(waiting, problem)
         self._lines.clear()
         self._waiting = 0
 

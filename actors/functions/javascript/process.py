@@ -17,7 +17,7 @@ from pathlib import Path
 import trio
 
 from actors.errors import PenstockError
-from actors.functions.javascript.frames import FrameReader, Kind
+from actors.functions.javascript.frames import FrameError, FrameReader, Kind
 
 START_SECONDS = 30.0
 """A process that is not ready after so many seconds is given up."""
@@ -45,8 +45,12 @@ class Process:
     def __init__(self, popen: subprocess.Popen[bytes], connection: socket.socket, told: int) -> None:
         self._popen = popen
         self._told = told
-        self._pidfd = os.pidfd_open(popen.pid)
         self._sizes = os.open(f"/proc/{popen.pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._pidfd = os.pidfd_open(popen.pid)
+        except OSError:
+            os.close(self._sizes)
+            raise
         self._socket = connection
         self._reader = FrameReader()
         self._code = 0
@@ -60,7 +64,10 @@ class Process:
             ProcessLostError: it does not start.
         """
         with trio.move_on_after(START_SECONDS):
-            frames = await self.receive()
+            try:
+                frames = await self.receive()
+            except FrameError as error:
+                raise ProcessLostError(f"a process for scripts began with what is no frame: {error}") from error
             if [kind for kind, _ in frames] == [Kind.READY]:
                 return
             raise ProcessLostError("a process for scripts began with what is no greeting")
@@ -183,27 +190,35 @@ def _wake(token: trio.lowlevel.TrioToken, wake: Callable[[], None]) -> None:
 def _start(paths: list[str]) -> Process:
     ours, theirs = socket.socketpair()
     told, tells = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    ours.setblocking(False)  # noqa: FBT003 - that is how sockets have it
+    popen: subprocess.Popen[bytes] | None = None
     try:
-        command = [sys.executable, "-I", "-S", "-B", "-c", _ENTRY, str(theirs.fileno()), str(os.getpid()), *paths]
-        popen = subprocess.Popen(  # noqa: S603 - our own interpreter, and nothing that anyone else wrote
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=tells,
-            pass_fds=[theirs.fileno()],
-            cwd="/",
-            env={},
-            start_new_session=True,
-        )
-        ours.setblocking(False)  # noqa: FBT003 - that is how sockets have it
+        popen = _popen(paths, theirs.fileno(), tells)
         return Process(popen, ours, told)
     except BaseException:
+        if popen is not None:
+            popen.kill()
+            popen.wait()
         ours.close()
         os.close(told)
         raise
     finally:
         theirs.close()
         os.close(tells)
+
+
+def _popen(paths: list[str], connection: int, tells: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-I", "-S", "-B", "-c", _ENTRY, str(connection), str(os.getpid()), *paths]
+    return subprocess.Popen(  # noqa: S603 - our own interpreter, and nothing that anyone else wrote
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=tells,
+        pass_fds=[connection],
+        cwd="/",
+        env={},
+        start_new_session=True,
+    )
 
 
 def _import_paths() -> list[str]:

@@ -10,8 +10,8 @@ what shares a process with them is theirs if V8 has a fault. Hence, in this orde
   how many there may be, and how many of them one app may have. One function never gets all of its app's.
 - Each script has an isolate of its own in that process, with every intrinsic frozen, and each call a scope of its own:
   what it leaves behind dies with it (`guest/prelude.js`).
-- A call that is out of time is asked to end, which V8 does within a loop or a regular expression; a quarter of a second
-  later its process is ended. Memory is held by V8 (the heap), the kernel (RLIMIT_DATA), and by looking at the resident
+- A call that is out of time is asked to end, which V8 does within a loop or a regular expression; half a second later
+  its process is ended. Memory is held by V8 (the heap), the kernel (RLIMIT_DATA), and by looking at the resident
   size every few milliseconds while calls run.
 - Another process is in reserve, so that the next call need not wait for a start. A function whose processes must be
   ended again and again is refused for a while, and longer each time.
@@ -151,6 +151,7 @@ class JavaScriptRuntime:
     async def _run(self, version: FunctionVersion, items: Sequence[bytes], host: Host) -> list[Result]:
         self._admit(version, items)
         for attempt in range(1, _ATTEMPTS + 1):
+            self._work.set()
             child = await self._pool.take(version)
             try:
                 return await self._call_on(child, version, items, host)
@@ -236,12 +237,13 @@ class JavaScriptRuntime:
                 )  # fmt: skip
 
     async def _watch(self) -> None:
-        """Hold calls to time and memory; looks only while there are any."""
+        """Hold calls to time and memory, and those who wait to their patience; looks only while there are any."""
         while True:
             await self._work.wait()
             await trio.sleep(_WATCH_SECONDS)
             now = trio.current_time()
-            busy = False
+            self._pool.expire(now)
+            busy = self._pool.waiting > 0
             for child in self._pool.children:
                 if child.busy:
                     busy = True

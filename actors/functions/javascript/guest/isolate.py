@@ -109,8 +109,8 @@ class Isolate:
         if not problem.startswith("SyntaxError"):
             return problem
         # Compiled as a function it says nothing about the place; it is no function, so that nothing of it will run.
-        self._post_code(f"(function () {{\n{source}\n}})")
-        found = re.match(r"<anonymous>:(\d+): (SyntaxError: [^\n]*)", self._told(self._setup.get()))
+        told = self._told(self._run_code(f"(function () {{\n{source}\n}})"))
+        found = re.match(r"<anonymous>:(\d+): (SyntaxError: [^\n]*)", told)
         return f"{found[2]} (line {int(found[1]) - 1})" if found else problem
 
     def put(self, text: str, number: int = 0, what: int = 0) -> None:
@@ -172,14 +172,15 @@ class Isolate:
         return self._library.mr_alloc_int_val(self._context, number, 3)
 
     def _evaluate(self, code: str) -> Any:
-        self._post_code(code)
-        return self._checked(self._setup.get())
+        return self._checked(self._run_code(code))
 
-    def _post_code(self, code: str) -> None:
+    def _run_code(self, code: str) -> Any:
         data = code.encode("utf-8", "replace")
         value = self._library.mr_alloc_string_val(self._context, data, len(data), _STRING)
         self._library.mr_eval(self._context, value, _SETUP)
+        result = self._setup.get()
         self._library.mr_free_value(self._context, value)
+        return result
 
     def _told(self, value: Any) -> str:
         """A text, or that of an error; of anything else nothing."""
