@@ -50,7 +50,8 @@ def test_a_test_shows_request_answer_and_steps(penstock: Penstock, control: Fake
     assert "backend" in ended.out
     assert "0.250" in ended.out
     assert asked(control) == {
-        "method": "POST", "parameters": {"id": "1"}, "query": {"q": "2"}, "headers": {"x-a": "b"}, "body": "{}",
+        "method": "POST", "parameters": {"id": "1"}, "rest": "", "query": {"q": "2"}, "headers": {"x-a": "b"},
+        "body": "{}",
     }  # fmt: skip
     assert json.loads(penstock("route", "test", "r", "-o", "json").out) == TRIED
     assert penstock("route", "test", "r", "-p", "id") == (2, "", "penstock: expected NAME=VALUE, got id\n")
