@@ -51,6 +51,7 @@ class Call(msgspec.Struct):
     body: bytes = b""
     timings: list[tuple[str, float]] | None = None
     debug: list[tuple[str, str]] | None = None
+    reasons: list[str] | None = None
 
     @property
     def secure(self) -> bool:

@@ -186,6 +186,8 @@ class GatewayRoute:
         """The answer to a call that failed."""
         match error:
             case CallRefusedError():
+                if call.reasons is not None and error.reason:
+                    call.reasons.append(error.reason)
                 return error_response(error.error, call.request_id, error.detail, error.headers)
             case AdmissionFullError():
                 return error_response(BUSY, call.request_id)
@@ -193,6 +195,8 @@ class GatewayRoute:
                 return error_response(error_of_status(error.status), call.request_id, error.reason)
             case _:
                 self.counters.crashed += 1
+                if call.reasons is not None:
+                    call.reasons.append(f"it crashed: {error!r}; the daemon's log says where")
                 name = self.published.route.name
                 self._log.warning("Route crashed", route=name, request_id=call.request_id, exc_info=error)
                 return error_response(UNEXPECTED, call.request_id)

@@ -152,13 +152,15 @@ class CallRefusedError(PenstockError):
     """A call that ends with one of the gateway's errors.
 
     `detail` is added to the message: it is for the caller, so nothing of what lies behind the gateway may be in it.
+    `reason` is for operators, who test a route.
     """
 
-    def __init__(self, error: GatewayError, detail: str = "", headers: HeaderFields = ()) -> None:
+    def __init__(self, error: GatewayError, detail: str = "", headers: HeaderFields = (), *, reason: str = "") -> None:
         super().__init__(detail or error.message)
         self.error = error
         self.detail = detail
         self.headers = headers
+        self.reason = reason
 
 
 def error_response(error: GatewayError, request_id: str, detail: str = "", headers: HeaderFields = ()) -> Response:

@@ -10,7 +10,8 @@ from actors.wire.http.messages import Request
 
 HEADER = "X-Request-Id"
 
-_SANE = re.compile(r"[!-~]{1,128}")
+# Ids are shown in logs, answers and pages: what quotes, markup and shells are made of is none.
+_SANE = re.compile(r"[A-Za-z0-9._~:;,/+=@|#-]{1,128}")
 
 
 class RequestIds:
@@ -21,7 +22,7 @@ class RequestIds:
         self._counter = count(1)
 
     def choose(self, request: Request) -> str:
-        """The caller's own id where it is sane (at most 128 visible ASCII characters), else a new one."""
+        """The caller's own id where it is sane (at most 128 letters, digits and `._~:;,/+=@|#-`), else a new one."""
         return self.take_over(request.header("x-request-id"))
 
     def take_over(self, given: str | None) -> str:

@@ -38,6 +38,11 @@ def _told(detail: Mapping[str, Any]) -> Iterator[str]:
         yield reason
 
 
+def _place(detail: Mapping[str, Any]) -> Mapping[str, Any]:
+    path = detail.get("path")
+    return {} if path == "$" else {"path": path}
+
+
 class RefusedError(CommandError):
     """The daemon refused what it was asked.
 
@@ -48,7 +53,9 @@ class RefusedError(CommandError):
     """
 
     def __init__(self, reason: str, details: Sequence[Mapping[str, Any]] = ()) -> None:
-        lines = [": ".join(_told(one)) for one in details]
+        # Where what is wrong is the reason itself, its place is all that there is to add.
+        told = (one if one.get("reason") != reason else _place(one) for one in details)
+        lines = [line for one in told if (line := ": ".join(_told(one)))]
         super().__init__("\n  ".join([reason, *lines]))
         self.reason = reason
         self.details = tuple(details)

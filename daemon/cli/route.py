@@ -165,6 +165,8 @@ def show_test(tried: dict[str, Any], output: Output) -> None:
     _print_message(">", list(asked["headers"].items()), asked)
     print(f"< {answer['status']}")
     _print_message("<", answer["headers"], answer)
+    for reason in tried["reasons"]:
+        print(f"why: {reason}")
     rows = [[one["step"], f"{one['milliseconds']:.3f}"] for one in tried["steps"]]
     show_rows(["step", "ms"], [*rows, ["in all", f"{tried['milliseconds']:.3f}"]])
 

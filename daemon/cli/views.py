@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 _FIRST = ("kind", "app", "product", "name")
+_SECOND_MS = 1000
 _CLASSES = ("2xx", "3xx", "4xx", "5xx")
 _PARTITION = {
     "start_offset": "start offset",
@@ -101,11 +102,16 @@ def _route(status: dict[str, Any]) -> dict[str, Any]:
     shown = {
         "answers": _line(dict(zip(_CLASSES, answers, strict=False))),
         "statuses": _line(status.pop("statuses", None) or {}),
-        "mean_latency": f"{1000 * seconds / count:.1f} ms" if count else None,
-        "latency": ", ".join(f"{name} {value:.3g} ms" for name, value in latency.items() if value is not None),
+        "mean_latency": _milliseconds(1000 * seconds / count) if count else None,
+        "latency": ", ".join(f"{name} {_milliseconds(value)}" for name, value in latency.items() if value is not None),
         "admission": _line({name: admission.get(name) for name in ("running", "waiting", "refused")}),
     }
     return status | shown | ({} if cache is None else {"cache": _line(cache)})
+
+
+def _milliseconds(value: float) -> str:
+    """Three digits that count; of what is longer than a second, every millisecond."""
+    return f"{value:.0f} ms" if value >= _SECOND_MS else f"{value:.3g} ms"
 
 
 def _line(values: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from quart import Blueprint, Response, request
 
 from actors.gateway_route.published import Published
+from config.errors import ManifestError
 from config.manifest import dump
 from config.resources import RELEASE
 from daemon.control import requests
@@ -125,9 +126,12 @@ def _documents(blueprint: Blueprint, documents: Documents) -> None:
         requests.only(("app", "group", "backend"))
         app = request.args.get("app", "")
         text = await requests.manifest()
-        routes = await documents.routes(
-            text, app=app, group=request.args.get("group"), backend=request.args.get("backend")
-        )
+        try:
+            routes = await documents.routes(
+                text, app=app, group=request.args.get("group"), backend=request.args.get("backend")
+            )
+        except ManifestError as error:
+            raise _unreadable(error) from error
         return answer({"manifest": dump(routes), "routes": [one.name for one in routes]})
 
 
@@ -157,6 +161,11 @@ def _text(body: dict[str, Any], name: str, default: str) -> str:
     if not isinstance(value, str) or len(value) > _MAX_REMARK:
         raise _wrong(name, f"expected text of at most {_MAX_REMARK} characters")
     return value
+
+
+def _unreadable(error: ManifestError) -> RequestError:
+    details = [{"path": f"line {one.line}" if one.line else one.path, "reason": one.reason} for one in error.problems]
+    return RequestError("no routes can be made of this document", HTTPStatus.BAD_REQUEST, details)
 
 
 def _wrong(name: str, reason: str) -> RequestError:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from http import HTTPStatus
 from typing import Any
 
+import msgspec
+
+from actors.gateway_route.backends.paging import DEFAULT_SIZE, paging_parameters
 from actors.gateway_route.published import Published
+from actors.wire.http.responses import has_body
 from config.resources import RELEASE, ApiGroup, Auth, Parameter, Route
 from config.resources.route_parts import APP_METHODS
 from daemon.publishing.urls import spoken
@@ -15,6 +20,7 @@ ROUTE = "x-penstock-route"
 METHOD = "x-penstock-method"
 MATCH = "x-penstock-match"
 PROTOCOL = "x-penstock-protocol"
+JSON = "application/json"
 
 _SCHEMES: dict[str, dict[str, Any]] = {
     "signature": {
@@ -36,6 +42,7 @@ _ERROR = {
     "properties": {name: {"type": "string"} for name in ("error_code", "error_msg", "request_id")},
     "required": ["error_code", "error_msg", "request_id"],
 }
+_MEDIA = {"json": JSON, "xml": "application/xml", "stream": "application/octet-stream"}
 _BOUNDS = (
     ("min", "minimum"),
     ("max", "maximum"),
@@ -106,8 +113,12 @@ def _operation(published: Published, method: str, schemes: Sequence[str]) -> dic
         "summary": route.title,
         "description": route.description,
         "tags": list(route.tags),
-        "parameters": [*in_path, *map(_parameter, written), *_stage(published.environment)],
-        "responses": _responses(route),
+        "parameters": [
+            *in_path,
+            *map(_parameter, [*written, *_paging(published)]),
+            *_stage(published.environment),
+        ],
+        "responses": _responses(published),
         "security": [{scheme: []} for scheme in schemes],
     }
     body = [one for one in route.request.parameters if one.place == "body"]
@@ -160,24 +171,47 @@ def _stage(environment: str) -> list[dict[str, Any]]:
     return [{"name": "X-Stage", "in": "header", "required": True, "schema": schema}]
 
 
+def _paging(published: Published) -> Iterable[Parameter]:
+    """What callers may say beyond what the route declares."""
+    data = published.backend.data
+    if data is None or not data.paging:
+        return ()
+    added = paging_parameters(published.route.request.parameters, data.max_rows or DEFAULT_SIZE)
+    # Where the backend has no limit of its own, that of the gateway holds, which is no part of the route.
+    return added if data.max_rows else [msgspec.structs.replace(one, max=None) for one in added]
+
+
 def _body(parameters: Sequence[Parameter]) -> dict[str, Any]:
     described = {
         one.name: _schema(one) | ({"description": one.description} if one.description else {}) for one in parameters
     }
     required = [one.name for one in parameters if one.required]
     schema = {"type": "object", "properties": described} | ({"required": required} if required else {})
-    return {"required": bool(required), "content": {"application/json": {"schema": schema}}}
+    return {"required": bool(required), "content": {JSON: {"schema": schema}}}
 
 
-def _responses(route: Route) -> dict[str, Any]:
-    def content(schema: dict[str, Any], sample: Any) -> dict[str, Any]:
-        return {"application/json": {"schema": schema} | ({} if sample is None else {"example": sample})}
+def _responses(published: Published) -> dict[str, Any]:
+    samples, (status, media) = published.route.samples, _success(published)
+    done: dict[str, Any] = {"description": "Done"}
+    if has_body(status):
+        done["content"] = {media: _content({}, samples.success)}
+    problem = {JSON: _content({"$ref": "#/components/schemas/Error"}, samples.failure)}
+    return {str(status): done, "default": {"description": "A problem", "content": problem}}
 
-    samples = route.samples
-    return {
-        "200": {"description": "Done", "content": content({}, samples.success)},
-        "default": {
-            "description": "A problem",
-            "content": content({"$ref": "#/components/schemas/Error"}, samples.failure),
-        },
-    }
+
+def _content(schema: dict[str, Any], sample: Any) -> dict[str, Any]:
+    return {"schema": schema} | ({} if sample is None else {"example": sample})
+
+
+def _success(published: Published) -> tuple[int, str]:
+    """Status and media type of what callers get when all goes well, as far as it is known beforehand."""
+    backend, changed = published.backend, published.route.response.status
+    if backend.data is not None:
+        status, media = HTTPStatus.OK.value, _MEDIA[backend.data.returns]
+    elif backend.mock is not None:
+        headers = {name.lower(): value for name, value in backend.mock.headers.items()}
+        text = isinstance(backend.mock.body, str) and backend.mock.body
+        status, media = backend.mock.status, headers.get("content-type", "text/plain" if text else JSON)
+    else:
+        status, media = HTTPStatus.OK.value, JSON
+    return changed.get(str(status), status), media

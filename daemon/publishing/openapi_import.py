@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from actors.wire.http.responses import has_body
 from config.decode import Decoder
 from config.errors import ManifestError, Problem
 from config.resources import MockBackend, Parameter, Route, RouteBackend, RouteRequest
 from config.resources.routes import SampleAnswers
 from config.yaml import YamlError, parse
-from daemon.publishing.openapi_export import ANY_METHODS, MATCH, METHOD, PROTOCOL, ROUTE
+from daemon.publishing.openapi_export import ANY_METHODS, JSON, MATCH, METHOD, PROTOCOL, ROUTE
 
 _TYPES = ("string", "integer", "number", "boolean")
 _BOUNDS = {
@@ -124,9 +125,9 @@ class _Reader:
         """One operation."""
         where = f"$.paths['{path}'].{method}"
         name = self._name(path, method, operation)
-        sample = self._sample(operation, where)
+        status, sample = self._success(operation, where)
         target = self._target
-        backend = RouteBackend(name=target.backend) if target.backend else RouteBackend(mock=_mock(sample))
+        backend = RouteBackend(name=target.backend) if target.backend else RouteBackend(mock=_mock(status, sample))
         request = RouteRequest(
             path=self._base + _PATH_PARAMETER.sub(lambda found: f"{{{_variable(found[1])}}}", path),
             method=operation.get(METHOD, method.upper()),
@@ -144,8 +145,9 @@ class _Reader:
             request=request,
             backend=backend,
             auth="none" if self._open(operation) else "app",
-            samples=SampleAnswers(success=sample),
         )
+        if sample is not None:
+            route = msgspec.structs.replace(route, samples=SampleAnswers(success=sample))
         # Constructors take anything; what is in a document must fit the types as what is in a manifest must.
         checked: Route = msgspec.convert(msgspec.to_builtins(route), Route)
         return checked
@@ -179,7 +181,7 @@ class _Reader:
 
     def _members(self, operation: Mapping[str, Any], where: str) -> Iterator[Parameter]:
         body = self._resolved(operation.get("requestBody", {}), f"{where}.requestBody")
-        schema = body.get("content", {}).get("application/json", {}).get("schema", {})
+        schema = body.get("content", {}).get(JSON, {}).get("schema", {})
         schema = self._resolved(schema, f"{where}.requestBody.schema")
         required = schema.get("required", ())
         for name, written in schema.get("properties", {}).items():
@@ -187,19 +189,23 @@ class _Reader:
             if _type(member) in _TYPES:
                 yield _parameter(name, "body", name in required, member, str(member.get("description", "")))
 
-    def _sample(self, operation: Mapping[str, Any], where: str) -> Any:
-        """The example of the first success, or None."""
+    def _success(self, operation: Mapping[str, Any], where: str) -> tuple[int, Any]:
+        """Status and example of the first success; 200 and None where none is written."""
         for status, written in sorted(operation.get("responses", {}).items(), key=lambda item: str(item[0])):
             if not str(status).startswith("2"):
                 continue
             answer = self._resolved(written, f"{where}.responses.{status}")
-            media = answer.get("content", {}).get("application/json", {})
-            if "example" in media:
-                return media["example"]
-            for example in media.get("examples", {}).values():
-                return self._resolved(example, where).get("value")
-            return self._resolved(media.get("schema", {}), where).get("example")
-        return None
+            # `2XX` is any of them.
+            return int(status) if str(status).isdecimal() else 200, self._example(answer, where)
+        return 200, None
+
+    def _example(self, answer: Mapping[str, Any], where: str) -> Any:
+        media = answer.get("content", {}).get(JSON, {})
+        if "example" in media:
+            return media["example"]
+        for example in media.get("examples", {}).values():
+            return self._resolved(example, where).get("value")
+        return self._resolved(media.get("schema", {}), where).get("example")
 
     def _resolved(self, written: Any, where: str) -> Mapping[str, Any]:
         """What is written there, or what a `$ref` within the document names."""
@@ -230,8 +236,8 @@ def _variable(name: str) -> str:
     return f"_{plain}" if plain[:1].isdigit() else plain
 
 
-def _mock(sample: Any) -> MockBackend:
-    return MockBackend(body="" if sample is None else sample)
+def _mock(status: int, sample: Any) -> MockBackend:
+    return MockBackend(status=status, body="" if sample is None or not has_body(status) else sample)
 
 
 def _type(schema: Mapping[str, Any]) -> str:

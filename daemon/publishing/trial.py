@@ -42,10 +42,14 @@ class TrialCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):
-    """The request as it was, the answer, and the milliseconds of each step, in order."""
+    """The request as it was, the answer, and the milliseconds of each step, in order.
+
+    `reasons` are those of an error, as callers never hear them.
+    """
 
     request: dict[str, Any]
     answer: dict[str, Any]
+    reasons: list[str]
     steps: list[dict[str, Any]]
     milliseconds: float
 
@@ -69,6 +73,7 @@ async def try_out(gateway: Gateway, published: Published, asked: TrialCall) -> T
     if match.value is None:
         raise TrialError(f"{request.method} {request.path} is not a call of route {published.route.name}")
     timings: list[tuple[str, float]] = []
+    reasons: list[str] = []
     owner = published.route.app
     call = Call(
         request,
@@ -80,6 +85,7 @@ async def try_out(gateway: Gateway, published: Published, asked: TrialCall) -> T
         path=match.parameters,
         rest=match.rest,
         timings=timings,
+        reasons=reasons,
     )
     started = perf_counter()
     response = await route.answer(call)
@@ -87,6 +93,7 @@ async def try_out(gateway: Gateway, published: Published, asked: TrialCall) -> T
     return Tried(
         request=_shown_request(request),
         answer=await _shown(response),
+        reasons=reasons,
         steps=[{"step": name, "milliseconds": _milliseconds(spent)} for name, spent in timings],
         milliseconds=_milliseconds(seconds),
     )

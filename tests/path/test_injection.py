@@ -161,14 +161,16 @@ def test_headers_of_callers_are_values_too(daemon: ChildDaemon) -> None:
     assert "x-injected" not in headers
 
 
-@pytest.mark.parametrize("given", ["abc-123", "!#$%&'*+-.^_`|~:/?@", "x" * 128])
+@pytest.mark.parametrize("given", ["abc-123", "Root=1-67a-b0;c|d#e", "a.b_c~d:e/f+g=@,", "x" * 128])
 def test_a_sane_request_id_is_taken_over(daemon: ChildDaemon, given: str) -> None:
-    """At most 128 visible characters, in the answer, in the log, and for the backend."""
+    """At most 128 characters that need no quotes anywhere, in the answer, in the log, and for the backend."""
     _, headers, body = raw(daemon, "/echo/x", f"X-Request-Id: {given}")
     assert headers["x-request-id"] == json.loads(body)["default"][0]["id"] == given
 
 
-@pytest.mark.parametrize("given", ["", "a b", "x" * 129, "caf\xe9", "a\tb", "\xc2\x85"])
+@pytest.mark.parametrize(
+    "given", ["", "a b", "x" * 129, "caf\xe9", "a\tb", "\xc2\x85", "<script>", "a'b", "$(id)", "`id`", "${x}", "%0a"]
+)
 def test_another_request_id_is_made_anew(daemon: ChildDaemon, given: str) -> None:
     """What is long, blank or not ASCII is not passed on."""
     _, headers, _ = raw(daemon, "/echo/x", f"X-Request-Id: {given}")

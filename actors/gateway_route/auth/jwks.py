@@ -21,7 +21,8 @@ FetchKeys = Callable[[Jwt], Awaitable[bytes]]
 LoadKey = Callable[[dict[str, Any]], Any]
 """Makes what the library for tokens checks with out of one key of a set; raises ValueError."""
 
-# Tokens with made-up key ids, and sources that fail, make nobody fetch more often than this.
+# Tokens with made-up key ids, and sources that fail, make nobody fetch more often than this, unless keys are kept for
+# less than that.
 _PAUSE_SECONDS = 10.0
 # A source that is down does not shut out those whose keys are known, but not for ever: a key may have been withdrawn.
 _STALE_FACTOR = 12
@@ -92,7 +93,8 @@ class KeySet:
     def _may_read(self, asked_at: float) -> bool:
         if self._read_at is not None and self._read_at >= asked_at:
             return False  # while this one waited its turn
-        return self._tried_at is None or self._clock() - self._tried_at >= _PAUSE_SECONDS
+        pause = min(_PAUSE_SECONDS, self._settings.cache_seconds)
+        return self._tried_at is None or self._clock() - self._tried_at >= pause
 
     @property
     def _source(self) -> str:

@@ -154,7 +154,9 @@ class Data:
             result=statement.result,
             reason=reason,
         )
-        return CallRefusedError(error, self._named(statement, detail))
+        return CallRefusedError(
+            error, self._named(statement, detail), reason=f"connection {statement.connection}: {reason}"
+        )
 
     def _named(self, statement: Statement, detail: str) -> str:
         """Of several results, the one that failed is named."""

@@ -204,5 +204,7 @@ def _nobody(_call: Call) -> str:
 
 def _refused(meter: Meter, rate: Rate, wait: float) -> CallRefusedError:
     seconds = max(1, math.ceil(wait))
-    detail = f"at most {rate.limit} calls in {meter.period}; try again in {seconds} s"
+    calls = "1 call" if rate.limit == 1 else f"{rate.limit} calls"
+    period = meter.period if meter.period.startswith("1 ") else f"{meter.period}s"
+    detail = f"at most {calls} in {period}; try again in {seconds} s"
     return CallRefusedError(THROTTLED, detail, (("Retry-After", str(seconds)),))

@@ -95,6 +95,8 @@ def test_what_is_no_url_is_a_usage_error(penstock: Penstock, monkeypatch: pytest
         ((409, {"error_msg": "in use", "details": [{"path": "task t", "reason": "refers to it"}]}), 1,
          "penstock: in use\n  task t: refers to it\n"),
         ((400, {"error_msg": "no", "details": []}), 1, "penstock: no\n"),
+        ((400, {"error_msg": "no", "details": [{"path": "$", "reason": "no"}]}), 1, "penstock: no\n"),
+        ((400, {"error_msg": "no", "details": [{"path": "$.a", "reason": "no"}]}), 1, "penstock: no\n  $.a\n"),
         ((404, {"error_code": "APIC.0101", "error_msg": "The API does not exist", "request_id": "r"}), 1,
          "answers 404 Not Found, and not as a control API does; is that the right address?"),
         ((400, [1]), 1, "answers 400 Bad Request"),

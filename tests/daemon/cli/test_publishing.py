@@ -14,6 +14,7 @@ PUBLISHED = {"route": "r", "group": "a", "environment": "dev", "version": 7, "me
 TRIED = {
     "request": {"method": "GET", "target": "/r/1?q=2", "headers": {"x-a": "b"}, "body": ""},
     "answer": {"status": 200, "headers": [["Content-Type", "text/plain"]], "body": "hello", "truncated": True},
+    "reasons": ["connection db: no such table: t"],
     "steps": [{"step": "backend", "milliseconds": 0.25}],
     "milliseconds": 0.5,
 }
@@ -47,11 +48,12 @@ def test_a_test_shows_request_answer_and_steps(penstock: Penstock, control: Fake
     assert ended.code == 0
     assert ended.out.startswith("> GET /r/1?q=2\n> x-a: b\n< 200\n< Content-Type: text/plain\n<\nhello\n")
     assert "there is more of it" in ended.out
+    assert "why: connection db: no such table: t\n" in ended.out
     assert "backend" in ended.out
     assert "0.250" in ended.out
     assert asked(control) == {
-        "method": "POST", "parameters": {"id": "1"}, "rest": "", "query": {"q": "2"}, "headers": {"x-a": "b"},
-        "body": "{}",
+        "method": "POST", "parameters": {"id": "1"}, "rest": "", "query": {"q": "2"},
+        "headers": {"x-a": "b"}, "body": "{}",
     }  # fmt: skip
     assert json.loads(penstock("route", "test", "r", "-o", "json").out) == TRIED
     assert penstock("route", "test", "r", "-p", "id") == (2, "", "penstock: expected NAME=VALUE, got id\n")

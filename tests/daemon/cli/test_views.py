@@ -87,6 +87,15 @@ def test_a_route_counts_answers_by_class(penstock: Penstock, control: FakeContro
     assert "buckets" not in out
 
 
+def test_latencies_are_numbers_that_people_read(penstock: Penstock, control: FakeControl) -> None:
+    """Neither `2.47e+03 ms` for what is slow nor `0.0 ms` for what is fast."""
+    status = {"answers": [2, 0, 0, 0], "latency_sum": 0.00008, "latency_ms": {"p50": 0.04, "p99": 2471.4}}
+    control.on("GET", "routes/r", {"kind": "route", "name": "r", "app": "a", "status": status})
+    out = penstock("get", "route", "r").out
+    assert "p50 0.04 ms, p99 2471 ms\n" in out
+    assert " 0.04 ms\n" in out
+
+
 def test_where_there_is_nothing_it_says_so(penstock: Penstock, control: FakeControl) -> None:
     """Not on standard output, where a script counts lines."""
     for kind in KINDS:

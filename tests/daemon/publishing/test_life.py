@@ -269,6 +269,19 @@ async def test_what_is_served_keeps_what_it_works_on(tenant: Tenant) -> None:
     assert await tenant.get("/d") == (200, '{"default":[{"n":1}]}')
 
 
+async def test_a_test_says_why_callers_get_an_error(tenant: Tenant) -> None:
+    """What the database says is for who tests the route; callers, and the answer that is shown, have none of it."""
+    database = "{kind: connection, app: a, name: d, connector: sqlite, settings: {path: d.db}}\n---\n"
+    sql = (
+        "{kind: route, app: a, name: r, request: {path: /r}, auth: none, backend: {data: {connection: d, sql: SELEC}}}"
+    )
+    await tenant.apply(database + sql)
+    tried = await done(tenant, "routes/r/test")
+    assert tried["answer"]["status"] == 500
+    assert tried["reasons"] == ['connection d: near "SELEC": syntax error']
+    assert "SELEC" not in str(tried["answer"])
+
+
 async def test_a_route_says_how_it_is_called(tenant: Tenant) -> None:
     """Method and full URL of everything that is served of it, and the stage where it is another one."""
     await tenant.apply(route(path="/r/{id}"))
@@ -292,4 +305,7 @@ async def test_a_group_has_a_document_and_a_document_has_routes(tenant: Tenant) 
     assert answer.json()["routes"] == ["r"]
     assert (await tenant.call("GET", "api_groups/none/openapi")).status_code == 404
     assert (await tenant.call("POST", "routes/import?app=none", json=exported)).status_code == 404
+    bad = await tenant.call("POST", "routes/import?app=a", content=b"openapi: 3.1.0\npaths: {\n")
+    assert (bad.status_code, bad.json()["error_msg"]) == (400, "no routes can be made of this document")
+    assert bad.json()["details"][0]["path"] == "line 2"
     assert (await tenant.call("POST", "routes/import?app=a", json={"openapi": "3.0.0", "paths": {}})).status_code == 400

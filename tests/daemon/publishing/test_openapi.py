@@ -9,7 +9,18 @@ import pytest
 
 from actors.gateway_route.published import Published
 from config.errors import ManifestError
-from config.resources import ApiGroup, Auth, MockBackend, Parameter, Route, RouteBackend, RouteRequest
+from config.manifest import dump
+from config.resources import (
+    ApiGroup,
+    Auth,
+    DataBackend,
+    MockBackend,
+    Parameter,
+    Route,
+    RouteBackend,
+    RouteRequest,
+    TopicBackend,
+)
 from daemon.publishing.openapi_export import openapi
 from daemon.publishing.openapi_import import Target, routes_of
 
@@ -24,8 +35,9 @@ PARAMETERS = (
 
 def route(name: str = "lot", **more: Any) -> Route:
     request = more.pop("request", RouteRequest(path="/lots/{id}", method="PUT", parameters=PARAMETERS))
+    mock = more.pop("mock", MockBackend(body=""))
     more = {"title": "A lot", "description": "One of them.", "tags": ("lots",), **more}
-    return Route(name=name, app="city", request=request, backend=RouteBackend(mock=MockBackend(body="")), **more)
+    return Route(name=name, app="city", request=request, **({"backend": RouteBackend(mock=mock)} | more))
 
 
 def document(*routes: Route, environment: str = "RELEASE", group: ApiGroup | None = None) -> dict[str, Any]:
@@ -56,6 +68,8 @@ def operation(**parts: Any) -> dict[str, Any]:
         route(request=RouteRequest(path="/below", match="prefix")),
         route(request=RouteRequest(path="/sealed", protocol="https")),
         route(title="", description="", tags=()),
+        route(mock=MockBackend(status=201, body="")),
+        route(mock=MockBackend(status=204, body="")),
     ],
 )
 def test_what_is_exported_is_imported_as_the_same_route(one: Route) -> None:
@@ -91,6 +105,48 @@ def test_an_export_tells_who_may_call_and_where() -> None:
         "name": "X-Stage", "in": "header", "required": True, "schema": {"type": "string", "const": "dev"},
     }  # fmt: skip
     assert document(route(auth="none"))["paths"]["/lots/{id}"]["put"]["security"] == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "status", "media"),
+    [
+        (RouteBackend(data=DataBackend(connection="d", sql="s")), "200", ["application/json"]),
+        (RouteBackend(data=DataBackend(connection="d", sql="s", returns="xml")), "200", ["application/xml"]),
+        (
+            RouteBackend(data=DataBackend(connection="d", sql="s", returns="stream")),
+            "200",
+            ["application/octet-stream"],
+        ),
+        (RouteBackend(mock=MockBackend(body="hello")), "200", ["text/plain"]),
+        (RouteBackend(mock=MockBackend(body={"a": 1}, status=202)), "202", ["application/json"]),
+        (RouteBackend(mock=MockBackend(body="a,b", headers={"content-type": "text/csv"})), "200", ["text/csv"]),
+        (RouteBackend(mock=MockBackend(status=204)), "204", []),
+        (RouteBackend(topic=TopicBackend(topic="t")), "200", ["application/json"]),
+    ],
+)
+def test_an_export_tells_what_comes_back(backend: RouteBackend, status: str, media: list[str]) -> None:
+    """The status and the media type of the backend, not JSON whatever it is."""
+    responses = document(route(backend=backend))["paths"]["/lots/{id}"]["put"]["responses"]
+    assert list(responses) == [status, "default"]
+    assert list(responses[status].get("content", {})) == media
+
+
+def test_an_export_tells_how_to_page() -> None:
+    """`pageNo` and `pageSize` stand there although the route does not declare them."""
+
+    def pages(**more: Any) -> dict[str, Any]:
+        backend = RouteBackend(data=DataBackend(connection="d", sql="s", paging=True, **more))
+        shown = document(route(request=RouteRequest(path="/p"), backend=backend))["paths"]["/p"]["get"]["parameters"]
+        return {one["name"]: one["schema"] for one in shown}
+
+    assert pages()["pageSize"] == {"type": "integer", "default": 20, "minimum": 1}
+    assert pages(max_rows=50)["pageSize"] == {"type": "integer", "default": 20, "minimum": 1, "maximum": 50}
+    assert pages()["pageNo"]["default"] == 1
+
+
+def test_what_is_imported_is_written_without_empty_parts() -> None:
+    """A manifest for people to look at: no `samples: {}`."""
+    assert "samples" not in dump(taken(operation()))
 
 
 def test_what_is_more_exact_is_documented_first() -> None:

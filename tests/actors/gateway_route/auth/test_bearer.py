@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import jwt
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -174,6 +175,20 @@ async def test_keys_are_kept_and_rotated() -> None:
     world.clock.now += SETTINGS.cache_seconds + 1
     await world.ask(bearer(jwt.encode(claims(world), OTHER_RSA, "RS256", {"kid": "c"})), route_)
     assert world.server.asked == 3
+    assert keep.fresh
+
+
+async def test_keys_that_are_kept_for_less_than_the_pause_are_read_as_often_as_written() -> None:
+    """A key that was withdrawn opens nothing once `cache_seconds` are over."""
+    world = make_world(public(RSA, kid="a"))
+    settings = msgspec.structs.replace(SETTINGS, cache_seconds=2)
+    route_ = route(Auth(jwt=settings))
+    keep = world.identities.keys.of(settings, load_key)
+    old = jwt.encode(claims(world), RSA, "RS256", {"kid": "a"})
+    assert (await world.ask(bearer(old), route_)).name == "ada"
+    world.server.answer = key_set(public(OTHER_RSA, kid="c"))
+    world.clock.now += 3
+    assert (await refused(world, old, settings))[0] == "APIC.0305"
     assert keep.fresh
 
 

@@ -93,7 +93,7 @@ def test_refusals_say_when_to_come_back(throttles: Throttles, clock: Clock) -> N
         step(from_address("192.0.2.1"))
     assert (refused.value.error.code, refused.value.error.status) == ("APIC.0308", 429)
     assert dict(refused.value.headers) == {"Retry-After": "8"}
-    assert "at most 1 calls in 10 second" in refused.value.detail
+    assert "at most 1 call in 10 seconds;" in refused.value.detail
     clock.now += 8
     assert passes(step, from_address("192.0.2.1"))
 
