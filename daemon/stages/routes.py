@@ -91,7 +91,8 @@ class RouteStage:
         if problem is not None:
             return {"state": "failed", "reason": problem, "versions": versions}
         statistics = self._gateway.statistics_of(identity.name)
-        return {"versions": versions} | ({} if statistics is None else route_status(statistics))
+        state = {"state": "served" if versions else "not served", "versions": versions}
+        return state | ({} if statistics is None else route_status(statistics))
 
     def calls(self, name: str, addresses: Mapping[str, str]) -> list[str]:
         """Method and URL of everything that is served of a route, at listeners that are bound to `addresses`."""

@@ -156,8 +156,10 @@ async def test_applied_is_published(tenant: Tenant) -> None:
     await tenant.apply(text)
     await tenant.apply(route(body="two", extra="tags: [x]"))
     assert await tenant.get("/r") == (200, "two")
-    assert (await tenant.status("routes/r"))["versions"] == {"RELEASE": 2}
+    status = await tenant.status("routes/r")
+    assert (status["state"], status["versions"]) == ("served", {"RELEASE": 2})
     await done(tenant, "routes/r/offline")
+    assert (await tenant.status("routes/r"))["state"] == "not served"
     await tenant.apply(route(body="two", extra="tags: [x], enabled: false"))
     await tenant.apply(route(body="two", extra="tags: [x]"))
     assert (await tenant.get("/r"))[0] == 404
