@@ -11,6 +11,7 @@ from pathlib import Path
 from actors.runtime.supervisor import Supervisor
 from daemon.device_journal import DeviceJournal
 from daemon.ground import laid
+from daemon.management import Management
 from daemon.parts import Parts
 from daemon.quota_journal import QuotaJournal
 from daemon.renewal import CertificateRenewal
@@ -49,25 +50,28 @@ async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool
         StorageError: the store cannot be opened.
     """
     async with laid(settings, data, reissue_secrets=reissue_secrets) as ground:
-        yield _built(Parts(ground))
+        parts = Parts(ground)
+        yield _built(parts, Management(parts))
 
 
-def _built(parts: Parts) -> House:
+def _built(parts: Parts, management: Management) -> House:
     """Load what nobody is told of by a stage of the tree, then build the tree."""
     stages = (parts.access, parts.identity_stage, parts.flow_stage, parts.function_stage, parts.routes, parts.domains)
     for stage in stages:
         stage.load(parts.catalog.resources())
     # Known only now: the catalog that makes topics needs the engine, and the engine the groups that ask for them.
-    parts.consumers.make_topic = parts.catalog_service.have_topic
+    parts.consumers.make_topic = management.catalog_service.have_topic
     parts.access.remember(parts.ground.device_statuses)
-    root = penstock(_beside(parts), _stages(parts))
-    parts.engine.attach(root)
-    return House(root, parts.engine, parts.token, parts.renew_certificates, parts.plugin_control.reload_quietly)
+    root = penstock(_beside(parts, management), _stages(parts))
+    management.engine.attach(root)
+    return House(
+        root, management.engine, management.token, parts.renew_certificates, management.plugin_control.reload_quietly
+    )
 
 
-def _beside(parts: Parts) -> Beside:
+def _beside(parts: Parts, management: Management) -> Beside:
     return Beside(
-        control=partial(parts.doors.control, parts.control),
+        control=partial(parts.doors.control, management.control),
         devices=partial(DeviceJournal, parts.broker.statuses, parts.ground.store),
         quotas=partial(QuotaJournal, parts.flow.quotas, parts.ground.store),
         certificates=partial(CertificateRenewal, parts.renew_certificates),

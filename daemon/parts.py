@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Mapping
 from functools import cached_property
-from importlib.metadata import version
 
 from actors.device_session.broker import Broker, open_broker
 from actors.directory.directory import Directory
@@ -27,47 +25,19 @@ from actors.ports import ResultLimits
 from actors.session_store.reference import SessionStoreReference
 from actors.topic_gateway.gateway import TopicGateway
 from actors.topic_partition.topic import Topics
-from actors.topic_tail.tails import Tails
 from config.load import resolve_secret
 from config.resources.base import SecretReference
 from daemon.audit import AuditLog
 from daemon.authority import CertificateAuthority
-from daemon.backup import Backup
 from daemon.catalog.credentials import Credentials
-from daemon.catalog.service import CatalogService
-from daemon.control.authority import authority_family
-from daemon.control.backlog import backlog_family
-from daemon.control.context import About, Control, Family
-from daemon.control.functions import functions_family
-from daemon.control.groups import groups_family
-from daemon.control.homecomings import homecomings_family
-from daemon.control.outsiders import Outsiders
-from daemon.control.plugins import plugins_family
-from daemon.control.publishing import publishing_family
-from daemon.control.sessions import sessions_family
-from daemon.control.tail import tail_family
-from daemon.control.top import top_family
-from daemon.control.topics import topics_family
-from daemon.control.user_tokens import user_tokens_family
 from daemon.doors import HTTPS, Doors
-from daemon.function_measures import FunctionMeasures
 from daemon.function_reach import FunctionRecords, FunctionRights
 from daemon.ground import Ground
-from daemon.groups import GroupControl
 from daemon.key_sources import KeySources
-from daemon.measures import Measures
-from daemon.messages import TopicMessages
 from daemon.outgoing import OutgoingHttp
-from daemon.plugin_control import PluginControl
 from daemon.programs import LanguagePrograms
-from daemon.publishing.documents import Documents
-from daemon.publishing.functions import FunctionLife
-from daemon.publishing.service import Publishing
 from daemon.publishing.urls import PublicAddresses, port_of
-from daemon.running import RunningEngine
 from daemon.script_connections import ScriptConnections
-from daemon.session_measures import SessionMeasures
-from daemon.sessions import SessionControl
 from daemon.stages.access import Access
 from daemon.stages.backlog import BacklogStage
 from daemon.stages.connections import Connections
@@ -83,10 +53,6 @@ from daemon.stages.sessions import SessionStage
 from daemon.stages.tasks import TaskStage
 from daemon.stages.topic_gateway import HttpGroupStage, topic_gateway
 from daemon.stages.topics import TopicStage
-from daemon.top.watch import Watch
-from daemon.topic_measures import TopicMeasures
-from daemon.user_tokens import UserTokens
-from daemon.vault import key_path
 from plugins.api import Host
 
 
@@ -100,14 +66,13 @@ class Parts:
         self.ground = ground
         self.settings = ground.settings.now
         self.catalog = ground.catalog
-        self.token = secrets.token_urlsafe(32)
 
     # --- what devices and callers are, and what they may do ----------------------------------------------------------
 
     @cached_property
     def credentials(self) -> Credentials:
         """Secrets of resources, as whoever checks or uses them needs them."""
-        return Credentials(self.catalog, self.ground.vault, _resolve)
+        return Credentials(self.catalog, self.ground.vault, resolve)
 
     @cached_property
     def access(self) -> Access:
@@ -226,11 +191,6 @@ class Parts:
         connectors = self.ground.plugins.connectors
         return ScriptConnections(settings.script_connections, connectors, self.host, self._query_limits)
 
-    @cached_property
-    def plugin_control(self) -> PluginControl:
-        """Plugin modules, read anew while they are in use."""
-        return PluginControl(self.ground.plugins, self.catalog, self.function_stage, self.engine)
-
     @property
     def _reach(self) -> Reach:
         rights = FunctionRights(self.catalog)
@@ -341,41 +301,6 @@ class Parts:
             draining=self.backlog.let_drain,
         )
 
-    # --- the engine, and the control API -----------------------------------------------------------------------------
-
-    @cached_property
-    def measures(self) -> Measures:
-        """What the metrics page shows."""
-        topics = TopicMeasures(self.over_http, self.consumers, self.doors.topics_statistics)
-        sessions = SessionMeasures(self.broker, self.journal)
-        functions = FunctionMeasures(self.functions, self.javascript, self.settings.functions.measured_functions)
-        return Measures(
-            self.broker,
-            self.topics,
-            self.tasks,
-            self.gateway,
-            self.doors,
-            self.doctor,
-            topics,
-            sessions,
-            functions,
-        )
-
-    @cached_property
-    def backup(self) -> Backup:
-        """A copy of it all while it runs."""
-        ground = self.ground
-        key = key_path(self.settings.instance_key, ground.data)
-        return Backup(
-            ground.data,
-            key,
-            ground.store,
-            sessions=ground.sessions,
-            connections=self.connections,
-            topics=self.topic_stage,
-            plugins=ground.data / self.settings.plugins.path,
-        )
-
     @cached_property
     def domains(self) -> DomainStage:
         """API groups under their domains, and the certificates of these."""
@@ -391,97 +316,7 @@ class Parts:
         """Where callers find the listeners."""
         return PublicAddresses(self.doors.addresses, self.settings.gateway)
 
-    @cached_property
-    def engine(self) -> RunningEngine:
-        """What follows the changes of resources."""
-        return RunningEngine(
-            backup=self.backup,
-            access=self.access,
-            connections=self.connections,
-            topics=self.topic_stage,
-            groups=self.groups,
-            backlog=self.backlog,
-            functions=self.function_stage,
-            tasks=self.tasks,
-            routes=self.routes,
-            identities=self.identity_stage,
-            flow=self.flow_stage,
-            domains=self.domains,
-            measures=self.measures,
-            addresses=self.doors.addresses,
-            public_addresses=self.public_addresses,
-            device_addresses=self.doors.device_addresses,
-        )
 
-    @cached_property
-    def catalog_service(self) -> CatalogService:
-        """Applies, deletes and shows resources."""
-        return CatalogService(
-            catalog=self.catalog,
-            store=self.ground.store,
-            vault=self.ground.vault,
-            engine=self.engine,
-            connectors=self.ground.plugins.connectors,
-            resolve=_resolve,
-            publications=self.ground.publications,
-            verify=self.gateway.trial,
-            verify_function=self.programs.verify,
-        )
-
-    @cached_property
-    def watch(self) -> Watch:
-        """What `penstock top` shows."""
-        return Watch(
-            broker=self.broker,
-            topics=self.topics,
-            groups=self.groups,
-            tasks=self.tasks,
-            consumers=self.consumers,
-            gateway=self.gateway,
-            over_http=self.over_http,
-            catalog=self.catalog,
-            session_store=self.journal,
-            root=lambda: self.engine.root,
-        )
-
-    @cached_property
-    def control(self) -> Control:
-        """What the control API works on."""
-        ground = self.ground
-        about = About(
-            instance=ground.instance,
-            version=version("penstock"),
-            data=ground.data.resolve(),
-            settings=ground.settings,
-        )
-        return Control(
-            self.engine,
-            self.catalog_service,
-            about,
-            self.token,
-            self.settings.control.max_body_bytes,
-            self._families(),
-            Outsiders(self.broker.directory, self.identities.users).knows,
-        )
-
-    def _families(self) -> tuple[Family, ...]:
-        documents = Documents(self.catalog, self.ground.publications, self.public_addresses)
-        publishing = Publishing(self.catalog_service, self.ground.store, self.gateway, self.audit)
-        return (
-            groups_family(GroupControl(self.groups, self.topics, self.catalog, self.connections, self.audit)),
-            homecomings_family(self.backlog),
-            backlog_family(self.doctor),
-            topics_family(TopicMessages(self.topics, self.catalog, self.audit)),
-            sessions_family(SessionControl(self.broker)),
-            tail_family(Tails(self.topics)),
-            top_family(self.watch),
-            authority_family(self.authority),
-            user_tokens_family(UserTokens(self.identities.users, self.settings.control.user_token_seconds)),
-            publishing_family(publishing, documents),
-            functions_family(FunctionLife(self.catalog_service, self.ground.store, self.functions, self.audit)),
-            plugins_family(self.plugin_control),
-        )
-
-
-def _resolve(reference: SecretReference) -> str:
+def resolve(reference: SecretReference) -> str:
+    """A secret that is written as a reference; empty where there is none."""
     return resolve_secret(reference, os.environ) or ""
