@@ -44,6 +44,10 @@ _CALLS: Mapping[str, Mapping[str, int]] = {
         "perf_event_open": 298, "userfaultfd": 323, "keyctl": 250, "add_key": 248, "request_key": 249,
         "memfd_create": 319, "init_module": 175, "finit_module": 313, "kexec_load": 246, "reboot": 169,
         "personality": 135, "shmget": 29, "shmat": 30, "msgget": 68, "semget": 64, "mq_open": 240, "inotify_init1": 294,
+        "rt_sigqueueinfo": 129, "rt_tgsigqueueinfo": 297, "fcntl": 72, "ioctl": 16, "sched_setparam": 142,
+        "sched_setscheduler": 144, "sched_setaffinity": 203, "sched_setattr": 314, "ioprio_set": 251,
+        "migrate_pages": 256, "move_pages": 279, "utime": 132, "utimes": 235, "futimesat": 261, "utimensat": 280,
+        "setxattr": 188, "lsetxattr": 189, "removexattr": 197, "lremovexattr": 198,
     },
     "aarch64": {
         "openat": 56, "open_by_handle_at": 265, "name_to_handle_at": 264, "truncate": 45, "unlinkat": 35,
@@ -56,14 +60,20 @@ _CALLS: Mapping[str, Mapping[str, int]] = {
         "keyctl": 219, "add_key": 217, "request_key": 218, "memfd_create": 279, "init_module": 105,
         "finit_module": 273, "kexec_load": 104, "reboot": 142, "personality": 92, "shmget": 194, "shmat": 196,
         "msgget": 186, "semget": 190, "mq_open": 180, "inotify_init1": 26,
+        "rt_sigqueueinfo": 138, "rt_tgsigqueueinfo": 240, "fcntl": 25, "ioctl": 29, "sched_setparam": 118,
+        "sched_setscheduler": 119, "sched_setaffinity": 122, "sched_setattr": 274, "ioprio_set": 30,
+        "migrate_pages": 238, "move_pages": 239, "utimensat": 88, "setxattr": 5, "lsetxattr": 6, "removexattr": 14,
+        "lremovexattr": 15,
     },
 }  # fmt: skip
 _CALLS_EVERYWHERE = {
     "io_uring_setup": 425, "pidfd_send_signal": 424, "pidfd_open": 434, "openat2": 437, "pidfd_getfd": 438,
-    "process_madvise": 440, "memfd_secret": 447,
+    "process_madvise": 440, "memfd_secret": 447, "open_tree": 428, "move_mount": 429, "fsopen": 430, "fspick": 433,
+    "mount_setattr": 442, "fchmodat2": 452,
 }  # fmt: skip
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _CLONE3 = 435
+_TGKILL = {"x86_64": 234, "aarch64": 131}
 _PRLIMIT = {"x86_64": 302, "aarch64": 261}
 
 # Classic BPF (`linux/bpf_common.h`, `linux/seccomp.h`).
@@ -111,20 +121,20 @@ def _filter_calls(library: ctypes.CDLL) -> bool:
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
         return False
-    program = seccomp_program(machine)
+    program = seccomp_program(machine, os.getpid())
     code = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code))
     holder = ctypes.create_string_buffer(header, len(header))
     return bool(library.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(holder), 0, 0) == 0)
 
 
-def seccomp_program(machine: str) -> bytes:
-    """The filter (seccomp(2)): refused calls fail with EPERM, new processes too, threads are allowed."""
+def seccomp_program(machine: str, process: int) -> bytes:
+    """The filter (seccomp(2)) of a process: refused calls fail with EPERM, new processes too, threads are allowed."""
     refused = sorted({*_CALLS[machine].values(), *_CALLS_EVERYWHERE.values()})
-    return b"".join(_instructions(machine, refused))
+    return b"".join(_instructions(machine, refused, process))
 
 
-def _instructions(machine: str, refused: Iterable[int]) -> Iterable[bytes]:
+def _instructions(machine: str, refused: Iterable[int], process: int) -> Iterable[bytes]:
     refuse = _instruction(_RETURN, _ERRNO | errno.EPERM)
     yield _instruction(_LOAD, _ARCHITECTURE_OFFSET)
     yield _instruction(_EQUAL, _ARCHITECTURES[machine], if_true=1)
@@ -138,6 +148,12 @@ def _instructions(machine: str, refused: Iterable[int]) -> Iterable[bytes]:
     # glibc falls back to clone, whose flags can be looked at.
     yield _instruction(_EQUAL, _CLONE3, if_false=1)
     yield _instruction(_RETURN, _ERRNO | errno.ENOSYS)
+    # By this abort(3) ends its own process; nobody else is to be sent signals.
+    yield _instruction(_EQUAL, _TGKILL[machine], if_false=4)
+    yield _instruction(_LOAD, _FIRST_ARGUMENT_OFFSET)
+    yield _instruction(_EQUAL, process, if_true=1)
+    yield refuse
+    yield _instruction(_RETURN, _ALLOW)
     # Limits of its own (process id 0) are set at each call.
     yield _instruction(_EQUAL, _PRLIMIT[machine], if_false=4)
     yield _instruction(_LOAD, _FIRST_ARGUMENT_OFFSET)
