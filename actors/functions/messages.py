@@ -9,9 +9,14 @@ from actors.errors import FunctionError
 
 
 class FunctionFailure(NamedTuple):
-    """Stands among the results of a batch where one item failed."""
+    """Stands among the results of a batch where one item failed.
+
+    `for_want_of_room`: those before it have used up what all of them have together (time, bytes of results), so that
+    it may bring a result in a batch of fewer, or may not even have run.
+    """
 
     error: FunctionError
+    for_want_of_room: bool = False
 
 
 class FunctionCalls(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -81,6 +82,7 @@ class PythonProgram:
                     time.deadline = trio.current_time() + self._seconds
                     results.append(await self._tried(items[len(results)], context))
                     if len(results) % _ITEMS_A_TURN == 0:
+                        time.deadline = math.inf  # what is late now is nobody's who comes next
                         await trio.lowlevel.checkpoint()
             if time.cancelled_caught:
                 results.append(FunctionFailure(self._too_slow()))

@@ -12,6 +12,8 @@ import msgspec
 Outcome = Literal["done", "failed", "timed out", "out of memory", "too large", "busy", "lost"]
 
 _CUT = "..."
+# What a line costs beside its text.
+_LINE_BYTES = 32
 
 
 class LogLine(NamedTuple):
@@ -59,7 +61,7 @@ class RunLines:
             return
         if len(text) > self._left:
             text = text[: self._left] + _CUT
-        self._left -= len(text) + 1
+        self._left -= len(text) + _LINE_BYTES
         self.lines.append(LogLine(after, text))
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
 from actors.errors import FunctionBusyError, FunctionError, FunctionMissingError, FunctionTimeoutError
 from actors.functions.batches import call_each
@@ -48,3 +50,42 @@ async def test_what_is_no_items_fault_is_told_of_the_whole(error: FunctionError)
     functions.shut["f"] = error
     with pytest.raises(type(error)):
         await call_each(functions, "f", [1, 2], "a")
+
+
+class Crowded(FakeFunctions):
+    """Has room for two items at a time."""
+
+    async def call_batch(self, name: str, items: Sequence[Any], app: str) -> list[Any]:
+        results = await super().call_batch(name, items, app)
+        late = FunctionFailure(FunctionTimeoutError(name, 1, "it took longer than 5000 ms"), for_want_of_room=True)
+        return results[:2] + [late] * len(results[2:])
+
+
+async def test_items_for_which_there_was_no_room_are_called_again() -> None:
+    """They are not to blame for those before them."""
+    functions = Crowded(double=lambda n: 2 * n)
+    assert await call_each(functions, "double", [1, 2, 3, 4, 5], "a") == [2, 4, 6, 8, 10]
+    assert functions.batches == [5, 3, 1]
+
+
+class Refusing(Hanging):
+    """Is busy for a while after each batch that spoilt it."""
+
+    def __init__(self) -> None:
+        super().__init__(double=lambda n: 2 * n)
+        self._until = 0.0
+
+    async def call_batch(self, name: str, items: Sequence[Any], app: str) -> list[Any]:
+        if trio.current_time() < self._until:
+            raise FunctionBusyError(name, 1, "it is refused for another 10 s")
+        try:
+            return await super().call_batch(name, items, app)
+        except FunctionTimeoutError:
+            self._until = trio.current_time() + 10
+            raise
+
+
+async def test_halving_comes_to_an_end_while_a_function_is_refused(autojump_clock: trio.testing.MockClock) -> None:
+    """Processes that end for one item have their function refused for a while: it is waited for, not begun anew."""
+    results = await call_each(Refusing(), "double", list(range(64)), "a")
+    assert [place for place, one in enumerate(results) if isinstance(one, FunctionFailure)] == [13]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
@@ -339,3 +340,32 @@ async def test_a_call_of_a_plain_function_is_cheap(world: World) -> None:
     each = (perf_counter() - started) / 500
     print(f"{each * 1e6:.1f} us")  # noqa: T201 - for whoever looks at it with -s
     assert each < 500e-6
+
+
+async def test_an_item_that_blocks_is_not_charged_to_the_next(world: World) -> None:
+    """A function that goes on too long without waiting has its result; there are as many results as items."""
+
+    async def blocking(data: Any, context: FunctionContext) -> Any:
+        if data == 63:
+            time.sleep(0.05)  # noqa: ASYNC251 - that is what it is about
+        return data
+
+    world.module("blocking", declared(blocking))
+    world.put("blocking", timeout_ms=20)
+    assert await world.functions.call_batch("blocking", list(range(64)), "a") == list(range(64))
+    assert await world.functions.call_batch("blocking", list(range(65)), "a") == list(range(65))
+
+
+async def test_empty_log_lines_cost_something(world: World) -> None:
+    """However short lines are, a run remembers a bounded number of them."""
+
+    async def empty(data: Any, context: FunctionContext) -> Any:
+        for _ in range(1000):
+            context.log("")
+
+    world.module("empty", declared(empty))
+    world.put("empty")
+    await world.functions.call("empty", None, "a")
+    history = world.functions.history("empty")
+    assert history is not None
+    assert len(history.runs()[0].lines) < 10

@@ -52,7 +52,7 @@ class World:
             "scripts": self,
             "positional": self.positional,
             "query_limits": ResultLimits(10, 1000),
-            "max_log_bytes": 40,
+            "max_log_bytes": 71,
             "max_publish_bytes": 20,
         }
         return Reach(**(parts | more))
