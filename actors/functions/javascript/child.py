@@ -43,7 +43,10 @@ _MEMORY_SLACK = 32 * 1024 * 1024
 _RETIRED_ABOVE = 160 * 1024 * 1024
 # The prelude holds scripts to less; whoever passes these has broken out of it.
 _MAX_ASKS = 128
-_MAX_LOG_BYTES = 2 * 1024 * 1024
+_MAX_ASK_BYTES = 32 * 1024 * 1024
+_MAX_LOG_BYTES = 4 * 1024 * 1024
+# Of what a call asks for, so much is done at a time: each may bring megabytes, which lie here until they are taken.
+_MOST_AT_WORK = 8
 
 
 class Ending(Enum):
@@ -53,6 +56,8 @@ class Ending(Enum):
     MEMORY = "memory"
     ABANDONED = "abandoned"
     LOST = "lost"
+    BROKEN = "broken"
+    """It crashed, or did what no script can."""
 
 
 class ChildLostError(PenstockError):
@@ -92,6 +97,7 @@ class Child:
         self._most_memory = 0
         self._first_size = process.resident()
         self._asks: set[trio.CancelScope] = set()
+        self._ask_bytes = 0
         self._log_bytes = 0
 
     @property
@@ -149,7 +155,7 @@ class Child:
             return await self._results(host)
         except (ProcessLostError, FrameError) as error:
             if isinstance(error, FrameError):
-                self.kill(Ending.LOST)
+                self.kill(Ending.BROKEN)
             raise await self._lost(error) from error
 
     async def drain(self) -> None:
@@ -158,6 +164,8 @@ class Child:
         Raises:
             ChildLostError: the process ended.
         """
+        if not self._running and self.ending is None:
+            return  # its results had come; it was what it had asked for that was still seen through
         try:
             await self._results(_Nobody())
         except (ProcessLostError, FrameError) as error:
@@ -216,12 +224,13 @@ class Child:
     async def _results_with_asks(self, host: Host, frames: Sequence[tuple[Kind, bytes]]) -> list[Result]:
         """Likewise, once something was asked for."""
         lock = trio.Lock()
+        room = trio.CapacityLimiter(_MOST_AT_WORK)
         results: list[Result] | None = None
         failure: Exception | None = None
         async with trio.open_nursery() as nursery:
             try:
                 while results is None:
-                    results = self._taken(host, frames, nursery, lock)
+                    results = self._taken(host, frames, nursery, lock, room)
                     if results is None:
                         frames = await self.process.receive()
                 if any(result.status is not Status.DONE for result in results):
@@ -234,7 +243,12 @@ class Child:
         return results
 
     def _taken(
-        self, host: Host, frames: Sequence[tuple[Kind, bytes]], nursery: trio.Nursery, lock: trio.Lock
+        self,
+        host: Host,
+        frames: Sequence[tuple[Kind, bytes]],
+        nursery: trio.Nursery,
+        lock: trio.Lock,
+        room: trio.CapacityLimiter,
     ) -> list[Result] | None:
         for kind, body in frames:
             match kind:
@@ -242,10 +256,11 @@ class Child:
                     return self._checked(body)
                 case Kind.LOG:
                     self._log(host, body)
-                case Kind.ASK if len(self._asks) < _MAX_ASKS:
+                case Kind.ASK if len(self._asks) < _MAX_ASKS and self._ask_bytes + len(body) <= _MAX_ASK_BYTES:
                     scope = trio.CancelScope()
                     self._asks.add(scope)
-                    nursery.start_soon(self._answer, host, read_ask(body), scope, lock)
+                    self._ask_bytes += len(body)
+                    nursery.start_soon(self._answer, host, read_ask(body), scope, lock, room)
                 case _:
                     raise FrameError(f"a frame of kind {kind!r} now")
         return None
@@ -263,18 +278,25 @@ class Child:
             raise FrameError("more log lines than a script can write")
         host.log(body.decode("utf-8", "replace"))
 
-    async def _answer(self, host: Host, ask: Ask, scope: trio.CancelScope, lock: trio.Lock) -> None:
+    async def _answer(
+        self, host: Host, ask: Ask, scope: trio.CancelScope, lock: trio.Lock, room: trio.CapacityLimiter
+    ) -> None:
         number = self._number
         try:
             with scope:
-                ok, body = await _answered(host, ask)
-                async with lock:
-                    if number == self._number and self._running:
-                        await self._send(write_answer(Answer(number, ask.number, ok, body)))
+                async with room:
+                    await self._answer_one(host, ask, number, lock)
         except ProcessLostError:
             pass  # whoever waits for the results hears of it
         finally:
             self._asks.discard(scope)
+            self._ask_bytes -= len(ask.body)
+
+    async def _answer_one(self, host: Host, ask: Ask, number: int, lock: trio.Lock) -> None:
+        ok, body = await _answered(host, ask)
+        async with lock:
+            if number == self._number and self._running:
+                await self._send(write_answer(Answer(number, ask.number, ok, body)))
 
     # --- its end ----------------------------------------------------------------------------------------------------
 
@@ -331,4 +353,6 @@ def _ending(code: int) -> Ending:
     """What a process died of: V8 gives up by SIGTRAP, SIGILL or SIGABRT where memory is refused to it."""
     if code in (-signal.SIGTRAP, -signal.SIGABRT, -signal.SIGILL):
         return Ending.MEMORY
+    if code in (-signal.SIGSEGV, -signal.SIGBUS):
+        return Ending.BROKEN
     return Ending.TIME if code == -signal.SIGXCPU else Ending.LOST

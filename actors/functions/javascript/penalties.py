@@ -25,27 +25,27 @@ class Penalties:
     """Counts kills by function: up to three a minute are free, then each doubles the time of the refusal, from 1 s."""
 
     def __init__(self) -> None:
-        self._records: dict[tuple[str, str], _Record] = {}
+        self._records: dict[tuple[str, str, int], _Record] = {}
 
-    def killed(self, app: str, name: str, now: float) -> None:
-        """A process was ended because of this function."""
-        record = self._records.setdefault((app, name), _Record(deque(maxlen=_MOST_KILLS)))
+    def killed(self, app: str, name: str, version: int, now: float) -> None:
+        """A process was ended because of this version of a function; a draft that is tested is no other's fault."""
+        record = self._records.setdefault((app, name, version), _Record(deque(maxlen=_MOST_KILLS)))
         record.kills.append(now)
         if len(self._records) > _MOST_FUNCTIONS:
             self._records.pop(next(iter(self._records)))
 
-    def refused(self, app: str, name: str, now: float) -> float:
+    def refused(self, app: str, name: str, version: int, now: float) -> float:
         """For how many seconds it is still refused; 0 where it is not."""
         if not self._records:
             return 0.0
-        record = self._records.get((app, name))
+        record = self._records.get((app, name, version))
         if record is None:
             return 0.0
         kills = record.kills
         while kills and now - kills[0] > _WINDOW:
             kills.popleft()
         if not kills:
-            del self._records[app, name]
+            del self._records[app, name, version]
             return 0.0
         if len(kills) <= _FREE:
             return 0.0
@@ -54,4 +54,5 @@ class Penalties:
 
     def forget(self, app: str, name: str) -> None:
         """A new version is not to blame for what the old one did."""
-        self._records.pop((app, name), None)
+        for key in [key for key in self._records if key[:2] == (app, name)]:
+            del self._records[key]

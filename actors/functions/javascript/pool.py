@@ -99,16 +99,24 @@ class Pool:
 
     def put(self, child: Child) -> None:
         """The call has ended well."""
+        if child.process.reaped:
+            self.remove(child, child.ending or Ending.LOST)
+            return
         child.busy = False
         child.idle_since = trio.current_time()
-        if child.worn:
+        if child.ending is not None:
+            # It was ended at the moment at which its results came; whoever reaps it closes it.
+            self._count(child.ending)
+            self.children.remove(child)
+            self._keep_reserve()
+        elif child.worn:
             self._retire(child)
         if self._lines:
             self._dispatch()
 
     def remove(self, child: Child, ending: Ending) -> None:
         """The process has been ended, and reaped."""
-        self.counts.kills[ending.value] = self.counts.kills.get(ending.value, 0) + 1
+        self._count(ending)
         if child in self.children:
             self.children.remove(child)
         child.process.close()
@@ -128,12 +136,11 @@ class Pool:
     async def _wait(self, version: FunctionVersion) -> Child:
         if self._nursery is None:
             raise FunctionBusyError(version.name, version.version, "the daemon is about to end; it did not run")
+        key = (version.app, version.name)
         if self._waiting >= self._settings.max_waiting:
-            raise FunctionBusyError(
-                version.name, version.version, f"{self._waiting} calls wait for a process already; it did not run"
-            )
+            self._make_room(len(self._lines.get(key, ())), version)
         waiting = _Waiting(version, trio.current_time() + self._settings.max_wait)
-        self._lines.setdefault((version.app, version.name), deque()).append(waiting)
+        self._lines.setdefault(key, deque()).append(waiting)
         self._waiting += 1
         self.counts.cold_starts += all(child.app != version.app for child in self.children)
         self._dispatch()
@@ -160,6 +167,15 @@ class Pool:
     def _refuse(waiting: _Waiting, problem: str) -> None:
         waiting.problem = problem
         waiting.woken.set()
+
+    def _make_room(self, ours: int, version: FunctionVersion) -> None:
+        """Send the last one away who is in the longest line, unless that is ours: nobody may fill the room alone."""
+        told = f"{self._waiting} calls wait for a process already"
+        longest = max(self._lines.values(), key=len)
+        if len(longest) <= ours + 1:
+            raise FunctionBusyError(version.name, version.version, f"{told}; it did not run")
+        self._refuse(longest.pop(), told)
+        self._waiting -= 1
 
     def _give_up(self, waiting: _Waiting) -> None:
         if waiting.child is not None:
@@ -267,7 +283,7 @@ class Pool:
             self.children.remove(child)
             if child.ending is None:
                 log.warning("process of scripts ended while it rested", app=child.app, told=child.process.told()[:300])
-                self.counts.kills["lost"] = self.counts.kills.get("lost", 0) + 1
+                self._count(Ending.LOST)
             self._dispatch()
         child.process.close()
 
@@ -277,6 +293,9 @@ class Pool:
             before = trio.current_time() - self._settings.idle_seconds
             for child in [child for child in self.children if not child.busy and child.idle_since < before]:
                 self._retire(child)
+
+    def _count(self, ending: Ending) -> None:
+        self.counts.kills[ending.value] = self.counts.kills.get(ending.value, 0) + 1
 
     def _retire(self, child: Child) -> None:
         """End a process that rests."""

@@ -136,6 +136,11 @@ class Process:
         await self._ended.wait()
         return self._code
 
+    @property
+    def reaped(self) -> bool:
+        """Whether it has ended, and is no zombie any more."""
+        return self._ended.is_set()
+
     def told(self) -> str:
         """What it wrote before its end: why V8, or Python, gave up."""
         with suppress(OSError):

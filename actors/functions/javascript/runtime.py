@@ -117,7 +117,7 @@ class JavaScriptRuntime:
     ) -> list[bytes | FunctionFailure]:
         """Run a script on each of the values, as one call with one time-out; results in their order.
 
-        An item that failed has a FunctionFailure in its place.
+        An item that failed has a FunctionFailure in its place; once the time is over, all that follow have.
 
         Raises:
             as `call`, where it concerns the whole batch.
@@ -126,8 +126,10 @@ class JavaScriptRuntime:
             return []
         results = map(_shallow, await self._run(version, items, host))
         return [
-            result.body if result.status is Status.DONE else FunctionFailure(_error(version, result))
-            for result in results
+            result.body
+            if result.status is Status.DONE
+            else FunctionFailure(_error(version, result), for_want_of_room=_for_want_of_room(version, result, place))
+            for place, result in enumerate(results)
         ]
 
     def statistics(self) -> RuntimeStatistics:
@@ -163,7 +165,7 @@ class JavaScriptRuntime:
     def _admit(self, version: FunctionVersion, items: Sequence[bytes]) -> None:
         if self._stop.is_set() or self._nursery is None:
             raise FunctionBusyError(version.name, version.version, "the daemon is about to end; it did not run")
-        refused = self._penalties.refused(version.app, version.name, trio.current_time())
+        refused = self._penalties.refused(version.app, version.name, version.version, trio.current_time())
         if refused:
             raise FunctionBusyError(
                 version.name, version.version,
@@ -184,23 +186,23 @@ class JavaScriptRuntime:
             self._pool.remove(child, error.ending)
             raise
         except BaseException:
-            self._abandon(child)
+            self._abandon(child, version)
             raise
         finally:
             self._end()
         if len(results) != len(items):
-            self._abandon(child, Ending.LOST)
+            self._abandon(child, version, Ending.BROKEN)
             raise FunctionLostError(version.name, version.version, "its process answered with what is no result")
         self._pool.put(child)
         return results
 
-    def _abandon(self, child: Child, ending: Ending = Ending.ABANDONED) -> None:
+    def _abandon(self, child: Child, version: FunctionVersion, ending: Ending = Ending.ABANDONED) -> None:
         """Nobody waits for the results any more."""
-        if ending is Ending.LOST or not child.abandon(trio.current_time()):
+        if ending is Ending.BROKEN or not child.abandon(trio.current_time()):
             child.kill(ending)
         if self._nursery is not None:
             self._begin()
-            self._nursery.start_soon(self._drain, child)
+            self._nursery.start_soon(self._drain, child, version)
 
     def _begin(self) -> None:
         self._running += 1
@@ -211,20 +213,20 @@ class JavaScriptRuntime:
         if not self._running and self._stop.is_set():
             self._rest.set()
 
-    async def _drain(self, child: Child) -> None:
+    async def _drain(self, child: Child, version: FunctionVersion) -> None:
         try:
             with trio.CancelScope(shield=True):
                 await child.drain()
-        except ChildLostError:
-            self._pool.remove(child, child.ending or Ending.ABANDONED)
+        except ChildLostError as error:
+            self._blame(version, error)
+            self._pool.remove(child, error.ending)
         else:
             self._pool.put(child)
         finally:
             self._end()
 
     def _lost(self, version: FunctionVersion, error: ChildLostError) -> FunctionError:
-        if error.ending in (Ending.TIME, Ending.MEMORY):
-            self._penalties.killed(version.app, version.name, trio.current_time())
+        self._blame(version, error)
         match error.ending:
             case Ending.TIME:
                 return _error(version, Result(Status.TIMED_OUT, b""))
@@ -235,6 +237,10 @@ class JavaScriptRuntime:
                     version.name, version.version,
                     f"its process ended under it, {error}; what it had done until then is done",
                 )  # fmt: skip
+
+    def _blame(self, version: FunctionVersion, error: ChildLostError) -> None:
+        if error.ending in (Ending.TIME, Ending.MEMORY, Ending.BROKEN):
+            self._penalties.killed(version.app, version.name, version.version, trio.current_time())
 
     async def _watch(self) -> None:
         """Hold calls to time and memory, and those who wait to their patience; looks only while there are any."""
@@ -262,6 +268,13 @@ def _shallow(result: Result) -> Result:
     except (RecursionError, msgspec.DecodeError):
         return Result(Status.FAILED, b"its result is nested too deeply")
     return result
+
+
+def _for_want_of_room(version: FunctionVersion, result: Result, place: int) -> bool:
+    """Whether an item may have failed only because of those before it in its batch."""
+    if result.status is Status.TOO_LARGE:
+        return int(result.body) <= version.limits.result
+    return place > 0 and result.status is Status.TIMED_OUT
 
 
 def _error(version: FunctionVersion, result: Result) -> FunctionError:

@@ -108,8 +108,8 @@ class Isolate:
         problem = self._told(self._setup.get())
         if not problem.startswith("SyntaxError"):
             return problem
-        # Compiled as a function it says nothing about the place; it is no function, so that nothing of it will run.
-        told = self._told(self._run_code(f"(function () {{\n{source}\n}})"))
+        # Compiled as a function it says nothing about the place. Whatever it is, nothing of it runs behind a throw.
+        told = self._told(self._run_code(f"throw 0; (function () {{\n{source}\n}})"))
         found = re.match(r"<anonymous>:(\d+): (SyntaxError: [^\n]*)", told)
         return f"{found[2]} (line {int(found[1]) - 1})" if found else problem
 

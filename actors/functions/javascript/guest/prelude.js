@@ -15,11 +15,12 @@
   const MAX_TIMERS = 1000;
   const MAX_DELAY = 60000;
   const MAX_ASKS = 64;
-  const MAX_ASK_UNITS = 16 * 1024 * 1024;
+  const MAX_ASK_UNITS = 4 * 1024 * 1024;
   const MAX_LINE_UNITS = 8 * 1024;
   const MAX_LOG_UNITS = 256 * 1024;
   const MAX_LOG_LINES = 1000;
   const MAX_TEXT_UNITS = 2000;
+  const MAX_NUMBER = 0x7fffffff;
 
   const { apply, construct, defineProperty, deleteProperty, getOwnPropertyDescriptor, getPrototypeOf, isExtensible,
     ownKeys } = Reflect;
@@ -95,6 +96,10 @@
   const asks = new Map();
   const timers = new Map();
   let numbers = 0;
+  let askUnits = 0;
+  let armed = 0;
+
+  const next = () => numbers = numbers === MAX_NUMBER ? 1 : numbers + 1;
 
   function request(operation, args) {
     let text;
@@ -114,19 +119,24 @@
 
   function askAndWait(operation, args) {
     const text = request(operation, args);
-    send(ASK_AND_WAIT, ++numbers, text);
+    send(ASK_AND_WAIT, next(), text);
     const ok = header[WHAT] === 1;
     return answered(ok, received());
   }
 
   function ask(operation, args) {
     return new GlobalPromise((resolve, reject) => {
+      // First: writing the arguments runs the script's own code, which may ask for more.
+      const text = request(operation, args);
       if (mapSize(asks) >= MAX_ASKS) {
         throw new GlobalRangeError('at most ' + MAX_ASKS + ' requests may be under way at a time: await some of them');
       }
-      const text = request(operation, args);
-      const number = ++numbers;
-      mapSet(asks, number, { __proto__: null, resolve, reject });
+      if (askUnits + text.length > MAX_ASK_UNITS) {
+        throw new GlobalRangeError('the requests under way are too large together: await some of them');
+      }
+      const number = next();
+      mapSet(asks, number, { __proto__: null, resolve, reject, units: text.length });
+      askUnits += text.length;
       send(ASK, number, text);
     });
   }
@@ -140,6 +150,7 @@
     const waiting = mapGet(asks, number);
     if (waiting === undefined) return;
     mapDelete(asks, number);
+    askUnits -= waiting.units;
     try {
       waiting.resolve(answered(ok, text));
     } catch (error) {
@@ -202,15 +213,19 @@
     }
   }
 
+  // Asked twice: to show a value runs the script's own code, which may log more.
+  function isLogFull() {
+    if (call.logLines < MAX_LOG_LINES && call.logUnits < MAX_LOG_UNITS) return false;
+    call.logLeftOut++;
+    return true;
+  }
+
   function log(...parts) {
-    if (call === null) return;
-    if (call.logLines >= MAX_LOG_LINES || call.logUnits >= MAX_LOG_UNITS) {
-      call.logLeftOut++;
-      return;
-    }
+    if (call === null || isLogFull()) return;
     let line = '';
     for (let i = 0; i < parts.length && line.length <= MAX_LINE_UNITS; i++) line += (i ? ' ' : '') + shown(parts[i]);
     if (line.length > MAX_LINE_UNITS) line = slice(line, 0, MAX_LINE_UNITS) + '...';
+    if (isLogFull()) return;
     call.logLines++;
     call.logUnits += line.length;
     send(LOG, 0, line);
@@ -221,11 +236,15 @@
   function startTimer(callback, delay, again, args) {
     if (typeof callback !== 'function') throw new GlobalTypeError('a timer needs a function');
     if (mapSize(timers) >= MAX_TIMERS) throw new GlobalRangeError('at most ' + MAX_TIMERS + ' timers may run at a time');
-    const number = ++numbers;
+    const number = next();
     mapSet(timers, number, true);
     const wait = min(max(GlobalNumber(delay) || 0, 1), MAX_DELAY);
-    const arm = () => then(waitAsync(header, ALARM, 0, wait).value, fire);
+    const arm = () => {
+      armed++;
+      then(waitAsync(header, ALARM, 0, wait).value, fire);
+    };
     const fire = () => {
+      armed--;
       if (!mapHas(timers, number)) return;
       if (!again) mapDelete(timers, number);
       then(new GlobalPromise((resolve) => resolve(apply(callback, undefined, args))), undefined, failed);
@@ -409,10 +428,10 @@
     const outcome = call.outcome;
     call = null;
     mapClear(asks);
-    if (mapSize(timers) > 0) {
-      mapClear(timers);
-      wake(header, ALARM);
-    }
+    askUnits = 0;
+    mapClear(timers);
+    // Those that were stopped wait, too.
+    if (armed > 0) wake(header, ALARM);
     exec(nothing, '');
     return clean() ? outcome : 'T' + outcome;
   }

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import NamedTuple
 
 from actors.functions.javascript.frames import (
     MAX_FRAME,
@@ -25,6 +26,20 @@ from actors.functions.javascript.guest.isolate import Engine, Isolate, Outcome, 
 _TIMED_OUT = Result(Status.TIMED_OUT, b"")
 _OUT_OF_MEMORY = Result(Status.OUT_OF_MEMORY, b"")
 _MAX_RESULTS = MAX_FRAME - 1024 * 1024
+# What all items of a call may log together, in UTF-16 units; a line costs something by itself.
+_MAX_LOG_UNITS = 1024 * 1024
+_LINE_UNITS = 64
+# What all items of a call may have asked for and not heard of. The daemon takes a little more.
+_MOST_ASKS = 100
+_MOST_ASK_BYTES = 16 * 1024 * 1024
+
+
+class _Asked(NamedTuple):
+    """An Ask without its Answer: which isolate has it under which number, and its size."""
+
+    isolate: Isolate | None
+    number: int
+    size: int
 
 
 class Script:
@@ -49,8 +64,9 @@ class Script:
         self._isolate: Isolate | None = None
         self._problem = ""
         self._spent = False
-        # Not one for each call: what comes late is taken out all the same, and means nothing to the prelude.
+        # One for each isolate, and not for each call: what comes late is taken out all the same, and means nothing.
         self._inbox: deque[Answer] = deque()
+        self._room = threading.Condition()
         self._call = Call(0, 0, 0, 0, 0, ())
         self._begin_call()
 
@@ -63,10 +79,14 @@ class Script:
 
     def answer(self, answer: Answer) -> None:
         """The host has answered the call that runs."""
+        with self._room:
+            asked = self._under_way.pop(answer.number)
+            self._asked_bytes -= asked.size
+            self._room.notify()
         if answer.number == self._waits_for:
             self._answers.put(answer)
-        elif self._isolate is not None:
-            self._inbox.append(answer)
+        elif self._isolate is not None and self._isolate is asked.isolate:
+            self._inbox.append(answer._replace(number=asked.number))
             self._isolate.post(Task.RESUME)
             self._isolate.post(Task.FINISH)
 
@@ -74,6 +94,8 @@ class Script:
         """The call has run out of time: end it, as far as V8 heeds that."""
         self._cancelled = True
         self._answers.put(None)
+        with self._room:
+            self._room.notify()
         if self._isolate is not None:
             self._isolate.cancel(self._running)
             self._isolate.post(Task.ABORT)
@@ -95,6 +117,10 @@ class Script:
         self._running = 0
         self._cancelled = False
         self._waits_for = 0
+        self._log_left = _MAX_LOG_UNITS
+        self._asks = 0
+        self._asked_bytes = 0
+        self._under_way: dict[int, _Asked] = {}
         self._answers: SimpleQueue[Answer | None] = SimpleQueue()
 
     def _prepare(self) -> None:
@@ -102,6 +128,7 @@ class Script:
             self.close()
         if self._isolate is None:
             self._spent = False
+            self._inbox = deque()
             self._isolate = Isolate(self._engine, self, self._call.memory)
             self._problem = self._isolate.load(self._source)
             self._bounds.look_again()
@@ -174,11 +201,13 @@ class Script:
         """The prelude tells or asks something."""
         match what:
             case What.LOG:
-                self._write(frame(Kind.LOG, text.encode("utf-8", "replace")))
+                self._log(text)
             case What.ASK:
-                self._write(write_ask(Ask(number, text.encode("utf-8", "replace"))))
+                ask = self._begin_ask(number, text)
+                if not self._cancelled:
+                    self._write(write_ask(ask))
             case What.ASK_AND_WAIT:
-                self._ask_and_wait(Ask(number, text.encode("utf-8", "replace")))
+                self._ask_and_wait(self._begin_ask(number, text))
             case What.CHECK:
                 if self._isolate is not None:
                     self._isolate.post(Task.FINISH)
@@ -186,6 +215,33 @@ class Script:
                 self._hand_over(self._inbox.popleft())
             case _:
                 raise RuntimeError(f"the prelude told {what!r}")
+
+    def _log(self, text: str) -> None:
+        if self._log_left <= 0:
+            return
+        self._log_left -= len(text) + _LINE_UNITS
+        if self._log_left <= 0:
+            text += " (what follows is left out)"
+        self._write(frame(Kind.LOG, text.encode("utf-8", "replace")))
+
+    def _begin_ask(self, number: int, text: str) -> Ask:
+        """A number of the call's own, as those of isolates begin anew; waits where too much is under way already.
+
+        What earlier items have asked for and not waited for counts, too.
+        """
+        body = text.encode("utf-8", "replace")
+        with self._room:
+            while not self._cancelled and self._is_too_much(len(body)):
+                self._room.wait()
+            self._asks += 1
+            self._under_way[self._asks] = _Asked(self._isolate, number, len(body))
+            self._asked_bytes += len(body)
+            return Ask(self._asks, body)
+
+    def _is_too_much(self, size: int) -> bool:
+        return len(self._under_way) >= _MOST_ASKS or (
+            self._asked_bytes > 0 and self._asked_bytes + size > _MOST_ASK_BYTES
+        )
 
     def _ask_and_wait(self, ask: Ask) -> None:
         self._waits_for = ask.number

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trio
 
 from actors.errors import (
     FunctionError,
@@ -19,7 +21,8 @@ from actors.functions.javascript.messages import Limits
 from tests.actors.functions.javascript.running import QUICK, RecordingHost, Scripts
 
 ROOMY = Limits(seconds=20.0, memory=32 * 1024 * 1024)
-_GROWTH = 20 * 1024 * 1024
+MEBIBYTE = 1024 * 1024
+_GROWTH = 20 * MEBIBYTE
 
 
 def resident() -> int:
@@ -234,6 +237,99 @@ def test_requests_without_end(scripts: Scripts) -> None:
     host = RecordingHost({"query": "never"})
     source = "async function execute() { for (;;) await Promise.race([context.query('c', 's'), null]) }"
     bomb(scripts, source, FunctionFailedError, "at most 64 requests", ROOMY, host)
+
+
+def test_requests_within_requests(scripts: Scripts) -> None:
+    """What writes its arguments may ask for more: it counts like everything else."""
+    host = RecordingHost({"publish": "never"})
+    source = """
+    async function execute() {
+      let n = 0
+      const all = []
+      const more = { toJSON() { if (++n < 100) all.push(context.publish('t', more)); return 1 } }
+      all.push(context.publish('t', more))
+      await Promise.all(all)
+    }"""
+    bomb(scripts, source, FunctionFailedError, "at most 64 requests", ROOMY, host)
+
+
+def test_large_requests(scripts: Scripts) -> None:
+    """What is under way lies in the daemon's memory, so it is bounded together."""
+    host = RecordingHost({"http": "never"})
+    source = """
+    async function execute() {
+      const body = 'x'.repeat(1 << 20)
+      const all = []
+      for (let i = 0; i < 60; i++) all.push(context.http('POST', 'http://a/', { body }))
+      await Promise.all(all)
+    }"""
+    bomb(scripts, source, FunctionFailedError, "the requests under way are too large together", ROOMY, host)
+
+
+def test_large_requests_of_a_batch(scripts: Scripts) -> None:
+    """Items that leave theirs behind wait until those before them are through."""
+    source = "function execute() { context.publish('t', 'x'.repeat(3 << 20)); return 1 }"
+    most = [0, 0]
+
+    class Slow(RecordingHost):
+        async def call(self, *_: Any) -> Any:
+            most[1] += 1
+            most[0] = max(most)
+            await trio.sleep(0.01)
+            most[1] -= 1
+
+    before = resident()
+    assert scripts.batch(scripts.version(source, limits=ROOMY), [1] * 30, Slow()) == [1] * 30
+    assert most[0] <= 8
+    assert resident() - before < 100 * MEBIBYTE
+
+
+def test_log_lines_within_log_lines(scripts: Scripts) -> None:
+    """What shows a value may log more: it counts like everything else."""
+    host = RecordingHost()
+    source = """
+    function execute() {
+      let n = 0
+      const more = { toJSON() { if (++n < 500) console.log(more, 'x'.repeat(8000)); return 1 } }
+      console.log(more, 'x'.repeat(8000))
+      return n
+    }"""
+    scripts.run(source, limits=ROOMY, host=host)
+    assert sum(map(len, host.lines)) < 300_000
+
+
+@pytest.mark.parametrize("line", ["'x'.repeat(4000)", "''"])
+def test_log_of_a_batch(scripts: Scripts, line: str) -> None:
+    """Many items that log much end well; what is too much is left out, and that is told."""
+    host = RecordingHost()
+    source = f"function execute(d) {{ for (let i = 0; i < 200; i++) console.log({line}); return 1 }}"
+    assert scripts.batch(scripts.version(source), [1] * 200, host) == [1] * 200
+    assert sum(len(one) + 64 for one in host.lines) < 1_100_000
+    assert host.lines[-1].endswith(" (what follows is left out)")
+
+
+def test_a_script_that_is_no_function_body(scripts: Scripts) -> None:
+    """Nothing of it runs, whatever it closes that it has not opened."""
+    host = RecordingHost()
+    bomb(
+        scripts, "}); for (;;) console.log('loading'); (function () {", FunctionFailedError, "SyntaxError", QUICK, host
+    )
+    assert host.lines == []
+
+
+def test_timers_that_are_stopped(scripts: Scripts) -> None:
+    """They are gone with their call, not with their time."""
+    source = "function execute() { for (let i = 0; i < 2000; i++) clearTimeout(setTimeout(() => 0, 60000)); return 1 }"
+    version = scripts.version(source, app="timers")
+    before = scripts.runtime.statistics().retired
+    for _ in range(10):
+        scripts.run(version)
+    (child,) = [child for child in scripts.runtime._pool.children if child.app == "timers"]
+    size = child.process.resident()
+    for _ in range(40):
+        scripts.run(version)
+    assert child.process.resident() - size < 20 * MEBIBYTE
+    assert scripts.runtime.statistics().retired == before
 
 
 def test_timers_without_end(scripts: Scripts) -> None:

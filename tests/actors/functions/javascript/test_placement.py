@@ -63,17 +63,18 @@ def test_three_kills_a_minute_are_free() -> None:
     """From the fourth on a function is refused, for twice as long each time, and is free again after a minute."""
     penalties = Penalties()
     for moment in range(3):
-        penalties.killed("parking", "price", float(moment))
-    assert penalties.refused("parking", "price", 3.0) == 0
-    penalties.killed("parking", "price", 10.0)
-    assert penalties.refused("parking", "price", 10.0) == 1.0
-    assert penalties.refused("parking", "other", 10.0) == 0
-    penalties.killed("parking", "price", 11.0)
-    assert penalties.refused("parking", "price", 12.0) == 1.0
+        penalties.killed("parking", "price", 1, float(moment))
+    assert penalties.refused("parking", "price", 1, 3.0) == 0
+    penalties.killed("parking", "price", 1, 10.0)
+    assert penalties.refused("parking", "price", 1, 10.0) == 1.0
+    assert penalties.refused("parking", "other", 1, 10.0) == 0
+    assert penalties.refused("parking", "price", 0, 10.0) == 0
+    penalties.killed("parking", "price", 1, 11.0)
+    assert penalties.refused("parking", "price", 1, 12.0) == 1.0
     for _ in range(20):
-        penalties.killed("parking", "price", 13.0)
-    assert penalties.refused("parking", "price", 13.0) == 30.0
-    assert penalties.refused("parking", "price", 200.0) == 0
-    penalties.killed("parking", "price", 201.0)
+        penalties.killed("parking", "price", 1, 13.0)
+    assert penalties.refused("parking", "price", 1, 13.0) == 30.0
+    assert penalties.refused("parking", "price", 1, 200.0) == 0
+    penalties.killed("parking", "price", 1, 201.0)
     penalties.forget("parking", "price")
-    assert penalties.refused("parking", "price", 201.0) == 0
+    assert penalties.refused("parking", "price", 1, 201.0) == 0

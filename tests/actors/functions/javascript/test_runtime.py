@@ -17,6 +17,8 @@ import pytest
 import trio
 
 from actors.errors import FunctionBusyError, FunctionError, FunctionLostError, FunctionMemoryError, FunctionTimeoutError
+from actors.functions.javascript import child as child_module
+from actors.functions.javascript.child import Ending
 from actors.functions.javascript.messages import FunctionVersion, Limits
 from actors.functions.javascript.runtime import JavaScriptRuntime
 from config.settings import JavaScriptSettings
@@ -158,6 +160,86 @@ async def test_a_caller_that_leaves_ends_its_call(nothing_leaks: None) -> None:
         assert await call(runtime, ECHO, 2) == 2
 
 
+async def test_a_caller_that_leaves_after_the_results_leaves_a_process(nothing_leaks: None) -> None:
+    """What a call had begun and nobody waits for any more is dropped, and its process takes other calls."""
+    host = RecordingHost({"publish": "never"})
+    async with running() as runtime:
+        await call(runtime, ECHO, 1)
+        with trio.move_on_after(0.3) as scope:
+            await call(runtime, script("function execute() { context.publish('t', 1); return 1 }"), None, host)
+        assert scope.cancelled_caught
+        await until(lambda: not runtime.statistics().running)
+        assert not any(child.busy for child in runtime._pool.children)
+        assert await call(runtime, ECHO, 2) == 2
+
+
+async def test_a_process_that_dies_as_its_call_ends_is_let_go(nothing_leaks: None) -> None:
+    """Nobody is given it, and nothing of it remains, whether it is reaped by then or not."""
+    async with running() as runtime:
+        assert await call(runtime, ECHO, 1) == 1
+        pool = runtime._pool
+        child = await pool.take(ECHO)
+        child.kill(Ending.TIME)
+        pool.put(child)
+        other = await pool.take(ECHO)
+        assert other is not child
+        other.kill(Ending.TIME)
+        await other.process.wait()
+        pool.put(other)
+        assert not {child, other} & set(pool.children)
+        await until(lambda: child.process.reaped)
+        assert runtime.statistics().kills == {"time": 2}
+
+
+async def test_a_draft_that_is_ended_is_nobody_elses_fault(nothing_leaks: None) -> None:
+    """Somebody tries a script again and again: the version that is deployed goes on."""
+    async with running() as runtime:
+        for _ in range(4):
+            with pytest.raises(FunctionMemoryError):
+                await call(runtime, FunctionVersion("parking", "echo", 0, KILLING, PATIENT))
+        assert await call(runtime, ECHO, 1) == 1
+
+
+async def test_processes_that_break_the_rules_are_counted_against_the_function(
+    nothing_leaks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever gets its process ended that way does so at the cost of everybody, too."""
+    monkeypatch.setattr(child_module, "_MAX_LOG_BYTES", 10)
+    talkative = script("function execute() { console.log('twelve bytes') }")
+    async with running() as runtime:
+        for _ in range(4):
+            with pytest.raises(FunctionLostError, match="more log lines than a script can write"):
+                await call(runtime, talkative)
+        with pytest.raises(FunctionBusyError, match="ended again and again"):
+            await call(runtime, talkative)
+        assert runtime.statistics().kills == {"broken": 4}
+
+
+async def test_one_function_cannot_fill_the_waiting_room(nothing_leaks: None) -> None:
+    """Where no more may wait, the last of the longest line makes room for those of other functions."""
+    settings = JavaScriptSettings(max_processes=1, max_processes_per_app=1, max_waiting=3, max_wait=30.0)
+    told: list[str] = []
+    results: list[int] = []
+    sleepy = script("function execute() { return new Promise(r => setTimeout(() => r(0), 500)) }", "sleepy")
+
+    async def one(version: FunctionVersion, data: int) -> None:
+        try:
+            results.append(await call(runtime, version, data))
+        except FunctionBusyError as error:
+            told.append(str(error))
+
+    async with running(settings) as runtime:
+        await call(runtime, ECHO, 1)
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(one, sleepy, 0)
+            await trio.sleep(0.1)
+            assert len(told) == 1
+            nursery.start_soon(one, ECHO, 7)
+    assert sorted(results) == [0, 0, 0, 7]
+    assert told == ["function sleepy version 1: 3 calls wait for a process already; it did not run"] * 2
+
+
 async def test_a_function_that_is_ended_again_and_again_is_refused(nothing_leaks: None) -> None:
     """From the fourth kill on, for a while, without a process; others are not."""
     bomb = script(KILLING, "bomb")
@@ -239,6 +321,8 @@ async def test_a_stop_lets_calls_end_and_takes_no_more(nothing_leaks: None) -> N
 DAEMON = """
 import sys; sys.path.insert(0, sys.argv[1])
 import trio
+from actors.functions.javascript import child as child_module
+from actors.functions.javascript.child import Ending
 from actors.functions.javascript.messages import FunctionVersion, Limits
 from actors.functions.javascript.runtime import JavaScriptRuntime
 from config.settings import JavaScriptSettings

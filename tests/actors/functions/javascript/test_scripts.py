@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trio
 
 from actors.errors import FunctionFailedError, FunctionResultTooLargeError
-from actors.functions.javascript.messages import Limits
+from actors.functions.batches import call_each
+from actors.functions.javascript.messages import FunctionVersion, Limits
+from actors.functions.messages import FunctionFailure
 from tests.actors.functions.javascript.running import RecordingHost, Scripts, refusal
 
 FACTS = Path("/work/shared/facts/scripts")
@@ -216,3 +222,62 @@ def test_a_batch_has_a_result_for_each_item(scripts: Scripts) -> None:
     assert "Error: two" in str(second.error)
     assert third == [3, "undefined"]
     assert scripts.batch(version, []) == []
+
+
+def test_items_that_had_no_time_are_told_from_those_that_took_it(scripts: Scripts) -> None:
+    """The one that alone took all the time failed by itself; those behind it might not have."""
+    source = "function execute(d) { const until = Date.now() + +d; while (Date.now() < until); return +d }"
+    version = scripts.version(source, limits=Limits(seconds=0.4))
+    one, two, three = scripts.batch(version, [250, 250, 1])
+    assert one == 250
+    assert [two.for_want_of_room, three.for_want_of_room] == [True, True]
+    one, two = scripts.batch(version, [10_000, 1])
+    assert [one.for_want_of_room, two.for_want_of_room] == [False, True]
+    results = scripts.all(call_each, _Batches(scripts, version), "f", [250, 250, 1, 10_000, 2], "parking")
+    assert [one for one in results if not isinstance(one, FunctionFailure)] == [250, 250, 1, 2]
+
+
+def test_results_that_are_too_large_only_together(scripts: Scripts) -> None:
+    """Each is to be had in a batch of fewer."""
+    source = "const text = 'x'.repeat(12 << 20); function execute(d) { return text }"
+    version = scripts.version(source, limits=Limits(seconds=20.0, memory=256 << 20, result=60 << 20))
+    results = scripts.all(call_each, _Batches(scripts, version), "f", [1] * 7, "parking")
+    assert [len(one) for one in results] == [12 << 20] * 7
+
+
+def test_items_may_leave_requests_behind(scripts: Scripts) -> None:
+    """However many: all of them are seen through."""
+    host = RecordingHost()
+    version = scripts.version("function execute(d) { context.publish('t', +d); context.publish('u', +d); return +d }")
+    assert scripts.batch(version, list(range(400)), host) == list(range(400))
+    assert sorted(arguments["data"] for _, arguments in host.asked) == sorted([*range(400)] * 2)
+
+
+def test_answers_reach_the_item_that_asked(scripts: Scripts) -> None:
+    """Also where an item before left its own behind and took the isolate with it."""
+
+    class Slow(RecordingHost):
+        async def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+            await trio.sleep(0.1 if operation == "publish" else 0.3)
+            return operation
+
+    source = """
+    async function execute(d) {
+      if (d === '1') { context.publish('t', d); Object.preventExtensions(globalThis); return 'left' }
+      return await context.query('c', 's')
+    }"""
+    assert scripts.batch(scripts.version(source), [1, 2, 3], Slow()) == ["left", "query", "query"]
+
+
+class _Batches:
+    """A library of one function."""
+
+    def __init__(self, scripts: Scripts, version: FunctionVersion) -> None:
+        self._scripts = scripts
+        self._version = version
+
+    async def call_batch(self, *call: Any) -> list[Any]:
+        _, items, _ = call
+        data = [json.dumps(item).encode() for item in items]
+        results = await self._scripts.runtime.call_batch(self._version, data, RecordingHost())
+        return [one if isinstance(one, FunctionFailure) else json.loads(one) for one in results]
