@@ -18,6 +18,9 @@ _KEPT_OPEN = 20
 _KEPT_SECONDS = 30.0
 # A function's own time-out ends most calls before.
 _SECONDS = 60.0
+# Where a message ends is not for functions to say: connections are used again, by those of other apps, too (RFC 9112
+# 11.2).
+_FRAMING = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
 
 
 class OutgoingHttp:
@@ -53,6 +56,11 @@ class OutgoingHttp:
             await pool.aclose()
 
     async def _request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
+        if method.upper() == "CONNECT":
+            raise ValueError("there are no tunnels")
+        for name in headers:
+            if name.lower() in _FRAMING:
+                raise ValueError(f"the header {name} is not for functions to set; leave it out")
         fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
         data = bytearray()
         async with self._open().stream(method, url, headers=fields, content=body) as answer:

@@ -84,6 +84,10 @@ async def test_an_answer_has_a_bound(server: Server, outgoing: OutgoingHttp) -> 
         ("GET", "/ok", {"é": "c"}),
         ("GET", "/ok", {"a": "\u20ac"}),
         ("G T", "/ok", {}),
+        ("CONNECT", "/ok", {}),
+        ("POST", "/ok", {"Transfer-Encoding": "chunked", "Content-Length": "0"}),
+        ("POST", "/ok", {"content-length": "0"}),
+        ("GET", "/ok", {"Connection": "Upgrade", "Upgrade": "h2c"}),
     ],
 )
 async def test_what_cannot_be_sent_or_read_is_told(
