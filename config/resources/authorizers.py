@@ -30,7 +30,7 @@ class Authorizer(
     A `front` one decides whether a call is let in (`auth: {custom: NAME}`); a `back` one tells a backend who calls it.
     Its function gets the call's headers, query, path, method and source address, with `send_body` the body, and
     `user_data` as it stands here; it answers `{"status": "allow" | "deny", "context": {...}}`. A decision is remembered
-    for `ttl` seconds (0: not at all) for calls that agree in all `identities`.
+    for `ttl` seconds (0: not at all) for calls that agree in all `identities`; behind, of the same caller only.
     """
 
     type: Literal["front", "back"] = "front"

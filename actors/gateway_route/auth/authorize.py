@@ -54,10 +54,14 @@ class AuthorizeStep:
         if authorizer is None or authorizer.settings.type != self._side:
             self._log.warning("Authorizer is not there", route=self._route, authorizer=self._name, type=self._side)
             raise CallRefusedError(NOT_LOADED, self._use)
-        identity = tuple(_found(source, call) for source in authorizer.settings.identities)
+        identity: tuple[Any, ...] = tuple(_found(source, call) for source in authorizer.settings.identities)
         if not all(identity):
             authorizer.denied += 1
             raise self._denied()
+        if self._side == "back":
+            # What it says of one caller, whom the gateway knows, is nothing about another.
+            caller = call.caller
+            identity = (caller.kind, caller.name, caller.app, *identity)
         if authorizer.settings.send_body and call.request.body and not call.body:
             return self._with_body(call, authorizer, identity)
         return self._decided(call, authorizer, identity)

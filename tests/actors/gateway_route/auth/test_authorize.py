@@ -13,9 +13,13 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.directory.directory import Directory
 from actors.errors import FunctionBusyError, FunctionLostError, FunctionMemoryError, FunctionTimeoutError
+from actors.gateway_route.auth.authorize import AuthorizeStep
 from actors.gateway_route.auth.authorizers import Authorizers
+from actors.gateway_route.call import Call, Caller
 from actors.gateway_route.gateway import Gateway
 from actors.gateway_route.published import Published
+from actors.http_calls.errors import CallRefusedError
+from actors.runtime.log_limiter import LogLimiter
 from actors.wire.http.messages import Request, Response
 from config.resources import (
     Auth,
@@ -366,3 +370,25 @@ async def test_a_back_authorizer_tells_the_backend_who_calls(world: World) -> No
     answer = await world.call("user1:xxxx")
     assert answer.status == 401
     assert msgspec.json.decode(answer.body)["error_msg"] == "Incorrect authentication information: backend authorizer"
+
+
+async def test_a_back_authorizers_word_on_one_caller_is_none_on_another(world: World) -> None:
+    """Callers that agree in its identities are still told apart by who the gateway knows them to be."""
+    world.functions.put("back", lambda data: {"status": "allow" if data["body"]["caller"]["name"] == "a" else "deny"})
+    settings = Authorizer(name="behind", app="owner", type="back", function="back", ttl=60, identities=(TOKEN,))
+    world.authorizers.put(settings)
+    route = Route(
+        name="test", app="owner", request=RouteRequest(path="/test"), backend=RouteBackend(mock=MockBackend())
+    )
+    step = AuthorizeStep(world.authorizers, "behind", "back", route=route, environment="RELEASE", log=LogLimiter())
+
+    async def calls(app: str) -> None:
+        waited_for = step(Call(Request("GET", "/test", headers=[("x-auth", "t")]), caller=Caller("app", app, app)))
+        if waited_for is not None:
+            await waited_for
+
+    await calls("a")
+    await calls("a")
+    with pytest.raises(CallRefusedError):
+        await calls("b")
+    assert len(world.functions.calls) == 2
