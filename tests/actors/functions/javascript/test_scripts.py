@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +256,7 @@ def test_answers_reach_the_item_that_asked(scripts: Scripts) -> None:
     """Also where an item before left its own behind and took the isolate with it."""
 
     class Slow(RecordingHost):
-        async def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+        async def call(self, operation: str, *_: Any) -> Any:
             await trio.sleep(0.1 if operation == "publish" else 0.3)
             return operation
 
