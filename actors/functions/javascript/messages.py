@@ -32,6 +32,7 @@ class FunctionVersion:
 class Host(Protocol):
     """What the script of one call may ask for; made for that call, and of no use once it has ended.
 
+    A call has eight of these done at a time; more wait, and what they are given has a bound for all of them together.
     `call` is asked for these operations, whose arguments are decoded JSON, and answers what can be written as JSON:
 
     - `query`: `connection`, `sql`, `parameters` (a list of values for each `?`, or a dict of values for each `:name`)
@@ -56,7 +57,8 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RuntimeStatistics:
-    """What the runtime has seen since its start; `kills` by their reason: time, memory, lost, abandoned.
+    """What the runtime has seen since its start; `kills` by their reason: time, memory, broken (crashed, or did
+    what no script can), lost, abandoned.
 
     `running` and `waiting` are calls now, `isolates` those that are loaded now. A cold start is a call that found no
     process for its app; `cold_start` is how long the last start of a process took, in seconds.

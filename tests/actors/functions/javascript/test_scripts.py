@@ -245,8 +245,14 @@ def test_results_that_are_too_large_only_together(scripts: Scripts) -> None:
 
 
 def test_items_may_leave_requests_behind(scripts: Scripts) -> None:
-    """However many: all of them are seen through."""
-    host = RecordingHost()
+    """However many, and however slow their host is: all of them are seen through."""
+
+    class Slow(RecordingHost):
+        async def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+            await trio.sleep(0.01)
+            return await super().call(operation, arguments)
+
+    host = Slow()
     version = scripts.version("function execute(d) { context.publish('t', +d); context.publish('u', +d); return +d }")
     assert scripts.batch(version, list(range(400)), host) == list(range(400))
     assert sorted(arguments["data"] for _, arguments in host.asked) == sorted([*range(400)] * 2)
