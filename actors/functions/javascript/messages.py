@@ -57,11 +57,11 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RuntimeStatistics:
-    """What the runtime has seen since its start; `kills` by their reason: time, memory, broken (crashed, or did
-    what no script can), lost, abandoned.
+    """What the runtime has seen since its start.
 
-    `running` and `waiting` are calls now, `isolates` those that are loaded now. A cold start is a call that found no
-    process for its app; `cold_start` is how long the last start of a process took, in seconds.
+    `kills` are by their reason: time, memory, broken (crashed, or did what no script can), lost, abandoned. `running`
+    and `waiting` are calls now, `isolates` those that are loaded now. A cold start is a call that found no process of
+    its app; `cold_start` is how long the last start of a process took, in seconds.
     """
 
     children: int
