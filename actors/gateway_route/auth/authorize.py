@@ -73,7 +73,9 @@ class AuthorizeStep:
             await waited_for
 
     def _decided(self, call: Call, authorizer: RunningAuthorizer, identity: tuple[Any, ...]) -> Awaitable[None] | None:
-        subject = Subject(self._place, partial(self._data, call, authorizer), identity)
+        # The function may decide by method and path: who may read is not for that let to delete.
+        place = f"{self._place} {call.request.method} {call.request.path}"
+        subject = Subject(place, partial(self._data, call, authorizer), identity)
         key = authorizer.key(subject)
         known = authorizer.known(key)
         if known is None:

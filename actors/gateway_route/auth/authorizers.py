@@ -76,7 +76,7 @@ class RunningAuthorizer:
     def key(self, subject: Subject) -> bytes:
         """What tells callers apart: the identities; without any, all that the function gets. A digest keeps no secret.
 
-        A decision about one route in one environment is none about another.
+        A decision about one method and path of one route and environment is none about another.
         """
         told: Any = subject.identity if self.settings.identities else subject.data()
         text = msgspec.json.encode([subject.place, told], order="deterministic")

@@ -159,6 +159,13 @@ async def test_a_decision_is_remembered_for_its_time(world: World, autojump_cloc
     assert running.statistics()._asdict() == {"allowed": 4, "denied": 3, "failed": 0, "remembered": 4, "kept": 2}
 
 
+async def test_who_may_read_is_not_for_that_let_to_delete(world: World) -> None:
+    """A function may decide by method and path: what it said of one is not taken for its word on another."""
+    world.functions.put("decide", lambda data: {"status": "allow" if data["body"]["method"] == "GET" else "deny"})
+    world.authorizer(ttl=60, identities=(TOKEN,))
+    assert [await world.status("t", method=method) for method in ("GET", "GET", "DELETE")] == [200, 200, 401]
+
+
 async def test_nothing_is_remembered_without_a_ttl(world: World) -> None:
     """Which is how authorizers are, unless they say otherwise."""
     world.authorizer(identities=(TOKEN,))
