@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -117,7 +118,8 @@ class Plugins:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder
+        # Tracebacks name files by their whole paths, and so does what is told of them.
+        self.folder = folder and folder.absolute()
         self.connectors = Connectors({})
         self._modules: tuple[Plugin, ...] = ()
         self._functions: dict[str, FunctionType] = {}
@@ -225,7 +227,9 @@ def _read(candidate: Candidate, before: Plugin | None) -> Plugin:
         return before
     try:
         found = declared(candidate.load())
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything; it is told below
+    except BaseException as error:  # a plugin may raise anything; it is told below
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise
         failure = _failure(candidate, error)
         _tell(failure, kept=before is not None and before.declared is not None)
         kept = (None, 0.0) if before is None else (before.declared, before.loaded)
@@ -280,8 +284,15 @@ def _tell(failure: PluginFailure, *, kept: bool) -> None:
 
 def _failure(candidate: Candidate, error: BaseException) -> PluginFailure:
     file, line = _place(candidate.file, error)
-    reason = str(error) if isinstance(error, InvalidError) else f"{type(error).__name__}: {error}"
-    return PluginFailure(candidate.plugin, file, line, reason)
+    return PluginFailure(candidate.plugin, file, line, _reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, InvalidError):
+        return str(error)
+    # The text of a syntax error has file and line once more.
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _place(file: str, error: BaseException) -> tuple[str, int]:

@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 # A script is the body of a function (see the prelude): it is read as one, and not run.
 _READER = "function execute(data) { new Function(JSON.parse(data)); return true }"
+# Where it cannot be read is told by what loads it. Before a script, this sees to it that nothing of it runs even so.
+_NEVER = "throw 0;"
 
 
 class _NoHost:
@@ -57,15 +59,23 @@ class JavaScript:
         runtime = self._runtime
         if runtime is None or function.source is None:
             return ""
-        reader = FunctionVersion(function.app, function.name, SAVED, _READER)
         host = _NoHost()
-        try:
-            await runtime.call(reader, msgspec.json.encode(function.source), host)
-        except FunctionFailedError as error:
-            return f"the script cannot be read: {error.reason}"
-        except FunctionError as error:
-            log.warning("script not checked", function=function.name, reason=error.reason)
-        return ""
+
+        async def failure(source: str, data: object) -> str:
+            reader = FunctionVersion(function.app, function.name, SAVED, source)
+            try:
+                await runtime.call(reader, msgspec.json.encode(data), host)
+            except FunctionFailedError as error:
+                return error.reason
+            except FunctionError as error:
+                log.warning("script not checked", function=function.name, reason=error.reason)
+            return ""
+
+        problem = await failure(_READER, function.source)
+        if not problem:
+            return ""
+        placed = await failure(_NEVER + function.source, None)
+        return f"the script cannot be read: {placed if placed.startswith('SyntaxError') else problem}"
 
     def forget(self, app: str, name: str) -> None:
         """A function is gone, or has another version: its script need not stay loaded."""

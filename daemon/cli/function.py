@@ -40,8 +40,15 @@ def new(
     ] = Path(),
 ) -> None:
     """Write a manifest to start from, and for some templates a plugin module; needs no daemon."""
+    import msgspec
+
+    from config.resources.base import Name
     from daemon.function_templates import written
 
+    try:
+        msgspec.convert(name, Name)
+    except msgspec.ValidationError as error:
+        raise CommandError(f"a name is letters, digits, `.`, `_` and `-`, not {name!r}", ExitCode.USAGE) from error
     texts = written(template.value, name, owner)
     there = [str(out / file) for file in texts if (out / file).exists()]
     if there:
@@ -71,18 +78,12 @@ def try_function(
 ) -> None:
     """Run a function as it is saved, deployed or not, for real; show its result, its log and its time."""
     from daemon.cli.client import connect
-    from daemon.cli.show import show_json
+    from daemon.cli.show import show_as
 
     asked = {} if not file else {"data": _json(file)}
     with connect(data_folder(context, None), control_url(context, url)) as client:
         tried = client.post(f"{path_of('function', name)}/test", asked)
-    if output is not Output.TABLE:
-        show_json(tried)
-    else:
-        _show_log(tried["log"], tried["left_out"])
-        if tried["outcome"] == "done":
-            print(json.dumps(tried["result"], indent=2, ensure_ascii=False))
-        print(f"function {name}: {tried['outcome']} in {tried['milliseconds']:.3f} ms", file=sys.stderr)
+    show_as(output, tried, lambda: _show_tried(name, tried))
     if tried["outcome"] != "done":
         raise CommandError(f"function {name}: {tried['error']}")
 
@@ -153,7 +154,10 @@ def runs(
     with connect(data_folder(context, data), control_url(context, url)) as client:
         items = client.get(f"{path_of('function', name)}/runs", failed=failed)["items"]
     fields = ["run", "at", "version", "caller", "items", "failed", "milliseconds", "outcome", "lines", "reason"]
-    _show_items(items, fields, output, f"function {name} was not called since the daemon started")
+    for one in items if output is Output.TABLE else ():
+        one["version"] = one["version"] or "saved"
+    none = f"no run of function {name} failed" if failed else f"function {name} was not called"
+    _show_items(items, fields, output, f"{none} since the daemon started")
 
 
 @app.command()
@@ -169,7 +173,7 @@ def logs(
 ) -> None:
     """Show what the last runs of a function logged, the oldest first."""
     from daemon.cli.client import connect
-    from daemon.cli.show import show_json
+    from daemon.cli.show import show_as
 
     path = f"{path_of('function', name)}/runs"
     with connect(data_folder(context, data), control_url(context, url)) as client:
@@ -177,13 +181,7 @@ def logs(
             found = [client.get(f"{path}/{run}")]
         else:
             found = list(reversed(client.get(path, failed=failed, log=True)["items"]))
-    if output is not Output.TABLE:
-        show_json(found)
-        return
-    for one in found:
-        reason = f": {one['reason']}" if one["reason"] else ""
-        print(f"{one['at']} run {one['run']} version {one['version']} {one['outcome']}{reason}")
-        _show_log(one["log"], one["left_out"])
+    show_as(output, found, lambda: _show_logs(found))
 
 
 def _json(file: str) -> Any:
@@ -201,14 +199,27 @@ def _show_running(answer: dict[str, Any]) -> None:
 
 
 def _show_items(items: list[dict[str, Any]], fields: list[str], output: Output, none: str) -> None:
-    from daemon.cli.show import show_json, show_rows
+    from daemon.cli.show import show_as, show_rows
 
-    if output is not Output.TABLE:
-        show_json(items)
-    elif items:
-        show_rows(fields, [[one[field] for field in fields] for one in items])
+    if items or output is not Output.TABLE:
+        show_as(output, items, lambda: show_rows(fields, [[one[field] for field in fields] for one in items]))
     else:
         typer.echo(none, err=True)
+
+
+def _show_tried(name: str, tried: dict[str, Any]) -> None:
+    _show_log(tried["log"], tried["left_out"])
+    if tried["outcome"] == "done":
+        print(json.dumps(tried["result"], indent=2, ensure_ascii=False))
+    print(f"function {name}: {tried['outcome']} in {tried['milliseconds']:.3f} ms", file=sys.stderr)
+
+
+def _show_logs(runs: list[dict[str, Any]]) -> None:
+    for one in runs:
+        reason = f": {one['reason']}" if one["reason"] else ""
+        version = f"version {one['version']}" if one["version"] else "as saved"
+        print(f"{one['at']} run {one['run']} {version} {one['outcome']}{reason}")
+        _show_log(one["log"], one["left_out"])
 
 
 def _show_log(lines: list[dict[str, Any]], left_out: int) -> None:

@@ -36,18 +36,11 @@ def reload(
     a changed connector are built anew.
     """
     from daemon.cli.client import connect
-    from daemon.cli.show import show_json
+    from daemon.cli.show import show_as
 
     with connect(data_folder(context, data), control_url(context, url)) as client:
         told = client.post("plugins/reload")
-    if output is not Output.TABLE:
-        show_json(told)
-    else:
-        for what in ("added", "changed", "removed", "functions", "connections"):
-            if told[what]:
-                print(f"{what}: {', '.join(told[what])}")
-        if not any(told.values()):
-            print("nothing has changed")
+    show_as(output, told, lambda: _show_reload(told))
     wrong = [_told(failure) for failure in told["failed"]] + told["problems"]
     if wrong:
         raise CommandError("\n".join(wrong))
@@ -55,15 +48,21 @@ def reload(
 
 def show_plugins(client: Client, output: Output, name: str | None = None) -> None:
     """The modules, or the one of a name."""
-    from daemon.cli.show import show_json, show_rows
+    from daemon.cli.show import show_as, show_rows
 
     items = [one for one in client.get("plugins")["items"] if name in {None, one["name"]}]
     if not items:
         raise CommandError(f"there is no plugin {name}")
-    if output is not Output.TABLE:
-        show_json(items)
-        return
-    show_rows(["name", "origin", "state", "declares", "file", "reason"], [_row(one) for one in items])
+    header = ["name", "origin", "state", "declares", "file", "reason"]
+    show_as(output, items, lambda: show_rows(header, [_row(one) for one in items]))
+
+
+def _show_reload(told: dict[str, Any]) -> None:
+    for what in ("added", "changed", "removed", "functions", "connections"):
+        if told[what]:
+            print(f"{what}: {', '.join(told[what])}")
+    if not any(told.values()):
+        print("nothing has changed")
 
 
 def _row(item: dict[str, Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -75,9 +76,10 @@ def test_a_module_of_the_folder_shadows_nothing(tmp_path: Path) -> None:
     ("text", "line", "reason"),
     [
         ("import nowhere_to_be_found\n", 1, "No module named 'nowhere_to_be_found'"),
-        ("\n\nx = = 1\n", 3, "SyntaxError"),
+        ("\n\nx = = 1\n", 3, "SyntaxError: invalid syntax"),
         ("def f():\n    return 1 / 0\nf()\n", 2, "ZeroDivisionError"),
         ("import sys\nsys.exit(3)\n", 2, "SystemExit"),
+        ("class Panic(BaseException): ...\nraise Panic('no')\n", 2, "Panic: no"),
         ("x = 1\n", 1, "must declare CONNECTOR"),
         ("x = 1\nCONNECTOR = 5\n", 2, "has int there"),
         (GOOD.format(name="sqlite"), 9, "already"),
@@ -98,6 +100,24 @@ def test_a_failing_plugin_is_told_and_fails_alone(tmp_path: Path, text: str, lin
     assert reason in failure.reason
     assert {"good", "sqlite"} <= set(found)
     assert "acme" not in found
+
+
+def test_a_folder_is_told_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is named from where the daemon stands, as `./var`, hides neither the file nor the line."""
+    path = drop(tmp_path / "var", "bad.py", "\nimport nowhere_to_be_found\n")
+    monkeypatch.chdir(tmp_path)
+    (failure,) = load_connectors(Path("var")).failures
+    assert (failure.file, failure.line) == (str(path), 2)
+
+
+def test_ctrl_c_while_plugins_are_imported_is_heard(tmp_path: Path) -> None:
+    """What a person interrupts is no plugin that failed; in a thread, where no signal arrives, it is the plugin's."""
+    drop(tmp_path, "bad.py", "raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load_connectors(tmp_path)
+    with ThreadPoolExecutor() as threads:
+        (failure,) = threads.submit(load_connectors, tmp_path).result().failures
+    assert failure.reason == "KeyboardInterrupt"
 
 
 def test_an_unknown_connector_is_answered_with_those_there_are(tmp_path: Path) -> None:

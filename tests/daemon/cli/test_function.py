@@ -42,6 +42,15 @@ def test_each_template_is_a_manifest_that_loads(penstock: Penstock, tmp_path: Pa
     assert "already there" in again.err
 
 
+@pytest.mark.parametrize("name", ["a/b", "../up", "_hidden", ""])
+def test_a_name_that_no_function_can_have_is_refused(penstock: Penstock, tmp_path: Path, name: str) -> None:
+    """Nothing is written, least of all elsewhere; the reason says what names are."""
+    ended = penstock("function", "new", name, "--out", "there")
+    assert ended.code == 2
+    assert "a name is letters, digits" in ended.err
+    assert not (tmp_path / "there").exists()
+
+
 def test_a_test_shows_log_result_and_time(penstock: Penstock, control: FakeControl, tmp_path: Path) -> None:
     """The result alone on standard output but for the log; a failure is the command's too."""
     (tmp_path / "data.json").write_text('{"name": "you"}')
@@ -88,6 +97,19 @@ def test_runs_and_their_logs_are_shown(penstock: Penstock, control: FakeControl)
     control.on("GET", "functions/f/runs/7", RUN)
     assert penstock("function", "logs", "f", "--run", "7").out.count("run 7") == 1
     assert json.loads(penstock("function", "logs", "f", "--run", "7", "-o", "json").out) == [RUN]
+    assert penstock("function", "logs", "f", "--run", "7", "-o", "yaml").out.startswith("run: 7\n")
+
+
+def test_runs_of_what_is_saved_and_no_runs_are_told(penstock: Penstock, control: FakeControl) -> None:
+    """A run for a test has no version; none that failed is another matter than none at all."""
+    control.on("GET", "functions/f/runs", {"items": [{**RUN, "version": 0}]})
+    assert "saved" in penstock("function", "runs", "f").out
+    control.on("GET", "functions/f/runs?log=true", {"items": [{**RUN, "version": 0}]})
+    assert "run 7 as saved failed" in penstock("function", "logs", "f").out
+    control.on("GET", "functions/f/runs", {"items": []})
+    assert penstock("function", "runs", "f").err == "function f was not called since the daemon started\n"
+    control.on("GET", "functions/f/runs?failed=true", {"items": []})
+    assert penstock("function", "runs", "f", "--failed").err == "no run of function f failed since the daemon started\n"
 
 
 def test_plugins_are_shown(penstock: Penstock, control: FakeControl) -> None:
@@ -99,6 +121,7 @@ def test_plugins_are_shown(penstock: Penstock, control: FakeControl) -> None:
         assert "kept" in out
         assert "/p/bad.py:3: ValueError: no" in out
     assert json.loads(penstock("get", "plugin", "bad", "-o", "json").out) == [PLUGINS[1]]
+    assert penstock("get", "plugin", "bad", "-o", "yaml").out.startswith("name: bad\norigin: file\n")
     assert penstock("get", "plugin", "none").err == "penstock: there is no plugin none\n"
 
 

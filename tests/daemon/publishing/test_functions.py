@@ -290,10 +290,12 @@ async def test_a_script_that_cannot_be_read_is_refused_where_it_is_written(tenan
     """The version before it runs on; nothing of the new one was run."""
     good = {"kind": "function", "app": "a", "name": "s", "language": "javascript", "source": SCRIPT}
     await tenant.apply(json.dumps(good))
-    answer = await tenant.call("POST", "apply", content=json.dumps(good | {"source": "function execute( {"}).encode())
+    wrong = "publish('nothing is run')\nfunction execute(data) {\n  const a = 1\n  const a = 2\n}"
+    answer = await tenant.call("POST", "apply", content=json.dumps(good | {"source": wrong}).encode())
     assert answer.status_code == 400
     (detail,) = answer.json()["details"]
     assert detail["path"].endswith("$.source")
-    assert "the script cannot be read: SyntaxError" in detail["reason"]
+    told = "the script cannot be read: SyntaxError: Identifier 'a' has already been declared (line 4)"
+    assert detail["reason"].startswith(told)
     assert (await tenant.status("functions/s"))["version"] == 1
     assert (await done(tenant, "functions/s/test", data={"name": "you"}))["outcome"] == "done"

@@ -398,7 +398,7 @@
     const data = receivedData();
     try {
       const execute = apply(program, undefined, []);
-      if (execute === undefined) throw new GlobalTypeError('the script has no function execute(data)');
+      if (typeof execute !== 'function') throw new GlobalTypeError('the script has no function execute(data)');
       const value = apply(execute, undefined, [data, context]);
       if (typeof value === 'object' && value !== null && typeof value.then === 'function') {
         const settled = new GlobalPromise((resolve) => resolve(value));

@@ -128,6 +128,7 @@ def test_large_data_goes_both_ways(scripts: Scripts) -> None:
         ("function execute() {\n\n  throw new TypeError('no lot')\n}", r"TypeError: no lot \(line 3, column 9\)"),
         ("function execute(d) {\n  return d +;\n}", r"SyntaxError: Unexpected token ';' \(line 2\)"),
         ("var x = 1", r"no function execute\(data\)"),
+        ("return 1", r"no function execute\(data\)"),
         ("function execute() { return missing }", "missing is not defined"),
         ("function execute() { return () => 1 }", "a function, which is no JSON"),
         ("function execute() { return 1n }", "BigInt"),
