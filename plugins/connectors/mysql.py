@@ -6,7 +6,6 @@ import asyncio
 import random
 import re
 import ssl
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Annotated, Any, Literal, TypeVar
@@ -17,7 +16,6 @@ import trio
 from plugins.api import (
     Column,
     ConnectionReport,
-    ConnectorError,
     ConnectorType,
     Host,
     NothingDoneError,
@@ -38,6 +36,8 @@ from plugins.sql.mysql_statements import Translated, parse, translate
 from plugins.sql.mysql_values import bindable, zone_of
 from plugins.sql.mysql_wire import FLAGS, MysqlConnection
 from plugins.sql.pool import Pool
+from plugins.sql.reports import tried
+from plugins.sql.transactions import transaction
 
 T = TypeVar("T")
 
@@ -123,24 +123,9 @@ class Mysql:
 
     async def test(self) -> ConnectionReport:
         """Connect, read the version, and do what a first claim does, without a trace."""
-        began = time.perf_counter()
-        try:
-            version = await self._system("connect to", _version)
-        except ConnectorError as error:
-            return ConnectionReport(connected=False, problem=str(error))
-        elapsed = (time.perf_counter() - began) * 1000
-        problem = ""
-        try:
-            await self._system("write to", mysql_writes.try_to_write)
-        except ConnectorError as error:
-            problem = str(error)
-        return ConnectionReport(
-            connected=True,
-            version=version,
-            milliseconds=elapsed,
-            may_read=True,
-            may_write=not problem,
-            problem=problem,
+        return await tried(
+            lambda: self._system("connect to", _version),
+            lambda: self._system("write to", mysql_writes.try_to_write),
         )
 
     async def query(self, sql: str, parameters: Mapping[str, Any], limits: ResultLimits) -> QueryResult:
@@ -312,12 +297,8 @@ async def _returning(
     where: str, translated: Translated, values: Sequence[Any], limits: ResultLimits, session: Session
 ) -> list[QueryResult]:
     """Rows that are changed and handed out: what is too much to hand out is not changed."""
-    await session.begin()
-    try:
+    async with transaction(session, where):
         results = await session.run(translated.sql, values, limits)
-        await session.commit(where)
-    finally:
-        await session.roll_back()
     return [result._replace(affected=len(result.rows)) for result in results if result.columns]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Annotated, Any, Literal, TypeVar
@@ -14,7 +13,6 @@ import msgspec
 from plugins.api import (
     Column,
     ConnectionReport,
-    ConnectorError,
     ConnectorType,
     Host,
     NothingDoneError,
@@ -34,6 +32,7 @@ from plugins.sql.pool import Pool
 from plugins.sql.postgres_names import columns_of, find_table
 from plugins.sql.postgres_session import Session, open_session
 from plugins.sql.postgres_values import convert_parameter
+from plugins.sql.reports import tried
 from plugins.sql.result_rows import ResultRows
 
 T = TypeVar("T")
@@ -98,24 +97,9 @@ class Postgres:
 
     async def test(self) -> ConnectionReport:
         """Connect, read the version, and do what a first claim does, rolled back."""
-        began = time.perf_counter()
-        try:
-            version = await self._system("connect to", _version)
-        except ConnectorError as error:
-            return ConnectionReport(connected=False, problem=str(error))
-        elapsed = (time.perf_counter() - began) * 1000
-        problem = ""
-        try:
-            await self._system("write to", postgres_writes.try_to_write)
-        except ConnectorError as error:
-            problem = str(error)
-        return ConnectionReport(
-            connected=True,
-            version=version,
-            milliseconds=elapsed,
-            may_read=True,
-            may_write=not problem,
-            problem=problem,
+        return await tried(
+            lambda: self._system("connect to", _version),
+            lambda: self._system("write to", postgres_writes.try_to_write),
         )
 
     async def query(self, sql: str, parameters: Mapping[str, Any], limits: ResultLimits) -> QueryResult:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
@@ -15,9 +15,7 @@ import msgspec
 from plugins.api import (
     Column,
     ConnectionReport,
-    ConnectorError,
     ConnectorType,
-    FencedError,
     Host,
     Position,
     QueryResult,
@@ -29,6 +27,8 @@ from plugins.api import (
     WriteBatch,
 )
 from plugins.sql import sqlite_errors
+from plugins.sql.positions import fenced
+from plugins.sql.reports import tried
 from plugins.sql.sqlite_backup import back_up
 from plugins.sql.sqlite_database import CommitFailed, Database, transaction
 from plugins.sql.sqlite_statements import parse, read_statement
@@ -92,28 +92,12 @@ class Sqlite:
 
     async def test(self) -> ConnectionReport:
         """Open the file, read its schema, and make a change that is rolled back."""
-        began = time.perf_counter()
-        try:
-            await self._system("connect to", self._database.read, _read_schema)
-        except ConnectorError as error:
-            return ConnectionReport(connected=False, problem=str(error))
-        elapsed = (time.perf_counter() - began) * 1000
-        problem = ""
-        try:
-            await self._system("write to", self._database.write, _try_to_write)
-        except ConnectorError as error:
-            problem = str(error)
-        may_write = not problem
-        if self._database.read_only:
-            problem = ""
-        return ConnectionReport(
-            connected=True,
-            version=f"SQLite {sqlite3.sqlite_version}",
-            milliseconds=elapsed,
-            may_read=True,
-            may_write=may_write,
-            problem=problem,
+        report = await tried(
+            lambda: self._system("connect to", self._database.read, _version),
+            lambda: self._system("write to", self._database.write, _try_to_write),
         )
+        # Where writing is not wanted it is no problem that it cannot be done.
+        return replace(report, problem="") if report.connected and self._database.read_only else report
 
     async def query(self, sql: str, parameters: Mapping[str, Any], limits: ResultLimits) -> QueryResult:
         """Run one statement; it first goes to a reader, and to the writer once it turns out to write."""
@@ -286,8 +270,10 @@ def _fetch(cursor: sqlite3.Cursor, limits: ResultLimits) -> list[tuple[Any, ...]
     return rows
 
 
-def _read_schema(connection: sqlite3.Connection) -> None:
+def _version(connection: sqlite3.Connection) -> str:
+    # Whether the file is a database shows only once it is read.
     connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return f"SQLite {sqlite3.sqlite_version}"
 
 
 def _try_to_write(connection: sqlite3.Connection) -> None:
@@ -359,10 +345,7 @@ def _advance(batch: WriteBatch, connection: sqlite3.Connection) -> None:
             raise
         moved = 0
     if moved != 1:
-        raise FencedError(
-            f"task {batch.task} has lost {batch.source}: its position is no longer epoch {batch.epoch}, offset "
-            f"{batch.expected}; another writer has claimed it"
-        )
+        raise fenced(batch)
 
 
 CONNECTOR = ConnectorType(name="sqlite", settings=SqliteSettings, build=Sqlite, parse=parse)

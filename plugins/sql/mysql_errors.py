@@ -15,6 +15,7 @@ from plugins.api import (
     RowRejectedError,
     StatementError,
 )
+from plugins.sql.server_errors import network_hint, one_line, sqlstate
 
 # What asyncmy lets out: the server's errors and its own, the network's, and what it makes of an answer out of place.
 ERRORS = (MySQLError, OSError, EOFError, ValueError, RuntimeError, AssertionError)
@@ -67,11 +68,6 @@ def number(error: BaseException) -> int:
     """The server's or asyncmy's number of the error; 0 where there is none."""
     first = error.args[0] if isinstance(error, MySQLError) and error.args else 0
     return first if isinstance(first, int) else 0
-
-
-def sqlstate(error: BaseException) -> str:
-    """The five characters, or nothing where the server did not speak."""
-    return str(getattr(error, "sqlstate", None) or "")
 
 
 def is_lost(error: BaseException) -> bool:
@@ -157,19 +153,11 @@ def _described(error: BaseException) -> str:
 
 def _network_hint(error: BaseException) -> str | None:
     # asyncmy hides what the network said behind an error of its own.
-    match error.__cause__ if number(error) and error.__cause__ is not None else error:
-        case ConnectionRefusedError() | FileNotFoundError():
-            return "nobody listens there: check host and port, and that the server runs"
-        case SSLCertVerificationError():
-            return "the server's certificate is not believed: check ssl_ca, and with verify-full the host's name"
-        case TimeoutError():
-            return "no answer in time: check host, port and firewalls"
-        case OSError():
-            return "check host, port and the network"
-        case _:
-            return None
+    cause = error.__cause__ if number(error) and error.__cause__ is not None else error
+    if isinstance(cause, SSLCertVerificationError):
+        return "the server's certificate is not believed: check ssl_ca, and with verify-full the host's name"
+    return network_hint(cause)
 
 
 def _one_line(error: BaseException) -> str:
-    text = error.args[1] if isinstance(error, MySQLError) and len(error.args) > 1 else error
-    return " ".join(str(text).split()) or type(error).__name__
+    return one_line(error, str(error.args[1]) if isinstance(error, MySQLError) and len(error.args) > 1 else None)

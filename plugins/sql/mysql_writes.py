@@ -8,13 +8,15 @@ from typing import Any
 
 from asyncmy.errors import MySQLError
 
-from plugins.api import ConnectorError, FencedError, Position, RowRejectedError, TargetTable, WriteBatch
+from plugins.api import ConnectorError, Position, RowRejectedError, TargetTable, WriteBatch
 from plugins.sql.mysql_errors import is_row_fault, number
 from plugins.sql.mysql_names import check_target, columns_of, qualified, quoted
 from plugins.sql.mysql_session import PacketTooLargeError, Session, UnsendableError
 from plugins.sql.mysql_values import row_converter
+from plugins.sql.positions import Who, fenced
 from plugins.sql.statements import POSITIONS, create
 from plugins.sql.targets import Target, converted, misfit
+from plugins.sql.transactions import transaction
 
 _TYPES = {"string": "LONGTEXT", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN", "json": "JSON"}
 # What an index can hold: 3072 bytes, at four for each character.
@@ -44,8 +46,6 @@ _ADVANCE = f"UPDATE {POSITIONS} SET `offset` = ? {_WHERE} AND epoch = ? AND `off
 _MOST_PLACES = 65_535
 _MOST_ROWS = 1_024
 
-Who = tuple[str, str, int]
-
 
 async def create_table(session: Session, table: TargetTable) -> None:
     """Make the table where it is missing."""
@@ -66,13 +66,9 @@ def _options(session: Session) -> str:
 async def claim(session: Session, where: str, who: Who) -> Position:
     """Raise the epoch; the first claim makes the position table."""
     await _make_positions(session)
-    await session.begin()
-    try:
+    async with transaction(session, where):
         await session.change(_CLAIM, *who)
         ((epoch, offset),) = await session.rows(_POSITION, *who)
-        await session.commit(where)
-    finally:
-        await session.roll_back()
     return Position(epoch, offset)
 
 
@@ -82,13 +78,9 @@ async def reset(session: Session, where: str, rows: Sequence[tuple[str, str, int
     It waits for the end of a transaction that moves one of them now.
     """
     await _make_positions(session)
-    await session.begin()
-    try:
+    async with transaction(session, where):
         for row in rows:
             await session.change(_RESET, *row)
-        await session.commit(where)
-    finally:
-        await session.roll_back()
 
 
 async def _make_positions(session: Session) -> None:
@@ -126,19 +118,16 @@ async def try_to_write(session: Session) -> None:
 
 async def write(session: Session, where: str, batch: WriteBatch) -> None:
     """One transaction: the position, then the rows."""
-    await session.begin()
     try:
-        await _advance(session, batch)
-        if batch.rows:
-            await _insert(session, batch)
-        await session.commit(where)
+        async with transaction(session, where):
+            await _advance(session, batch)
+            if batch.rows:
+                await _insert(session, batch)
     except MySQLError as error:
         if not is_row_fault(error):
             # The table may have changed since it was looked at; to look again costs less than to guess.
             session.forget_schema()
         raise
-    finally:
-        await session.roll_back()
 
 
 async def _advance(session: Session, batch: WriteBatch) -> None:
@@ -150,10 +139,7 @@ async def _advance(session: Session, batch: WriteBatch) -> None:
             raise
         moved = 0
     if not moved:
-        raise FencedError(
-            f"task {batch.task} has lost {batch.source}: its position is no longer epoch {batch.epoch}, offset "
-            f"{batch.expected}; another writer has claimed it"
-        )
+        raise fenced(batch)
 
 
 async def _insert(session: Session, batch: WriteBatch) -> None:

@@ -14,6 +14,7 @@ from plugins.api import (
     RowRejectedError,
     StatementError,
 )
+from plugins.sql.server_errors import network_hint, one_line, sqlstate
 
 # What asyncpg lets out: the server's errors, its own, and the network's.
 ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError, ValueError)
@@ -36,15 +37,8 @@ _HINTS = {
 _PARAMETER_STATES = frozenset(
     {"22P02", "22P03", "22003", "22007", "22008", "22018", "22021", "22023", "22P05", "22000"}
 )
-
-
 # From the first quote to the last: a value may have quotes of its own.
 _QUOTED = re.compile(r'".*"')
-
-
-def sqlstate(error: BaseException) -> str:
-    """The five characters, or nothing where the server did not speak."""
-    return str(getattr(error, "sqlstate", None) or "")
 
 
 def is_lost(error: BaseException) -> bool:
@@ -73,7 +67,7 @@ def connect_error(error: BaseException, where: str) -> NothingDoneError:
 def query_error(error: BaseException, where: str) -> ConnectorError:
     """What a query met, as its caller should see it."""
     state = sqlstate(error)
-    text = _one_line(error)
+    text = one_line(error)
     match state[:2]:
         case "22" if state in _PARAMETER_STATES:
             return ParameterError(text)
@@ -103,7 +97,7 @@ def commit_error(error: BaseException, where: str) -> Exception:
 
 def _without_values(error: BaseException) -> str:
     """Data exceptions (class 22) quote the value, which may be hidden from those who read why a row was rejected."""
-    text = _one_line(error)
+    text = one_line(error)
     return _QUOTED.sub('"***"', text) if sqlstate(error).startswith("22") else text
 
 
@@ -122,21 +116,5 @@ def _described(error: BaseException) -> str:
     state = sqlstate(error)
     hint = _HINTS.get(state)
     if hint is None and not state:
-        hint = _network_hint(error)
-    return f"{_one_line(error)}{f' [{state}]' if state else ''}{f'; {hint}' if hint else ''}"
-
-
-def _network_hint(error: BaseException) -> str | None:
-    match error:
-        case ConnectionRefusedError() | FileNotFoundError():
-            return "nobody listens there: check host and port, and that the server runs"
-        case TimeoutError():
-            return "no answer in time: check host, port and firewalls"
-        case OSError():
-            return "check host, port and the network"
-        case _:
-            return None
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        hint = network_hint(error)
+    return f"{one_line(error)}{f' [{state}]' if state else ''}{f'; {hint}' if hint else ''}"

@@ -8,14 +8,16 @@ from functools import partial
 
 import asyncpg
 
-from plugins.api import FencedError, Position, TargetTable, WriteBatch
+from plugins.api import Position, TargetTable, WriteBatch
 from plugins.sql.conversions import REFUSED_VALUES
+from plugins.sql.positions import Who, fenced
 from plugins.sql.postgres_errors import is_row_fault
 from plugins.sql.postgres_names import as_stored, find_table, folded_table, qualified
 from plugins.sql.postgres_session import Session
 from plugins.sql.postgres_values import row_converter
 from plugins.sql.statements import POSITIONS, create, insert
 from plugins.sql.targets import Target, converted, misfit
+from plugins.sql.transactions import transaction
 
 _TYPES = {
     "string": "text",
@@ -50,8 +52,6 @@ _ADVANCE = (
 
 _ARGUMENT = re.compile(r"query argument \$([0-9]+)")
 
-Who = tuple[str, str, int]
-
 
 async def create_table(session: Session, where: str, table: TargetTable) -> None:
     """Make the table where it is missing."""
@@ -61,13 +61,9 @@ async def create_table(session: Session, where: str, table: TargetTable) -> None
 
 
 async def _create(session: Session, where: str, name: str, sql: str) -> None:
-    await session.begin()
-    try:
+    async with transaction(session, where):
         await session.connection.execute(_LOCK, name)
         await session.connection.execute(sql)
-        await session.commit(where)
-    finally:
-        await session.roll_back()
 
 
 async def claim(session: Session, where: str, who: Who) -> Position:
@@ -85,12 +81,8 @@ async def reset(session: Session, where: str, rows: Sequence[tuple[str, str, int
     """
     await _make_positions(session, where)
     statement = await session.prepare(_RESET)
-    await session.begin()
-    try:
+    async with transaction(session, where):
         await statement.executemany(rows)
-        await session.commit(where)
-    finally:
-        await session.roll_back()
 
 
 async def _make_positions(session: Session, where: str) -> None:
@@ -120,19 +112,16 @@ async def try_to_write(session: Session) -> None:
 
 async def write(session: Session, where: str, batch: WriteBatch) -> None:
     """One transaction: the position, then the rows."""
-    await session.begin()
     try:
-        await _advance(session, batch)
-        if batch.rows:
-            await _insert(session, batch)
-        await session.commit(where)
+        async with transaction(session, where):
+            await _advance(session, batch)
+            if batch.rows:
+                await _insert(session, batch)
     except asyncpg.PostgresError as error:
         if not is_row_fault(error):
             # The table may have changed since its statement was made; to look again costs less than to guess.
             session.forget_schema()
         raise
-    finally:
-        await session.roll_back()
 
 
 async def _advance(session: Session, batch: WriteBatch) -> None:
@@ -144,10 +133,7 @@ async def _advance(session: Session, batch: WriteBatch) -> None:
     except asyncpg.UndefinedTableError:
         moved = []
     if not moved:
-        raise FencedError(
-            f"task {batch.task} has lost {batch.source}: its position is no longer epoch {batch.epoch}, offset "
-            f"{batch.expected}; another writer has claimed it"
-        )
+        raise fenced(batch)
 
 
 async def _insert(session: Session, batch: WriteBatch) -> None:
