@@ -98,9 +98,9 @@ class Access:
         entry = self._directory.rule(rule)
         if entry is None or entry.condition is None:
             return {}
-        statistics = self._broker.conditions.statistics(rule)
-        shown = {name: count for name, count in statistics._asdict().items() if name != "holding"}
-        return {"condition": shown | ({"holding": statistics.holding} if statistics.holding else {})}
+        statistics = self._broker.conditions.statistics(rule)._asdict()
+        # Reasons only where there are any.
+        return {"condition": {name: value for name, value in statistics.items() if value != ""}}
 
     def disconnect_device(self, device: str, reason: str) -> bool:
         """End the sessions of `<product>/<device>`."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # What one call is asked: a function has one time-out for all of them.
 _REPORTS_A_CALL: Final = 256
+_REASON_SHOWN: Final = 200
 _BACKOFF: Final = Backoff(initial=0.1, maximum=5.0)
 
 
@@ -37,11 +38,15 @@ class Doubt(NamedTuple):
 
 
 class ConditionStatistics(NamedTuple):
-    """What became of the reports that a rule's condition was asked about; `holding` tells why they wait, if they do."""
+    """What became of the reports that a rule's condition was asked about.
+
+    `last_failure` is why the last of those failed that did; `holding` tells why they wait, if they do.
+    """
 
     taken: int = 0
     dropped: int = 0
     failed: int = 0
+    last_failure: str = ""
     holding: str = ""
 
 
@@ -177,9 +182,10 @@ class Conditions:
             takes = result
         else:
             self._counters.failed_conditions += 1
-            known = known._replace(failed=known.failed + 1)
             reason = result.error.reason if isinstance(result, FunctionFailure) else "it answers neither true nor false"
-            facts = {"rule": condition.rule, "function": condition.function, "reason": reason[:200]}
+            reason = reason[:_REASON_SHOWN]
+            known = known._replace(failed=known.failed + 1, last_failure=reason)
+            facts = {"rule": condition.rule, "function": condition.function, "reason": reason}
             self._log.warning("A rule's condition failed", taken=condition.take, **facts)
         if takes:
             known = known._replace(taken=known.taken + 1)

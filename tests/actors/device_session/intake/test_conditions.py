@@ -185,7 +185,8 @@ async def test_a_report_for_which_the_function_fails_is_dropped_or_taken_as_the_
         assert answer == encode.pubacks([1, 2, 3])
         assert world.reports.values == stored
         assert world.broker.counters.failed_conditions == 2
-        assert world.broker.conditions.statistics("forward").failed == 2
+        statistics = world.broker.conditions.statistics("forward")
+        assert (statistics.failed, statistics.last_failure) == (2, "ValueError: no")
         assert {one["reason"] for one in logs if one["event"] == "A rule's condition failed"} == {
             "ValueError: no",
             "it answers neither true nor false",
