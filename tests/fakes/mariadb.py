@@ -133,6 +133,11 @@ class MariadbDatabase:
         """Run SQL in it as `root`."""
         return self.server.execute(sql, self.name)
 
+    def running(self, text: str) -> int:
+        """How many statements with this text run in it now."""
+        sql = f"SELECT count(*) FROM information_schema.processlist WHERE db = '{self.name}' AND info LIKE '%{text}%'"
+        return int(self.server.execute(sql))
+
 
 @pytest.fixture(scope="session", name="mariadb_server")
 def fixture_mariadb_server() -> Iterator[MariadbServer]:

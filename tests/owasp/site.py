@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
 import time
 from typing import Any
 
@@ -12,18 +11,13 @@ import httpx
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.fakes import signing
+from tests.fakes import shop
 from tests.fakes.daemon import ChildDaemon
+from tests.fakes.raw_http import exchange
 
 ISSUER = "https://id.example.com/"
 
-MANIFEST = """
-kind: app
-name: shop
-key: shop-key
-secret: shop-secret-1
-app_codes: [shop-code-1]
----
+OWN = """
 kind: app
 name: rival
 key: rival-key
@@ -36,11 +30,6 @@ key: metered-key
 secret: metered-secret-1
 app_codes: [metered-code-1, metered-code-2]
 quota: {calls: 20, period: 365d}
----
-kind: user
-name: ada
-password: correct horse
-access_keys: [{key: ada-ak, secret: ada-secret-1}]
 ---
 kind: product
 app: shop
@@ -59,12 +48,6 @@ app: shop
 name: orders
 access: publish+subscribe
 ---
-kind: connection
-app: shop
-name: db
-connector: sqlite
-settings: {path: shop.db}
----
 kind: environment
 name: dev
 ---
@@ -77,31 +60,10 @@ backend: {mock: {body: an order}}
 ---
 kind: route
 app: shop
-name: signed
-request: {path: "/signed/{item}", method: ANY}
-auth: {app: [signature]}
-backend: {mock: {body: signed}}
----
-kind: route
-app: shop
-name: unsigned
-request: {path: /unsigned, method: ANY}
-auth: {app: [signature], unsigned_payload: true}
-backend: {mock: {body: unsigned}}
----
-kind: route
-app: shop
 name: tokens
 request: {path: /tokens}
 auth: {jwt: {jwks_file: keys.json, issuer: "https://id.example.com/", audience: [shop], algorithms: [RS256]}}
 backend: {mock: {body: a token}}
----
-kind: route
-app: shop
-name: people
-request: {path: /people, method: ANY}
-auth: iam
-backend: {mock: {body: people}}
 ---
 kind: route
 app: shop
@@ -163,6 +125,7 @@ request: {path: /broken}
 auth: none
 backend: {data: {connection: db, sql: "SELECT * FROM no_such_table"}}
 """
+MANIFEST = shop.manifest(shop.APP, shop.USER, shop.DATABASE, shop.SIGNED_ROUTES, OWN)
 
 
 class Site:
@@ -196,15 +159,10 @@ class Site:
         method: str,
         path: str,
         query: list[tuple[str, Any]] | None = None,
-        *,
-        key: str = "shop-key",
-        secret: str = "shop-secret-1",
-        sent: Any = None,
         **more: Any,
     ) -> tuple[int, str]:
-        """What comes of a request that the SDK signed; `sent` is changed after signing."""
-        sending = signing.signed(self.gateway, method, path, query, key=key, secret=secret, **more)
-        return signing.send(self.gateway, sending | (sent or {}))
+        """What comes of a request that the SDK signed (see `shop.ask`)."""
+        return shop.ask(self.gateway, method, path, query, **more)
 
     def token(self, *, key: Any = None, algorithm: str = "RS256", headers: Any = None, **claims: Any) -> str:
         """A token that is right but for what is asked."""
@@ -214,20 +172,7 @@ class Site:
 
     def raw(self, *pieces: bytes, seconds: float = 20.0) -> bytes:
         """All that comes back for these bytes until the server closes; it may do so before it has them all."""
-        host, _, port = self.gateway.rpartition(":")
-        data = b""
-        with socket.create_connection((host, int(port)), timeout=seconds) as connection:
-            try:
-                for piece in pieces:
-                    connection.sendall(piece)
-            except (BrokenPipeError, ConnectionResetError):
-                pass
-            try:
-                while piece := connection.recv(65536):
-                    data += piece
-            except ConnectionResetError:
-                pass
-        return data
+        return exchange(self.gateway, *pieces, seconds=seconds)
 
     def control(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
         """The control API, with other credentials than its own."""

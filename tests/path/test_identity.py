@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,54 +11,15 @@ import httpx
 import pytest
 import trio
 
-from tests.fakes import signing
+from tests.fakes import shop
 from tests.fakes.house import Tenant, living
 
-MANIFEST = """
-kind: app
-name: shop
-key: shop-key
-secret: shop-secret-1
-app_codes: [shop-code]
----
+OTHERS = """
 kind: app
 name: guest
 key: guest-key
 secret: guest-secret-1
 app_codes: [guest-code]
----
-kind: user
-name: ada
-password: correct horse
-access_keys: [{key: ada-ak, secret: ada-secret-1}]
----
-kind: route
-name: signed
-app: shop
-request: {path: "/signed/{item}", method: ANY}
-auth: {app: [signature]}
-backend: {mock: {body: signed}}
----
-kind: route
-name: unsigned
-app: shop
-request: {path: /unsigned, method: ANY}
-auth: {app: [signature], unsigned_payload: true}
-backend: {mock: {body: unsigned}}
----
-kind: route
-name: people
-app: shop
-request: {path: /people, method: ANY}
-auth: iam
-backend: {mock: {body: people}}
----
-kind: route
-name: codes
-app: shop
-request: {path: /codes}
-auth: {app: [appcode, basic, secret]}
-backend: {mock: {body: codes}}
 ---
 kind: access_list
 name: nobody
@@ -65,6 +27,15 @@ app: shop
 action: deny
 addresses: [127.0.0.0/8]
 """
+CODES = """
+kind: route
+name: codes
+app: shop
+request: {path: /codes}
+auth: {app: [appcode, basic, secret]}
+backend: {mock: {body: codes}}
+"""
+MANIFEST = shop.manifest(shop.APP, shop.USER, shop.SIGNED_ROUTES, CODES, OTHERS)
 
 
 @pytest.fixture
@@ -75,21 +46,11 @@ async def tenant(tmp_path: Path) -> AsyncIterator[Tenant]:
 
 
 async def send(
-    tenant: Tenant,
-    method: str,
-    path: str,
-    query: list[tuple[str, Any]] | None = None,
-    *,
-    headers: dict[str, str] | None = None,
-    body: bytes | str = b"",
-    key: str = "shop-key",
-    secret: str = "shop-secret-1",
-    sent: dict[str, Any] | None = None,
+    tenant: Tenant, method: str, path: str, query: list[tuple[str, Any]] | None = None, **more: Any
 ) -> tuple[int, str]:
-    """What the gateway answers to a request that the SDK signed; `sent` is changed after signing."""
+    """What the gateway answers to a request that the SDK signed (see `shop.ask`)."""
     address = tenant.house.addresses()["gateway"]
-    sending = signing.signed(address, method, path, query, headers=headers, body=body, key=key, secret=secret)
-    return await trio.to_thread.run_sync(signing.send, address, sending | (sent or {}))
+    return await trio.to_thread.run_sync(partial(shop.ask, address, method, path, query, **more))
 
 
 QUERIES: list[tuple[str, list[tuple[str, Any]]]] = [
@@ -184,8 +145,8 @@ async def test_applying_a_user_again_changes_nothing(tenant: Tenant) -> None:
 async def test_credentials_of_others_on_the_control_api_are_403(tenant: Tenant) -> None:
     """Apps and users are known to the control API and have no business there; who is not known gets 401."""
     shown = [
-        {"X-Apig-AppCode": "shop-code"},
-        {"Authorization": "Bearer shop-code"},
+        {"X-Apig-AppCode": "shop-code-1"},
+        {"Authorization": "Bearer shop-code-1"},
         {"X-HW-ID": "shop-key", "X-HW-AppKey": "shop-secret-1"},
         {"Authorization": "Basic c2hvcC1rZXk6c2hvcC1zZWNyZXQtMQ=="},
         {"X-Auth-Token": await log_in(tenant, "correct horse") or ""},
@@ -201,13 +162,11 @@ async def test_credentials_of_others_on_the_control_api_are_403(tenant: Tenant) 
 async def test_appcodes_in_clear_and_lists_of_addresses(tenant: Tenant) -> None:
     """Over plain HTTP an AppCode is refused where the route does not allow it, a secret is not; lists count at once."""
     async with httpx.AsyncClient(base_url=f"http://{tenant.house.addresses()['gateway']}") as client:
-        in_clear = await client.get("/codes", headers={"X-Apig-AppCode": "shop-code"})
+        in_clear = await client.get("/codes", headers={"X-Apig-AppCode": "shop-code-1"})
         assert (in_clear.status_code, in_clear.json()["error_code"]) == (401, "APIC.0303")
-        assert (await client.get("/codes", auth=("shop-key", "shop-secret-1"))).text == "codes"
-        route = MANIFEST.split("---")[6].replace("auth:", "access_lists: [nobody]\nauth:")
-        assert "name: codes" in route
-        await tenant.apply(route)
-        shut = await client.get("/codes", auth=("shop-key", "shop-secret-1"))
+        assert (await client.get("/codes", auth=(shop.KEY, shop.SECRET))).text == "codes"
+        await tenant.apply(CODES.replace("auth:", "access_lists: [nobody]\nauth:"))
+        shut = await client.get("/codes", auth=(shop.KEY, shop.SECRET))
         assert (shut.status_code, shut.json()["error_code"]) == (403, "APIC.0402")
 
 

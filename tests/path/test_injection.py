@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -11,25 +10,15 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from tests.fakes import shop
 from tests.fakes.daemon import ChildDaemon
+from tests.fakes.raw_http import exchange
 
-MANIFEST = """
-kind: app
-name: shop
-key: shop-key
-secret: shop-secret
-app_codes: [shop-code]
----
+OWN = """
 kind: topic
 app: shop
 name: events
 access: publish+subscribe
----
-kind: connection
-app: shop
-name: db
-connector: sqlite
-settings: {path: shop.db}
 ---
 kind: route
 app: shop
@@ -61,6 +50,7 @@ auth: none
 request: {path: /table}
 backend: {data: {connection: db, sql: "SELECT :name AS name, (SELECT count(*) FROM sqlite_master) AS n"}}
 """
+MANIFEST = shop.manifest(shop.APP, shop.DATABASE, OWN)
 # What stands in the path, and what the backend gets: taken off once, and never again.
 DECODED = {
     "plain": "plain",
@@ -103,14 +93,9 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChildDaemon]:
 def raw(daemon: ChildDaemon, target: str, *headers: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of the answer to a request whose bytes no client has made better."""
     assert daemon.note is not None
-    host, _, port = daemon.note.gateway.rpartition(":")
     lines = [f"{method} {target} HTTP/1.1", "Host: a", "Connection: close", *headers, "", ""]
-    data = b""
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
-        connection.sendall("\r\n".join(lines).encode("latin-1"))
-        while piece := connection.recv(65536):
-            data += piece
-    head, _, body = data.partition(b"\r\n\r\n")
+    answer = exchange(daemon.note.gateway, "\r\n".join(lines).encode("latin-1"))
+    head, _, body = answer.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     return (
         int(first.split(" ")[1]),

@@ -10,17 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.wire.http.messages import Request, Response
 from daemon.listeners.hang_ups import HangUps
-from tests.daemon.listeners.http_clients import (
-    CLOSE,
-    GET,
-    POST,
-    connect,
-    connected,
-    echo,
-    everything,
-    listening,
-    parse,
-)
+from tests.daemon.listeners.http_clients import CLOSE, GET, POST, connect, connected, echo, everything, listening, parse
 
 
 async def test_stop_finishes_what_is_in_flight(autojump_clock: MockClock) -> None:

@@ -10,17 +10,7 @@ import trio
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from actors.wire.http.messages import Request, Response
-from tests.daemon.listeners.http_clients import (
-    GET,
-    LIMITS,
-    POST,
-    connected,
-    echo,
-    everything,
-    listening,
-    parse,
-    talk,
-)
+from tests.daemon.listeners.http_clients import GET, LIMITS, POST, connected, echo, everything, listening, parse, talk
 
 
 async def test_long_answers_are_bounded_together(autojump_clock: MockClock) -> None:

@@ -24,11 +24,8 @@ from plugins.api import (
     WriteBatch,
 )
 from plugins.connectors.sqlite import CONNECTOR, Sqlite, SqliteSettings
+from tests.plugins.connectors.contract import LIMITS, PARKING, SOURCE, ask, batch, parked
 from tests.plugins.no_bridge import NoBridge
-
-LIMITS = ResultLimits(rows=1000, bytes=1_000_000)
-PARKING = TargetTable("ParkingData", (("DeviceId", "string"), ("Status", "string")), key=("DeviceId",))
-SOURCE = TopicPartition("parking-status", 2)
 
 
 def build(folder: Path, **settings: object) -> Sqlite:
@@ -44,20 +41,8 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[Sqlite]:
     await connector.close()
 
 
-def batch(rows: list[tuple], *, epoch: int, expected: int | None, table: TargetTable = PARKING) -> WriteBatch:
-    return WriteBatch("to-table", SOURCE, epoch, expected, (expected or 0) + len(rows), table, rows)
-
-
-async def ask(connector: Sqlite, sql: str, **parameters: object) -> list[tuple]:
-    return list((await connector.query(sql, parameters, LIMITS)).rows)
-
-
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-async def parked(connector: Sqlite) -> list[tuple]:
-    return await ask(connector, "SELECT DeviceId, Status FROM ParkingData ORDER BY DeviceId")
 
 
 SLOW = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
