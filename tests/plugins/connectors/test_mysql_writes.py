@@ -260,12 +260,12 @@ async def test_a_commit_that_takes_too_long_is_unknown_until_it_has_ended(
 ) -> None:
     """A time-out during COMMIT is no proof that nothing happened, and the position is told only once that is known."""
     await claimed(mysql)
-    connector = build(CONNECTOR, {**mariadb_database.settings, "command_timeout": 0.5}, island)
+    connector = build(CONNECTOR, {**mariadb_database.settings, "command_timeout": 1.5}, island)
     assert await ask(connector, "SELECT 1") == [(1,)]
-    blocking = "BACKUP STAGE START; BACKUP STAGE BLOCK_COMMIT; SELECT SLEEP(3); BACKUP STAGE END"
+    blocking = "BACKUP STAGE START; BACKUP STAGE BLOCK_COMMIT; SELECT SLEEP(6); BACKUP STAGE END"
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.to_thread.run_sync, mariadb_database.execute, blocking)
-        await wait_until(lambda: mariadb_database.running("SLEEP(3)") == 1)
+        await wait_until(lambda: mariadb_database.running("SLEEP(6)") == 1)
         with pytest.raises(CommitUnknownError):
             await connector.write(batch([("a", "0")], expected=None))
         with pytest.raises(ConnectorError, match="no answer in time"):
