@@ -5,29 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from textwrap import indent
 
 import pytest
 
 from tests.fakes.daemon import ChildDaemon
-
-REFERENCE = Path(__file__).parents[3] / "shared" / "facts" / "scripts" / "front-authorizer.js"
-OWN = """
-function execute(data) {
-  data = JSON.parse(data)
-  body = data.body
-  if (body["headers"]["x-auth"] === 'user1:xxxx') {
-    result = {"status": "allow", "context": {"user_name": "user1"}}
-  } else {
-    result = {"status": "deny", "context": {"error_code": "1001", "error_message": "incorrect token input"}}
-  }
-  return result
-}
-"""
-SCRIPTS = [pytest.param(OWN, id="own")]
-if REFERENCE.exists():
-    SCRIPTS.append(pytest.param(REFERENCE.read_text(), id="reference"))
+from tests.fakes.platform_scripts import AUTHORIZERS
 
 MANIFEST = """
 kind: app
@@ -103,7 +86,7 @@ def runs(daemon: ChildDaemon, name: str) -> int:
     return calls
 
 
-@pytest.fixture(scope="module", params=SCRIPTS)
+@pytest.fixture(scope="module", params=AUTHORIZERS)
 def daemon(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChildDaemon]:
     """An instance with the script as it is."""
     with ChildDaemon(tmp_path_factory.mktemp("authorizer") / "data") as running:

@@ -19,6 +19,7 @@ import pytest
 
 from tests.fakes.daemon import ChildDaemon
 from tests.fakes.mariadb import MariadbDatabase, fixture_mariadb_database, fixture_mariadb_server
+from tests.fakes.platform_scripts import DATABASES
 
 __all__ = ["fixture_mariadb_database", "fixture_mariadb_server"]
 
@@ -162,23 +163,6 @@ def test_the_authorizer_template_lets_in_and_keeps_out(daemon: ChildDaemon) -> N
 
 
 PERSON = "CREATE TABLE person (name VARCHAR(20), age INT); INSERT INTO person VALUES ('Tom', 20), ('Ann', 30);"
-OWN = """
-importClass(com.roma.apic.livedata.client.v1.DataSourceClient);
-importClass(com.roma.apic.livedata.config.v1.DataSourceConfig);
-function execute(data){
-var config = new DataSourceConfig()
-  config.setType("mysql")
-  config.setUrl("jdbc:mysql://127.0.0.1:3306/db?allowPublicKeyRetrieval=true")
-  config.setUser("xxxx")
-  config.setPassword("xxxx")
-  var ds = new DataSourceClient(config)
-  return ds.execute("SELECT * FROM person where name = ? and age = ?","Tom",20);
-}
-"""
-REFERENCE = ROOT.parent / "shared/facts/scripts/mysql-query.js"
-SCRIPTS = [pytest.param(OWN, id="own")]
-if REFERENCE.exists():
-    SCRIPTS.append(pytest.param(REFERENCE.read_text(), id="reference"))
 
 
 def test_the_mysql_template_asks_a_database(daemon: ChildDaemon, mariadb_database: MariadbDatabase) -> None:
@@ -193,7 +177,7 @@ def test_the_mysql_template_asks_a_database(daemon: ChildDaemon, mariadb_databas
     assert run(daemon, "people", {"name": "Ann", "age": 30}) == [{"name": "Ann", "age": 30}]
 
 
-@pytest.mark.parametrize("source", SCRIPTS)
+@pytest.mark.parametrize("source", DATABASES)
 def test_a_script_that_names_a_database_by_url_runs_where_it_is_listed(
     tmp_path: Path, mariadb_database: MariadbDatabase, source: str
 ) -> None:

@@ -54,7 +54,7 @@ found = {
     "pidfd": tried(lambda: os.pidfd_open(os.getppid())),
     "limits of the parent": tried(lambda: resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE)),
     "unlink": tried(lambda: os.unlink("/tmp/penstock-escape")),
-    "rename": tried(lambda: os.rename("/tmp/a", "/tmp/b")),
+    "rename": tried(lambda: os.rename("/tmp/penstock-escape", "/tmp/penstock-escaped")),
     "memory of others": tried(lambda: raw(READV, os.getppid(), 0, 0, 0, 0, 0)),
     "more descriptors": tried(lambda: raw(DUP, 0)),
     "thread": tried(lambda: (thread.start(), thread.join())),

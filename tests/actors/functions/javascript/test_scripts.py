@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,45 +15,13 @@ from actors.functions.batches import call_each
 from actors.functions.javascript.messages import FunctionVersion, Limits
 from actors.functions.messages import FunctionFailure
 from tests.actors.functions.javascript.running import RecordingHost, Scripts, refusal
-
-FACTS = Path("/work/shared/facts/scripts")
-
-AUTHORIZER = """
-function execute(data) {
-  data = JSON.parse(data)
-  body = data.body
-  if (body["headers"]["x-auth"] === 'user1:xxxx') {
-      result = { "status": "allow", "context": { "user_name": "user1" } }
-  } else {
-      result = { "status": "deny", "context": { "error_code": "1001" } }
-  }
-  return result
-}
-"""
-
-DATABASE = """
-importClass(com.roma.apic.livedata.client.v1.DataSourceClient);
-importClass(com.roma.apic.livedata.config.v1.DataSourceConfig);
-function execute(data) {
-var config = new DataSourceConfig()
-  config.setType("mysql")
-  config.setUrl("jdbc:mysql://127.0.0.1:3306/db?allowPublicKeyRetrieval=true")
-  config.setUser("xxxx")
-  config.setPassword("yyyy")
-  var ds = new DataSourceClient(config)
-  return ds.execute("SELECT * FROM person where name = ? and age = ?", "Tom", 20);
-}
-"""
+from tests.fakes.platform_scripts import AUTHORIZERS, DATABASES
 
 
-def reference(name: str, otherwise: str) -> str:
-    path = FACTS / name
-    return path.read_text() if path.exists() else otherwise
-
-
-def test_a_front_authorizer_of_another_platform_runs_unchanged(scripts: Scripts) -> None:
+@pytest.mark.parametrize("source", AUTHORIZERS)
+def test_a_front_authorizer_of_another_platform_runs_unchanged(scripts: Scripts, source: str) -> None:
     """A script that assigns names that it never declared decides as it was written to."""
-    version = scripts.version(reference("front-authorizer.js", AUTHORIZER))
+    version = scripts.version(source)
     allowed = scripts.run(version, {"body": {"headers": {"x-auth": "user1:xxxx"}}})
     denied = scripts.run(version, {"body": {"headers": {}}})
     assert allowed == {"status": "allow", "context": {"user_name": "user1"}}
@@ -62,10 +29,11 @@ def test_a_front_authorizer_of_another_platform_runs_unchanged(scripts: Scripts)
     assert denied["context"]["error_code"] == "1001"
 
 
-def test_a_script_that_opens_a_database_of_its_own_runs_unchanged(scripts: Scripts) -> None:
+@pytest.mark.parametrize("source", DATABASES)
+def test_a_script_that_opens_a_database_of_its_own_runs_unchanged(scripts: Scripts, source: str) -> None:
     """DataSourceConfig and DataSourceClient.execute hand URL, user, password, SQL and values to the host, and wait."""
     host = RecordingHost({"database": [{"name": "Tom", "age": 20}]})
-    rows = scripts.run(reference("mysql-query.js", DATABASE), host=host)
+    rows = scripts.run(source, host=host)
     assert rows == [{"name": "Tom", "age": 20}]
     ((operation, asked),) = host.asked
     assert operation == "database"
