@@ -1,27 +1,22 @@
-"""One process and what it is doing: a call at a time, of one app."""
+"""One process and what it is doing: a call at a time, of one app, and the next one ready behind it."""
 
 from __future__ import annotations
 
 import signal
-from collections import OrderedDict
-from collections.abc import Sequence
-from enum import Enum
-from typing import Any
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from functools import partial
 
-import msgspec
-import structlog
 import trio
 
-from actors.errors import PenstockError
+from actors.functions.javascript.asks import Asks
+from actors.functions.javascript.call import Ending, ScriptCall
 from actors.functions.javascript.frames import (
-    MAX_FRAME,
     Answer,
-    Ask,
     Call,
     FrameError,
     Kind,
     Load,
-    Result,
     Status,
     read_ask,
     read_results,
@@ -30,10 +25,8 @@ from actors.functions.javascript.frames import (
     write_load,
     write_number,
 )
-from actors.functions.javascript.messages import FunctionVersion, Host
+from actors.functions.javascript.messages import FunctionVersion
 from actors.functions.javascript.process import Process, ProcessLostError
-
-log = structlog.get_logger()
 
 GRACE = 0.5
 """How long after its time a call may take to end by itself, in seconds, before its process is ended."""
@@ -41,64 +34,57 @@ GRACE = 0.5
 _MEMORY_SLACK = 32 * 1024 * 1024
 # What a process may have grown by, in all its calls, before it makes room for a new one.
 _RETIRED_ABOVE = 160 * 1024 * 1024
-# The prelude holds scripts to less; whoever passes these has broken out of it.
-_MAX_ASKS = 128
-_MAX_ASK_BYTES = 32 * 1024 * 1024
+# The prelude holds scripts to less; whoever passes this has broken out of it.
 _MAX_LOG_BYTES = 4 * 1024 * 1024
-# Of what a call asks for, so much is done at a time: each may bring megabytes, which lie here until they are taken.
-_MOST_AT_WORK = 8
-
-
-class Ending(Enum):
-    """Why a process was ended by force."""
-
-    TIME = "time"
-    MEMORY = "memory"
-    ABANDONED = "abandoned"
-    LOST = "lost"
-    BROKEN = "broken"
-    """It crashed, or did what no script can."""
-
-
-class ChildLostError(PenstockError):
-    """The process ended under its call; `ending` says why. `began` is false where the call never reached it."""
-
-    def __init__(self, message: str, ending: Ending, *, began: bool = True) -> None:
-        super().__init__(message)
-        self.ending = ending
-        self.began = began
+# A call may wait behind one that takes no longer than this: another process would hardly be free sooner.
+_QUICK_SECONDS = 0.01
 
 
 class Child:
     """Runs calls in its process, one at a time: so whatever it exceeds, it is known who did it.
 
-    `watch` is for a timer: it asks a call that is out of time to end, and ends the process that does not heed, or that
-    takes too much memory. A call that ends in any other way than by its results leaves the process of no use.
+    So that it need not rest between two calls, the next one of the same function may be sent `ahead`: it begins when
+    the results of the one before it are written, and so it is known not to have begun while these have not come.
+
+    `run` must be running. `freed` is called whenever it could take another call; `watch` is for a timer: it asks a call
+    that is out of time to end, and ends the process that does not heed, or that takes too much memory.
     """
 
-    def __init__(self, process: Process, scripts: int) -> None:
+    def __init__(self, process: Process, scripts: int, nursery: trio.Nursery, freed: Callable[[Child], None]) -> None:
         self.process = process
         self.app: str | None = None
-        self.busy = False
         self.function = ""
         self.idle_since = trio.current_time()
         self.ending: Ending | None = None
+        self.running: ScriptCall | None = None
+        self.ahead: ScriptCall | None = None
+        self.problem = ""
+        self.by_itself = False
+        self._nursery = nursery
+        self._freed = freed
+        self._settling: list[ScriptCall] = []
         self._most_scripts = scripts
         self._scripts: OrderedDict[FunctionVersion, int] = OrderedDict()
         self._forgotten: list[int] = []
         self._keys = 0
-        self._number = 0
-        self._running = False
-        self._begun = False
-        self._spoken = False
-        self._sending = False
-        self._deadline = 0.0
-        self._expired = False
+        self._numbers = 0
+        self._quick: FunctionVersion | None = None
+        self._first_size = self._size = process.resident()
         self._most_memory = 0
-        self._first_size = process.resident()
-        self._asks: set[trio.CancelScope] = set()
-        self._ask_bytes = 0
-        self._log_bytes = 0
+        self._unsent: deque[memoryview] = deque()
+        self._sent = trio.Event()
+        self._sent_last: ScriptCall | None = None
+        self._left_unread = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether it can take no call now; once its end has begun, it can take none ever."""
+        return self.running is not None or bool(self._settling) or self.ending is not None
+
+    @property
+    def running_calls(self) -> int:
+        """How many have begun, and are not at their end."""
+        return len(self._settling) + (self.running is not None)
 
     @property
     def scripts(self) -> int:
@@ -107,12 +93,30 @@ class Child:
 
     @property
     def worn(self) -> bool:
-        """Whether a new one should take its place: it has grown, or an answer to it was cut off in the middle."""
-        return self._sending or self.process.resident() - self._first_size > _RETIRED_ABOVE
+        """Whether a new one should take its place: it has grown."""
+        return self._size - self._first_size > _RETIRED_ABOVE
+
+    @property
+    def began(self) -> bool:
+        """Of a process that has ended: whether the call that ran there had begun, as far as can be known."""
+        # Where nothing was sent behind the call, what was left unread is the call.
+        return not (self.by_itself and self._left_unread and self._sent_last is self.running)
 
     def knows(self, version: FunctionVersion) -> bool:
         """Whether the script is loaded."""
         return version in self._scripts
+
+    def takes_ahead(self, version: FunctionVersion) -> bool:
+        """Whether a call may be sent behind the one that runs: of the same script, whose last one took no time."""
+        return (
+            self.running is not None
+            and self.ahead is None
+            and self._quick == version == self.running.version
+            and not self._settling
+            and self.ending is None
+            and not self.worn
+            and version in self._scripts
+        )
 
     def forget(self, app: str, name: str) -> None:
         """Unload all versions of a function, with the next call of another."""
@@ -125,228 +129,192 @@ class Child:
         self.ending = self.ending or ending
         self.process.kill()
 
+    async def run(self) -> None:
+        """Take what the process says until it ends; it is reaped then, and `ending` and `problem` say why and how."""
+        broken = ""
+        try:
+            while True:
+                for kind, body in await self.process.receive():
+                    self._take(kind, body)
+        except ProcessLostError as error:
+            self._left_unread |= error.unread
+        except FrameError as error:
+            broken = f": {error}"
+            self.kill(Ending.BROKEN)
+        finally:
+            await self._reap(broken)
+
+    def begin(self, call: ScriptCall) -> None:
+        """Run a call; there must be none."""
+        self.app = call.version.app
+        self.function = call.version.name
+        self.running = call
+        self._size = self.process.resident()
+        self._start_clock(call)
+        self._send_call(call, self._made_ready(call.version))
+
+    def begin_ahead(self, call: ScriptCall) -> None:
+        """Run a call once the one that runs has its results."""
+        self.ahead = call
+        self._send_call(call, b"")
+
+    def end(self, call: ScriptCall, now: float) -> None:
+        """Nobody waits for this call any more: end it soon, if it runs here."""
+        if call is self.running:
+            call.deadline = min(call.deadline, now)
+            self._expire(call, Ending.ABANDONED)
+        elif call is self.ahead and not self._unsent:
+            self._sent_last = None
+            self.process.send_nowait(write_number(Kind.CANCEL, call.number))
+
     def watch(self, now: float) -> None:
-        """Hold the call that runs to its time and its memory."""
-        if self._running and self.process.resident() > self._most_memory:
+        """Hold the call that runs to its time and its memory, and what is seen through behind a call to its time."""
+        call = self.running
+        if call is not None and self.process.resident() > self._most_memory:
             self.kill(Ending.MEMORY)
-        elif self._running and now > self._deadline + GRACE:
+        elif call is not None and now > call.deadline + GRACE:
             self.kill(Ending.TIME)
-        elif now > self._deadline and not self._expired:
-            self._expire()
+        elif call is not None and now > call.deadline and not call.expired:
+            self._expire(call, Ending.TIME)
+        for settling in self._settling:
+            if now > settling.deadline and settling.asks is not None:
+                settling.asks.cancel()
 
-    def _expire(self) -> None:
-        """Ask the call to end now; what it asked for is cancelled."""
-        self._expired = True
-        for scope in self._asks:
-            scope.cancel()
-        if self._running and (self._sending or not self.process.send_nowait(write_number(Kind.CANCEL, self._number))):
-            self.kill(Ending.TIME)
+    # --- to the process ---------------------------------------------------------------------------------------------
 
-    async def call(self, version: FunctionVersion, items: Sequence[bytes], host: Host) -> list[Result]:
-        """Run a script on each of the items; as many results.
-
-        What it has asked for meanwhile and not waited for is seen through, unless it failed.
-
-        Raises:
-            ChildLostError: the process ended.
-        """
-        try:
-            await self._send(self._begin(version, items))
-            return await self._results(host)
-        except (ProcessLostError, FrameError) as error:
-            if isinstance(error, FrameError):
-                self.kill(Ending.BROKEN)
-            raise await self._lost(error) from error
-
-    async def drain(self) -> None:
-        """See the end of a call that nobody waits for any more.
-
-        Raises:
-            ChildLostError: the process ended.
-        """
-        if not self._running and self.ending is None:
-            return  # its results had come; it was what it had asked for that was still seen through
-        try:
-            await self._results(_Nobody())
-        except (ProcessLostError, FrameError) as error:
-            self.kill(Ending.LOST)
-            raise await self._lost(error) from error
-
-    def abandon(self, now: float) -> bool:
-        """The caller has gone: end the call soon. False where that cannot be done but by force."""
-        self._deadline = min(self._deadline, now)
-        if not self._sending and self.ending is None:
-            self._expire()
-        return self.ending is None and not self._sending
-
-    # --- a call -----------------------------------------------------------------------------------------------------
-
-    def _begin(self, version: FunctionVersion, items: Sequence[bytes]) -> bytes:
-        limits = version.limits
-        self._number += 1
-        self._running = True
-        self._begun = False
-        self._expired = False
-        self._log_bytes = 0
-        self._deadline = trio.current_time() + limits.seconds
-        self._most_memory = self.process.resident() + limits.memory * 3 // 2 + _MEMORY_SLACK
+    def _made_ready(self, version: FunctionVersion) -> bytes:
+        """The frames that load the script, where it is not, and unload what is not needed any more."""
         parts = [write_number(Kind.FORGET, key) for key in self._forgotten]
         self._forgotten.clear()
-        key = self._scripts.get(version)
-        if key is None:
+        if version in self._scripts:
+            self._scripts.move_to_end(version)
+        else:
             if len(self._scripts) >= self._most_scripts:
                 parts.append(write_number(Kind.FORGET, self._scripts.popitem(last=False)[1]))
             self._keys += 1
-            key = self._scripts[version] = self._keys
-            parts.append(write_load(Load(key, version.source)))
-        else:
-            self._scripts.move_to_end(version)
-        parts.append(write_call(Call(self._number, key, limits.seconds, limits.memory, limits.result, items)))
+            self._scripts[version] = self._keys
+            parts.append(write_load(Load(self._keys, version.source)))
         return b"".join(parts)
 
-    async def _send(self, data: bytes) -> None:
-        self._spoken = self._begun
-        self._begun = True
-        self._sending = True
-        await self.process.send(data)
-        self._sending = False
+    def _send_call(self, call: ScriptCall, before: bytes) -> None:
+        self._numbers += 1
+        call.number = self._numbers
+        call.tries += 1
+        limits = call.version.limits
+        key = self._scripts[call.version]
+        frame = write_call(Call(call.number, key, limits.seconds, limits.memory, limits.result, call.items))
+        self._sent_last = call
+        self._send(before + frame)
 
-    async def _results(self, host: Host) -> list[Result]:
-        while True:
-            for place, (kind, body) in enumerate(frames := await self.process.receive()):
-                if kind is Kind.RESULTS:
-                    return self._checked(body)
-                if kind is Kind.LOG:
-                    self._log(host, body)
-                else:
-                    return await self._results_with_asks(host, frames[place:])
+    def _start_clock(self, call: ScriptCall) -> None:
+        limits = call.version.limits
+        call.begun_at = trio.current_time()
+        call.deadline = call.begun_at + (0.0 if call.abandoned else limits.seconds)
+        self._most_memory = self._size + limits.memory * 3 // 2 + _MEMORY_SLACK
 
-    async def _results_with_asks(self, host: Host, frames: Sequence[tuple[Kind, bytes]]) -> list[Result]:
-        """Likewise, once something was asked for."""
-        lock = trio.Lock()
-        room = trio.CapacityLimiter(_MOST_AT_WORK)
-        results: list[Result] | None = None
-        failure: Exception | None = None
-        async with trio.open_nursery() as nursery:
+    def _expire(self, call: ScriptCall, ending: Ending) -> None:
+        """Ask the call to end now; what it asked for is cancelled."""
+        call.expired = True
+        if call.asks is not None:
+            call.asks.cancel()
+        self._sent_last = None
+        if self._unsent or not self.process.send_nowait(write_number(Kind.CANCEL, call.number)):
+            self.kill(ending)
+
+    def _send(self, data: bytes) -> None:
+        """Write what fits now, and the rest as soon as it does. A process that has ended is heard of elsewhere."""
+        rest = memoryview(data)
+        if not self._unsent:
             try:
-                while results is None:
-                    results = self._taken(host, frames, nursery, lock, room)
-                    if results is None:
-                        frames = await self.process.receive()
-                if any(result.status is not Status.DONE for result in results):
-                    nursery.cancel_scope.cancel()
-            except (ProcessLostError, FrameError) as error:
-                failure = error  # raised again outside of the nursery, which would wrap it into a group
-                nursery.cancel_scope.cancel()
-        if results is None:
-            raise failure or ProcessLostError("the process has ended")
-        return results
+                rest = self.process.send_some(rest)
+            except ProcessLostError:
+                self._left_unread = True
+                return
+            if not rest:
+                return
+            self._sent = trio.Event()
+            self._nursery.start_soon(self._send_rest)
+        self._unsent.append(rest)
 
-    def _taken(
-        self,
-        host: Host,
-        frames: Sequence[tuple[Kind, bytes]],
-        nursery: trio.Nursery,
-        lock: trio.Lock,
-        room: trio.CapacityLimiter,
-    ) -> list[Result] | None:
-        for kind, body in frames:
-            match kind:
-                case Kind.RESULTS:
-                    return self._checked(body)
-                case Kind.LOG:
-                    self._log(host, body)
-                case Kind.ASK if len(self._asks) < _MAX_ASKS and self._ask_bytes + len(body) <= _MAX_ASK_BYTES:
-                    scope = trio.CancelScope()
-                    self._asks.add(scope)
-                    self._ask_bytes += len(body)
-                    nursery.start_soon(self._answer, host, read_ask(body), scope, lock, room)
-                case _:
-                    raise FrameError(f"a frame of kind {kind!r} now")
-        return None
-
-    def _checked(self, body: bytes) -> list[Result]:
-        number, results = read_results(body)
-        if number != self._number:
-            raise FrameError(f"results of call {number} in place of {self._number}")
-        self._running = False
-        return results
-
-    def _log(self, host: Host, body: bytes) -> None:
-        self._log_bytes += len(body)
-        if self._log_bytes > _MAX_LOG_BYTES:
-            raise FrameError("more log lines than a script can write")
-        host.log(body.decode("utf-8", "replace"))
-
-    async def _answer(
-        self, host: Host, ask: Ask, scope: trio.CancelScope, lock: trio.Lock, room: trio.CapacityLimiter
-    ) -> None:
-        number = self._number
+    async def _send_rest(self) -> None:
         try:
-            with scope:
-                async with room:
-                    await self._answer_one(host, ask, number, lock)
+            while self._unsent:
+                await self.process.send(self._unsent[0])
+                self._unsent.popleft()
         except ProcessLostError:
-            pass  # whoever waits for the results hears of it
+            self._left_unread = True
         finally:
-            self._asks.discard(scope)
-            self._ask_bytes -= len(ask.body)
+            self._unsent.clear()
+            self._sent.set()
 
-    async def _answer_one(self, host: Host, ask: Ask, number: int, lock: trio.Lock) -> None:
-        ok, body = await _answered(host, ask)
-        async with lock:
-            if number == self._number and self._running:
-                await self._send(write_answer(Answer(number, ask.number, ok, body)))
+    # --- from the process -------------------------------------------------------------------------------------------
+
+    def _take(self, kind: Kind, body: bytes) -> None:
+        call = self.running
+        if call is None:
+            raise FrameError(f"a frame of kind {kind!r} while nothing runs")
+        match kind:
+            case Kind.RESULTS:
+                self._finish(call, body)
+            case Kind.LOG:
+                call.log_bytes += len(body)
+                if call.log_bytes > _MAX_LOG_BYTES:
+                    raise FrameError("more log lines than a script can write")
+                call.host.log(body.decode("utf-8", "replace"))
+            case Kind.ASK:
+                if call.asks is None:
+                    call.asks = Asks(self._nursery, partial(self._answer, call), partial(self._settled, call))
+                call.asks.begin(call.host, read_ask(body))
+            case _:
+                raise FrameError(f"a frame of kind {kind!r} now")
+
+    def _finish(self, call: ScriptCall, body: bytes) -> None:
+        """A call has its results; what it has asked for and not waited for is seen through, unless it failed."""
+        number, results = read_results(body)
+        if number != call.number or len(results) != len(call.items):
+            raise FrameError(f"{len(results)} results of call {number}, in place of those of call {call.number}")
+        self.running, self.ahead = self.ahead, None
+        self._size = self.process.resident()
+        if self.running is not None:
+            self._start_clock(self.running)
+        self._quick = call.version if trio.current_time() - call.begun_at < _QUICK_SECONDS else None
+        if call.asks:
+            call.results = results
+            self._settling.append(call)
+            if call.abandoned or any(result.status is not Status.DONE for result in results):
+                call.asks.cancel()
+        self._freed(self)
+        if not call.asks:
+            call.reply.set(results)
+
+    def _settled(self, call: ScriptCall) -> None:
+        """Nothing of what a call had asked for is under way any more."""
+        if call.results is not None:
+            self._settling.remove(call)
+            call.reply.set(call.results)
+            self._freed(self)
+
+    async def _answer(self, call: ScriptCall, number: int, ok: bool, body: bytes) -> None:  # noqa: FBT001 - as Asks calls it
+        if call is self.running:
+            self._sent_last = None
+            self._send(write_answer(Answer(call.number, number, ok, body)))
+            if self._unsent:
+                await self._sent.wait()
 
     # --- its end ----------------------------------------------------------------------------------------------------
 
-    async def _lost(self, error: Exception) -> ChildLostError:
-        # Where nothing was sent behind the call, what was left unread is the call.
-        unread = isinstance(error, ProcessLostError) and error.unread
-        began = not unread or self._spoken or self.ending is not None
+    async def _reap(self, broken: str) -> None:
         with trio.CancelScope(shield=True):
             self.process.kill()
-            code = await self.process.wait()
-        if self.ending is None:
-            self.ending = _ending(code)
-            log.warning(
-                "process of scripts ended by itself", app=self.app, code=code, ending=self.ending.value,
-                told=self.process.told()[:300],
-            )  # fmt: skip
+            code = await self.process.reap()
+            if self._unsent:
+                await self._sent.wait()
+        if self.running is not None and self.running.asks is not None:
+            self.running.asks.cancel()
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
-        why = f": {error}" if isinstance(error, FrameError) else ""
-        return ChildLostError(f"{how}{why}", self.ending, began=began)
-
-
-class _Nobody:
-    """The host of a call that nobody waits for any more."""
-
-    def log(self, message: str) -> None:
-        """Nobody hears it."""
-
-    async def call(self, operation: str, arguments: object) -> None:  # noqa: ARG002 - as Host says
-        """Nothing is done any more."""
-        raise PenstockError("the caller has gone")
-
-
-async def _answered(host: Host, ask: Ask) -> tuple[bool, bytes]:
-    name, _, text = ask.body.partition(b" ")
-    operation = name.decode("utf-8", "replace")
-    try:
-        arguments = msgspec.json.decode(text, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
-        return False, f"{operation}: the arguments cannot be read: {error}".encode()
-    try:
-        answer = await host.call(operation, arguments)
-        body = b"" if answer is None else msgspec.json.encode(answer, enc_hook=str)
-    except PenstockError as error:
-        return False, str(error).encode("utf-8", "replace")
-    except Exception as error:
-        log.exception("what a script asked for failed", operation=operation)
-        return False, f"{operation} failed: {type(error).__name__}".encode()
-    if len(body) > MAX_FRAME - 1024:
-        return False, f"the answer has {len(body)} bytes, which is too much for a script".encode()
-    return True, body
+        self.problem = how + broken
+        self.by_itself = self.ending is None
+        self.ending = self.ending or _ending(code)
 
 
 def _ending(code: int) -> Ending:

@@ -14,9 +14,12 @@ class Place(Protocol):
     """A process: `app` is None until it has run its first call."""
 
     app: str | None
-    busy: bool
     function: str
     idle_since: float
+
+    @property
+    def busy(self) -> bool:
+        """Whether it can take no call now."""
 
     def knows(self, version: FunctionVersion) -> bool:
         """Whether the script is loaded."""

@@ -1,16 +1,18 @@
-"""The processes, and those who wait for one."""
+"""The processes, and which of them runs a call."""
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
 import trio
 
 from actors.errors import FunctionBusyError
-from actors.functions.javascript.child import Child, Ending
-from actors.functions.javascript.messages import FunctionVersion
+from actors.functions.javascript.call import CallLostError, Ending, ScriptCall
+from actors.functions.javascript.child import Child
+from actors.functions.javascript.lines import Key, Lines
+from actors.functions.javascript.penalties import Penalties
 from actors.functions.javascript.placement import Bounds, Other, choose, longest_at_rest
 from actors.functions.javascript.process import Process, ProcessLostError, Spawner
 from config.settings import JavaScriptSettings
@@ -18,21 +20,15 @@ from config.settings import JavaScriptSettings
 log = structlog.get_logger()
 
 _START_AGAIN_SECONDS = 1.0
-
-
-@dataclass(eq=False, slots=True)
-class _Waiting:
-    version: FunctionVersion
-    until: float
-    child: Child | None = None
-    problem: str = ""
-    woken: trio.Event = field(default_factory=trio.Event)
+# How many processes a call may find dead before it is given up.
+_ATTEMPTS = 4
 
 
 @dataclass(slots=True)
 class PoolCounts:
     """What has happened; `cold_start` is how long the last start took, in seconds."""
 
+    calls: int = 0
     starts: int = 0
     cold_starts: int = 0
     cold_start: float = 0.0
@@ -48,176 +44,157 @@ class Pool:
     calls of the same function, and the lines take turns. `run` must be running.
     """
 
-    def __init__(self, settings: JavaScriptSettings) -> None:
+    def __init__(self, settings: JavaScriptSettings, penalties: Penalties) -> None:
         self._settings = settings
+        self._penalties = penalties
         self._bounds = Bounds(
             settings.max_processes, min(settings.max_processes_per_app, max(1, settings.max_processes - 1))
         )
         self._spawner = Spawner()
         self.children: list[Child] = []
         self.counts = PoolCounts()
-        self._lines: OrderedDict[tuple[str, str], deque[_Waiting]] = OrderedDict()
-        self._waiting = 0
+        self._lines = Lines(settings.max_waiting)
         self._starting = 0
         self._start_again_at = 0.0
         self._nursery: trio.Nursery | None = None
         self._keepers: trio.Nursery | None = None
+        self._rest: trio.Event | None = None
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for a process."""
-        return self._waiting
+        """How many calls wait for a process, or behind the call that runs in theirs."""
+        return len(self._lines) + sum(child.ahead is not None for child in self.children)
 
-    async def run(self, stop: trio.Event, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until `stop`; then end every process, whatever it does."""
+    @property
+    def running(self) -> int:
+        """How many calls run."""
+        return sum(child.running_calls for child in self.children)
+
+    async def run(self, stop: trio.Event, started: Callable[[], None]) -> None:
+        """Serve until `stop`, and then the calls that run to their end; end every process, whatever it does."""
         async with trio.open_nursery() as nursery:
             try:
                 async with trio.open_nursery() as working:
                     self._nursery, self._keepers = working, nursery
                     working.start_soon(self._end_the_idle)
-                    task_status.started()
+                    started()
                     await stop.wait()
+                    while self.running:
+                        self._rest = trio.Event()
+                        await self._rest.wait()
                     working.cancel_scope.cancel()
             finally:
                 self._nursery = None
-                self._fail_waiting("the daemon is about to end")
+                self._refuse_all("the daemon is about to end")
                 for child in self.children:
                     child.kill(Ending.ABANDONED)
                 self._spawner.close()
 
-    async def take(self, version: FunctionVersion) -> Child:
-        """A process for a call, which must be `put` back, or be `remove`d.
-
-        Raises:
-            FunctionBusyError: too many wait already, it waited too long, or no process can be started.
-        """
-        if not self._lines:
-            child = choose(version, self.children, self._starting, self._bounds)
-            if isinstance(child, Child):
-                return self._given(child, version)
-        return await self._wait(version)
-
-    def put(self, child: Child) -> None:
-        """The call has ended well."""
-        if child.process.reaped:
-            self.remove(child, child.ending or Ending.LOST)
-            return
-        child.busy = False
-        child.idle_since = trio.current_time()
-        if child.ending is not None:
-            # It was ended at the moment at which its results came; whoever reaps it closes it.
-            self._count(child.ending)
-            self.children.remove(child)
-            self._keep_reserve()
-        elif child.worn:
-            self._retire(child)
-        if self._lines:
-            self._dispatch()
-
-    def remove(self, child: Child, ending: Ending) -> None:
-        """The process has been ended, and reaped."""
-        self._count(ending)
-        if child in self.children:
-            self.children.remove(child)
-        child.process.close()
-        self._keep_reserve()
-        self._dispatch()
-
-    # --- who waits --------------------------------------------------------------------------------------------------
-
-    def _given(self, child: Child, version: FunctionVersion) -> Child:
-        child.busy = True
-        child.function = version.name
-        if child.app is None:
-            child.app = version.app
-            self._keep_reserve()
-        return child
-
-    async def _wait(self, version: FunctionVersion) -> Child:
+    def submit(self, call: ScriptCall) -> None:
+        """Run a call as soon as a process is free; its `reply` tells what becomes of it."""
         if self._nursery is None:
-            raise FunctionBusyError(version.name, version.version, "the daemon is about to end; it did not run")
-        key = (version.app, version.name)
-        if self._waiting >= self._settings.max_waiting:
-            self._make_room(len(self._lines.get(key, ())), version)
-        waiting = _Waiting(version, trio.current_time() + self._settings.max_wait)
-        self._lines.setdefault(key, deque()).append(waiting)
-        self._waiting += 1
-        self.counts.cold_starts += all(child.app != version.app for child in self.children)
-        self._dispatch()
-        try:
-            await waiting.woken.wait()
-        except BaseException:
-            self._give_up(waiting)
-            raise
-        if waiting.child is None:
-            raise FunctionBusyError(version.name, version.version, f"{waiting.problem}; it did not run")
-        return waiting.child
+            self._refuse(call, "the daemon is about to end")
+            return
+        if not self._lines:
+            child = choose(call.version, self.children, self._starting, self._bounds)
+            if isinstance(child, Child):
+                self._give(child, call)
+                return
+        self._wait(call)
+
+    def abandon(self, call: ScriptCall) -> None:
+        """Whoever submitted a call does not wait for it any more."""
+        call.abandon()
+        self._lines.remove(call)
+        for child in self.children:
+            child.end(call, trio.current_time())
 
     def expire(self, now: float) -> None:
         """Send away who waits for too long; for a timer, so that not each of them needs one of its own."""
-        for key in list(self._lines):
-            line = self._lines[key]
-            while line and line[0].until < now:
-                self._refuse(line.popleft(), f"no process was free for {self._settings.max_wait:g} s")
-                self._waiting -= 1
-            if not line:
-                del self._lines[key]
+        for call in self._lines.expired(now):
+            self._refuse(call, f"no process was free for {self._settings.max_wait:g} s")
+
+    # --- who waits --------------------------------------------------------------------------------------------------
+
+    def _give(self, child: Child, call: ScriptCall) -> None:
+        is_first = child.app is None
+        self.counts.calls += 1
+        child.begin(call)
+        if is_first:
+            self._keep_reserve()
+
+    def _wait(self, call: ScriptCall) -> None:
+        is_first = self._lines.first(call.line) is None
+        call.until = trio.current_time() + self._settings.max_wait
+        waiting = len(self._lines)
+        gone = self._lines.enter(call)
+        if gone is not None:
+            self._refuse(gone, f"{waiting} calls wait for a process already")
+        # Whoever stands before it could not be served either.
+        if is_first and gone is not call:
+            self.counts.cold_starts += all(child.app != call.version.app for child in self.children)
+            self._dispatch()
 
     @staticmethod
-    def _refuse(waiting: _Waiting, problem: str) -> None:
-        waiting.problem = problem
-        waiting.woken.set()
+    def _refuse(call: ScriptCall, problem: str) -> None:
+        version = call.version
+        call.reply.fail(FunctionBusyError(version.name, version.version, f"{problem}; it did not run"))
 
-    def _make_room(self, ours: int, version: FunctionVersion) -> None:
-        """Send the last one away who is in the longest line, unless that is ours: nobody may fill the room alone."""
-        told = f"{self._waiting} calls wait for a process already"
-        longest = max(self._lines.values(), key=len)
-        if len(longest) <= ours + 1:
-            raise FunctionBusyError(version.name, version.version, f"{told}; it did not run")
-        self._refuse(longest.pop(), told)
-        self._waiting -= 1
+    def _refuse_all(self, problem: str) -> None:
+        for call in self._lines.clear():
+            self._refuse(call, problem)
 
-    def _give_up(self, waiting: _Waiting) -> None:
-        if waiting.child is not None:
-            self.put(waiting.child)
-        elif not waiting.woken.is_set():
-            key = (waiting.version.app, waiting.version.name)
-            self._lines[key].remove(waiting)
-            self._waiting -= 1
-            if not self._lines[key]:
-                del self._lines[key]
+    def _fail_waiting(self, problem: str) -> None:
+        """No process can be had; where one is at work, it is waited for."""
+        if not self._starting and not any(child.busy for child in self.children):
+            self._refuse_all(problem)
+
+    def _freed(self, child: Child) -> None:
+        """A call has ended in a process that lives."""
+        if child.ending is None and child.running is not None:
+            self._send_ahead(child)
+        elif not child.busy:
+            child.idle_since = trio.current_time()
+            if child.worn:
+                self._retire(child)
+            if self._lines:
+                self._dispatch()
+        self._check_rest()
+
+    def _send_ahead(self, child: Child) -> None:
+        """Let the next call wait in its process, unless another function waits for a process, too."""
+        call = self._lines.only
+        if call is not None and child.takes_ahead(call.version):
+            self._lines.remove(call)
+            self.counts.calls += 1
+            child.begin_ahead(call)
 
     def _dispatch(self) -> None:
         """Give processes to those who wait, a line after the other, for as long as that goes."""
         wanted = False
-        for key in list(self._lines):
+        for key in self._lines:
             wanted |= self._serve_line(key)
+        for child in self.children:
+            self._send_ahead(child)
         # One at a time: a start costs a processor, which those that run put to better use.
         if wanted and not self._starting and len(self.children) < self._settings.max_processes:
             self._start()
 
-    def _serve_line(self, key: tuple[str, str]) -> bool:
+    def _serve_line(self, key: Key) -> bool:
         """Serve a line; whether a process should be started for it."""
-        line = self._lines[key]
         served = False
-        choice: Child | Other = Other.WAIT
-        while line:
-            choice = choose(line[0].version, self.children, self._starting, self._bounds)
+        while (call := self._lines.first(key)) is not None:
+            choice = choose(call.version, self.children, self._starting, self._bounds)
             if not isinstance(choice, Child):
-                break
-            waiting = line.popleft()
-            self._waiting -= 1
-            waiting.child = self._given(choice, waiting.version)
-            waiting.woken.set()
+                if served:
+                    self._lines.yield_turn(key)
+                if choice is Other.REPLACE:
+                    self._retire(longest_at_rest(self.children))
+                return choice in (Other.START, Other.REPLACE)
+            self._lines.remove(call)
+            self._give(choice, call)
             served = True
-        if not line:
-            del self._lines[key]
-            return False
-        if served:
-            self._lines.move_to_end(key)
-        if choice is Other.REPLACE:
-            self._retire(longest_at_rest(self.children))
-        return choice in (Other.START, Other.REPLACE)
+        return False
 
     # --- processes --------------------------------------------------------------------------------------------------
 
@@ -258,34 +235,62 @@ class Pool:
         self._starting -= 1
         self.counts.starts += 1
         self.counts.cold_start = trio.current_time() - since
-        child = Child(process, self._settings.functions_per_process)
-        self.children.append(child)
         if self._keepers is not None:
+            child = Child(process, self._settings.functions_per_process, self._keepers, self._freed)
+            self.children.append(child)
             self._keepers.start_soon(self._keep, child)
-        self._dispatch()
-
-    def _fail_waiting(self, problem: str) -> None:
-        if self._starting or any(child.busy for child in self.children):
-            return
-        for line in self._lines.values():
-            for waiting in line:
-                self._refuse(waiting, problem)
-        self._lines.clear()
-        self._waiting = 0
+            self._dispatch()
 
     async def _keep(self, child: Child) -> None:
-        """Reap a process. One that ends while it rests, nobody else would notice."""
-        with trio.CancelScope(shield=True):
-            await child.process.reap()
-        if child.busy:
-            return  # whoever runs the call removes it
-        if child in self.children:
-            self.children.remove(child)
-            if child.ending is None:
-                log.warning("process of scripts ended while it rested", app=child.app, told=child.process.told()[:300])
-                self._count(Ending.LOST)
+        """Serve a process until it ends, and see to what it leaves behind."""
+        try:
+            await child.run()
+        finally:
+            if child in self.children:  # nobody has retired it
+                self._bury(child)
+            child.process.close()
+
+    def _bury(self, child: Child) -> None:
+        ending = child.ending or Ending.LOST
+        self.children.remove(child)
+        self.counts.kills[ending.value] = self.counts.kills.get(ending.value, 0) + 1
+        at_rest = child.running is None
+        if child.by_itself:
+            told = child.process.told()[:300]
+            log.warning(
+                "process of scripts ended by itself", app=child.app, how=child.problem, at_rest=at_rest, told=told
+            )
+        if child.ahead is not None:
+            self._run_again(child.ahead)
+        if child.running is not None:
+            self._fail(child.running, child, ending)
+        if self._nursery is not None:
+            if not at_rest:
+                self._keep_reserve()
             self._dispatch()
-        child.process.close()
+        self._check_rest()
+
+    def _check_rest(self) -> None:
+        """Whoever stops waits for nothing else."""
+        if self._rest is not None and not self.running:
+            self._rest.set()
+
+    def _fail(self, call: ScriptCall, child: Child, ending: Ending) -> None:
+        version = call.version
+        if ending in (Ending.TIME, Ending.MEMORY, Ending.BROKEN):
+            self._penalties.killed(version.app, version.name, version.version, trio.current_time())
+        if child.began or call.tries >= _ATTEMPTS:
+            call.reply.fail(CallLostError(child.problem, ending))
+        else:
+            self._run_again(call)
+
+    def _run_again(self, call: ScriptCall) -> None:
+        """A call that had not begun runs in another process; at a stop it does not."""
+        if call.abandoned or self._nursery is None:
+            self._refuse(call, "the daemon is about to end")
+        else:
+            call.until = trio.current_time() + self._settings.max_wait
+            self._lines.enter_again(call)
 
     async def _end_the_idle(self) -> None:
         while True:
@@ -293,9 +298,6 @@ class Pool:
             before = trio.current_time() - self._settings.idle_seconds
             for child in [child for child in self.children if not child.busy and child.idle_since < before]:
                 self._retire(child)
-
-    def _count(self, ending: Ending) -> None:
-        self.counts.kills[ending.value] = self.counts.kills.get(ending.value, 0) + 1
 
     def _retire(self, child: Child) -> None:
         """End a process that rests."""

@@ -53,8 +53,6 @@ class Process:
             raise
         self._socket = connection
         self._reader = FrameReader()
-        self._code = 0
-        self._ended = trio.Event()
         self.pid = popen.pid
 
     async def ready(self) -> None:
@@ -73,19 +71,25 @@ class Process:
             raise ProcessLostError("a process for scripts began with what is no greeting")
         raise ProcessLostError(f"a process for scripts was not ready after {START_SECONDS:g} seconds")
 
-    async def send(self, data: bytes) -> None:
-        """Write; waits only where there is no room. ProcessLostError where it has ended."""
-        view = memoryview(data)
-        while True:
-            try:
-                view = view[self._socket.send(view) :]
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                raise ProcessLostError(f"the process takes nothing any more: {error}", unread=True) from error
-            if not view:
-                return
+    async def send(self, data: memoryview) -> None:
+        """Write all of it, as soon as there is room. ProcessLostError where it has ended."""
+        while data := self.send_some(data):
             await trio.lowlevel.wait_writable(self._socket)
+
+    def send_some(self, data: memoryview) -> memoryview:
+        """Write what there is room for; the rest.
+
+        Raises:
+            ProcessLostError: it has ended.
+        """
+        try:
+            while data:
+                data = data[self._socket.send(data) :]
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            raise ProcessLostError(f"the process takes nothing any more: {error}", unread=True) from error
+        return data
 
     def send_nowait(self, data: bytes) -> bool:
         """Write a few bytes, if they fit whole."""
@@ -125,21 +129,10 @@ class Process:
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
-    async def reap(self) -> None:
-        """Wait for its end; for one task alone, others `wait`."""
+    async def reap(self) -> int:
+        """Wait for its end; its return code, negative for a signal."""
         await trio.lowlevel.wait_readable(self._pidfd)
-        self._code = self._popen.wait()
-        self._ended.set()
-
-    async def wait(self) -> int:
-        """Wait until it is reaped; its return code, negative for a signal."""
-        await self._ended.wait()
-        return self._code
-
-    @property
-    def reaped(self) -> bool:
-        """Whether it has ended, and is no zombie any more."""
-        return self._ended.is_set()
+        return self._popen.wait()
 
     def told(self) -> str:
         """What it wrote before its end: why V8, or Python, gave up."""

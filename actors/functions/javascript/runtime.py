@@ -5,9 +5,10 @@ what shares a process with them is theirs if V8 has a fault. Hence, in this orde
 
 - A script runs in a process that has nothing: no environment, file, socket, or right to start another process
   (`guest/confinement.py`). Scripts of two apps never share one.
-- A process runs one call at a time. So whatever is exceeded, it is known who did it, and nobody else is in flight there
-  when the process is ended. Calls that wait for a database hold their process meanwhile: `functions.javascript` says
-  how many there may be, and how many of them one app may have. One function never gets all of its app's.
+- A process runs one call at a time. So whatever is exceeded, it is known who did it, and nobody else's call has begun
+  there when the process is ended; the next call of the same function may lie ready behind it. Calls that wait for a
+  database hold their process meanwhile: `functions.javascript` says how many there may be, and how many of them one
+  app may have. One function never gets all of its app's.
 - Each script has an isolate of its own in that process, with every intrinsic frozen, and each call a scope of its own:
   what it leaves behind dies with it (`guest/prelude.js`).
 - A call that is out of time is asked to end, which V8 does within a loop or a regular expression; half a second later
@@ -16,8 +17,8 @@ what shares a process with them is theirs if V8 has a fault. Hence, in this orde
 - Another process is in reserve, so that the next call need not wait for a start. A function whose processes must be
   ended again and again is refused for a while, and longer each time.
 
-A call whose process ends under it fails and says so. It is run again, on another process, only where the
-first one had not even read it.
+A call whose process ends under it fails and says so. It is run again, on another process, only where it had not begun
+in the first one: that had not even read it, or had not written the results of the call before it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from actors.errors import (
     FunctionResultTooLargeError,
     FunctionTimeoutError,
 )
-from actors.functions.javascript.child import Child, ChildLostError, Ending
+from actors.functions.javascript.call import CallLostError, Ending, ScriptCall
 from actors.functions.javascript.frames import MAX_FRAME, Result, Status
 from actors.functions.javascript.messages import FunctionVersion, Host, RuntimeStatistics
 from actors.functions.javascript.penalties import Penalties
@@ -45,8 +46,6 @@ from actors.functions.messages import FunctionFailure
 from config.settings import JavaScriptSettings
 
 _WATCH_SECONDS = 0.01
-# How many processes a call may find dead before it is given up.
-_ATTEMPTS = 4
 # What has fewer brackets is not looked at; and whoever decodes it may be so much deeper in its stack than we are.
 _MARGIN = 250
 
@@ -60,29 +59,17 @@ class JavaScriptRuntime:
     """
 
     def __init__(self, settings: JavaScriptSettings) -> None:
-        self._pool = Pool(settings)
         self._penalties = Penalties()
+        self._pool = Pool(settings, self._penalties)
         self._stop = trio.Event()
-        self._nursery: trio.Nursery | None = None
-        self._running = 0
-        self._calls = 0
         self._work = trio.Event()
-        self._rest = trio.Event()
 
     async def run(self, started: Callable[[], None]) -> None:
         """Serve calls until `stop`, and those that run then to their end."""
-        pool_stop = trio.Event()
         async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            await nursery.start(self._pool.run, pool_stop)
             nursery.start_soon(self._watch)
-            started()
-            await self._stop.wait()
-            if self._running:
-                await self._rest.wait()
-            pool_stop.set()
+            await self._pool.run(self._stop, started)
             nursery.cancel_scope.cancel()
-        self._nursery = None
 
     def stop(self) -> None:
         """Take no more calls."""
@@ -138,9 +125,9 @@ class JavaScriptRuntime:
         return RuntimeStatistics(
             children=len(pool.children),
             isolates=sum(child.scripts for child in pool.children),
-            running=self._running,
+            running=pool.running,
             waiting=pool.waiting,
-            calls=self._calls,
+            calls=counts.calls,
             starts=counts.starts,
             cold_starts=counts.cold_starts,
             cold_start=counts.cold_start,
@@ -152,18 +139,19 @@ class JavaScriptRuntime:
 
     async def _run(self, version: FunctionVersion, items: Sequence[bytes], host: Host) -> list[Result]:
         self._admit(version, items)
-        for attempt in range(1, _ATTEMPTS + 1):
-            self._work.set()
-            child = await self._pool.take(version)
-            try:
-                return await self._call_on(child, version, items, host)
-            except ChildLostError as error:
-                if error.began or attempt == _ATTEMPTS:
-                    raise self._lost(version, error) from error
-        raise AssertionError("the last attempt returns or raises")
+        call = ScriptCall(version, items, host)
+        self._pool.submit(call)
+        self._work.set()
+        try:
+            return await call.reply.wait()
+        except CallLostError as error:
+            raise _lost(version, error) from error
+        except trio.Cancelled:
+            self._pool.abandon(call)
+            raise
 
     def _admit(self, version: FunctionVersion, items: Sequence[bytes]) -> None:
-        if self._stop.is_set() or self._nursery is None:
+        if self._stop.is_set():
             raise FunctionBusyError(version.name, version.version, "the daemon is about to end; it did not run")
         refused = self._penalties.refused(version.app, version.name, version.version, trio.current_time())
         if refused:
@@ -174,73 +162,6 @@ class JavaScriptRuntime:
         size = sum(map(len, items))
         if size > MAX_FRAME - 4096 * 4 - 8 * len(items):
             raise FunctionFailedError(version.name, version.version, f"its data has {size} bytes, which is too much")
-
-    async def _call_on(
-        self, child: Child, version: FunctionVersion, items: Sequence[bytes], host: Host
-    ) -> list[Result]:
-        self._calls += 1
-        self._begin()
-        try:
-            results = await child.call(version, items, host)
-        except ChildLostError as error:
-            self._pool.remove(child, error.ending)
-            raise
-        except BaseException:
-            self._abandon(child, version)
-            raise
-        finally:
-            self._end()
-        if len(results) != len(items):
-            self._abandon(child, version, Ending.BROKEN)
-            raise FunctionLostError(version.name, version.version, "its process answered with what is no result")
-        self._pool.put(child)
-        return results
-
-    def _abandon(self, child: Child, version: FunctionVersion, ending: Ending = Ending.ABANDONED) -> None:
-        """Nobody waits for the results any more."""
-        if ending is Ending.BROKEN or not child.abandon(trio.current_time()):
-            child.kill(ending)
-        if self._nursery is not None:
-            self._begin()
-            self._nursery.start_soon(self._drain, child, version)
-
-    def _begin(self) -> None:
-        self._running += 1
-        self._work.set()
-
-    def _end(self) -> None:
-        self._running -= 1
-        if not self._running and self._stop.is_set():
-            self._rest.set()
-
-    async def _drain(self, child: Child, version: FunctionVersion) -> None:
-        try:
-            with trio.CancelScope(shield=True):
-                await child.drain()
-        except ChildLostError as error:
-            self._blame(version, error)
-            self._pool.remove(child, error.ending)
-        else:
-            self._pool.put(child)
-        finally:
-            self._end()
-
-    def _lost(self, version: FunctionVersion, error: ChildLostError) -> FunctionError:
-        self._blame(version, error)
-        match error.ending:
-            case Ending.TIME:
-                return _error(version, Result(Status.TIMED_OUT, b""))
-            case Ending.MEMORY:
-                return _error(version, Result(Status.OUT_OF_MEMORY, b""))
-            case _:
-                return FunctionLostError(
-                    version.name, version.version,
-                    f"its process ended under it, {error}; what it had done until then is done",
-                )  # fmt: skip
-
-    def _blame(self, version: FunctionVersion, error: ChildLostError) -> None:
-        if error.ending in (Ending.TIME, Ending.MEMORY, Ending.BROKEN):
-            self._penalties.killed(version.app, version.name, version.version, trio.current_time())
 
     async def _watch(self) -> None:
         """Hold calls to time and memory, and those who wait to their patience; looks only while there are any."""
@@ -256,6 +177,19 @@ class JavaScriptRuntime:
                     child.watch(now)
             if not busy:
                 self._work = trio.Event()
+
+
+def _lost(version: FunctionVersion, error: CallLostError) -> FunctionError:
+    match error.ending:
+        case Ending.TIME:
+            return _error(version, Result(Status.TIMED_OUT, b""))
+        case Ending.MEMORY:
+            return _error(version, Result(Status.OUT_OF_MEMORY, b""))
+        case _:
+            return FunctionLostError(
+                version.name, version.version,
+                f"its process ended under it, {error}; what it had done until then is done",
+            )  # fmt: skip
 
 
 def _shallow(result: Result) -> Result:

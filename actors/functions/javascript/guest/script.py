@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from actors.functions.javascript.frames import (
     MAX_FRAME,
@@ -34,6 +34,20 @@ _MOST_ASKS = 100
 _MOST_ASK_BYTES = 16 * 1024 * 1024
 
 
+class Worker(Protocol):
+    """Whose scripts these are. `turn` is held wherever it matters which call it is that runs."""
+
+    engine: Engine
+    bounds: CallBounds
+    turn: AbstractContextManager[object]
+
+    def write(self, data: bytes) -> None:
+        """Send a frame to the daemon."""
+
+    def done(self) -> None:
+        """The call has its results, and they are written."""
+
+
 class _Asked(NamedTuple):
     """An Ask without its Answer: which isolate has it under which number, and its size."""
 
@@ -45,22 +59,14 @@ class _Asked(NamedTuple):
 class Script:
     """Runs calls of one script, one at a time.
 
-    `begin`, `answer`, `cancel` and `close` are for the thread that reads frames; `ended` and `notified` come from the
-    isolate's own thread. Each item is run by two tasks, RUN (or RESUME) and FINISH behind it: what the script has left
-    to microtasks runs between the two, so that whatever it does there still counts as this call.
+    `begin`, `answer`, `cancel` and `close` are for whoever holds the worker's `turn`; `ended` and `notified` come from
+    the isolate's own thread. Each item is run by two tasks, RUN (or RESUME) and FINISH behind it: what the script has
+    left to microtasks runs between the two, so that whatever it does there still counts as this call.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        source: str,
-        write: Callable[[bytes], None],
-        bounds: CallBounds,
-    ) -> None:
-        self._engine = engine
+    def __init__(self, worker: Worker, source: str) -> None:
+        self._worker = worker
         self._source = source
-        self._write = write
-        self._bounds = bounds
         self._isolate: Isolate | None = None
         self._problem = ""
         self._spent = False
@@ -70,11 +76,17 @@ class Script:
         self._call = Call(0, 0, 0, 0, 0, ())
         self._begin_call()
 
-    def begin(self, call: Call) -> None:
-        """Run a call; its results are written when each item has its own."""
+    def begin(self, call: Call, *, cancelled: bool) -> None:
+        """Run a call; its results are written when each item has its own. One that is cancelled has none."""
         self._call = call
         self._begin_call()
-        self._prepare()
+        self._cancelled = cancelled
+        if self._spent:
+            self._begin_anew()
+            return
+        if self._isolate is None:
+            self._make_isolate()
+        self._worker.bounds.set(call.seconds, call.memory)
         self._next_item()
 
     def answer(self, answer: Answer) -> None:
@@ -103,9 +115,9 @@ class Script:
 
     def close(self) -> None:
         """End the isolate."""
-        if self._isolate is not None:
-            self._isolate.close()
-            self._isolate = None
+        isolate, self._isolate = self._isolate, None
+        if isolate is not None:
+            isolate.close()
 
     # --- items -------------------------------------------------------------------------------------------------------
 
@@ -123,16 +135,27 @@ class Script:
         self._under_way: dict[int, _Asked] = {}
         self._answers: SimpleQueue[Answer | None] = SimpleQueue()
 
-    def _prepare(self) -> None:
-        if self._spent:
-            self.close()
-        if self._isolate is None:
-            self._spent = False
-            self._inbox = deque()
-            self._isolate = Isolate(self._engine, self, self._call.memory)
-            self._problem = self._isolate.load(self._source)
-            self._bounds.look_again()
-        self._bounds.set(self._call.seconds, self._call.memory)
+    def _make_isolate(self) -> None:
+        self._spent = False
+        self._inbox = deque()
+        isolate = Isolate(self._worker.engine, self, self._call.memory)
+        self._problem = isolate.load(self._source)
+        self._isolate = isolate
+        self._worker.bounds.look_again()
+
+    def _begin_anew(self) -> None:
+        """Go on in another isolate; in a thread, as an isolate cannot be ended by its own."""
+        threading.Thread(target=self._go_on, daemon=True).start()
+
+    def _go_on(self) -> None:
+        with self._worker.turn:
+            spent, self._isolate = self._isolate, None
+        if spent is not None:
+            spent.close()
+        with self._worker.turn:
+            self._make_isolate()
+            self._worker.bounds.set(self._call.seconds, self._call.memory)
+            self._next_item()
 
     def _next_item(self) -> None:
         results, items = self._results, self._call.items
@@ -140,16 +163,12 @@ class Script:
             same = _TIMED_OUT if self._cancelled else Result(Status.FAILED, self._problem.encode())
             results += [same] * (len(items) - len(results))
         if len(results) == len(items):
-            self._write(write_results(self._call.number, results))
+            self._worker.write(write_results(self._call.number, results))
+            self._worker.done()
         elif self._spent:
-            # An isolate cannot be ended by its own thread.
-            threading.Thread(target=self._go_on, daemon=True).start()
+            self._begin_anew()
         else:
             self._run_item(items[len(results)])
-
-    def _go_on(self) -> None:
-        self._prepare()
-        self._next_item()
 
     def _run_item(self, item: bytes) -> None:
         isolate = self._isolate
@@ -205,7 +224,7 @@ class Script:
             case What.ASK:
                 ask = self._begin_ask(number, text)
                 if not self._cancelled:
-                    self._write(write_ask(ask))
+                    self._worker.write(write_ask(ask))
             case What.ASK_AND_WAIT:
                 self._ask_and_wait(self._begin_ask(number, text))
             case What.CHECK:
@@ -222,7 +241,7 @@ class Script:
         self._log_left -= len(text) + _LINE_UNITS
         if self._log_left <= 0:
             text += " (what follows is left out)"
-        self._write(frame(Kind.LOG, text.encode("utf-8", "replace")))
+        self._worker.write(frame(Kind.LOG, text.encode("utf-8", "replace")))
 
     def _begin_ask(self, number: int, text: str) -> Ask:
         """A number of the call's own, as those of isolates begin anew; waits where too much is under way already.
@@ -246,7 +265,7 @@ class Script:
     def _ask_and_wait(self, ask: Ask) -> None:
         self._waits_for = ask.number
         if not self._cancelled:
-            self._write(write_ask(ask))
+            self._worker.write(write_ask(ask))
         answer = self._answers.get()
         self._waits_for = 0
         if answer is None:

@@ -1,11 +1,14 @@
-"""A runtime that runs in a thread of its own, so that many tests share its processes."""
+"""Runtimes for tests: one in a thread of its own, whose processes many tests share, and one beside a test."""
 
 from __future__ import annotations
 
 import json
+import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any, Self
 
 import trio
@@ -18,6 +21,7 @@ from config.settings import JavaScriptSettings
 
 QUICK = Limits(seconds=0.4)
 PATIENT = Limits(seconds=20.0)
+SETTINGS = JavaScriptSettings(max_wait=30.0)
 
 
 class RecordingHost:
@@ -92,3 +96,42 @@ class Scripts:
 def refusal(text: str) -> PenstockError:
     """An error that a host raises on purpose."""
     return PenstockError(text)
+
+
+def script(source: str, name: str = "f", app: str = "parking", limits: Limits = PATIENT) -> FunctionVersion:
+    return FunctionVersion(app, name, 1, source, limits)
+
+
+@asynccontextmanager
+async def running(settings: JavaScriptSettings = SETTINGS) -> AsyncIterator[JavaScriptRuntime]:
+    runtime = JavaScriptRuntime(settings)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lambda task_status: runtime.run(task_status.started))
+        yield runtime
+        runtime.stop()
+
+
+async def call(runtime: JavaScriptRuntime, version: FunctionVersion, data: Any = None, host: Any = None) -> Any:
+    return json.loads(await runtime.call(version, json.dumps(data).encode(), host or RecordingHost()))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    with trio.fail_after(20):
+        while not holds():  # noqa: ASYNC110 - nothing tells of it
+            await trio.sleep(0.01)
+
+
+def children() -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid():
+            found.append(int(path.parent.name))
+    return found
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
