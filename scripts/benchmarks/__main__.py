@@ -12,6 +12,7 @@ from scripts.benchmarks.functions import functions
 from scripts.benchmarks.gateway import PARTS, gateway
 from scripts.benchmarks.idle import idle
 from scripts.benchmarks.ingest import ingest, pipeline, qos2
+from scripts.benchmarks.kills import kills
 from scripts.benchmarks.overload import overload
 from scripts.benchmarks.topics import topics
 
@@ -27,6 +28,7 @@ BENCHMARKS = {
     "backlog": backlog,
     "overload": overload,
     "functions": functions,
+    "kills": kills,
 }
 DEFAULT_SECONDS = 5.0
 SECONDS = {"overload": 60.0}

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import gc
-import os
+import logging
 import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import cycle
-from pathlib import Path
-from typing import Any
 
 import msgspec
+import structlog
 import trio
 
 from actors.errors import FunctionBusyError, FunctionError
-from actors.functions.declaration import FunctionContext, FunctionType
-from actors.functions.javascript_program import JavaScript, JavaScriptProgram
 from actors.functions.library import Functions
-from actors.functions.program import Program
-from actors.functions.python_runtime import PythonProgram
-from actors.functions.reach import Reach
-from actors.ports import ResultLimits
-from config.resources import Function
 from config.settings import JavaScriptSettings
+from scripts.benchmarks.functions_alone import FunctionsAlone, resident
 from scripts.benchmarks.report import Line, show
 
 CALLERS = 8
@@ -52,45 +44,6 @@ BOMBS = {
 }
 
 
-async def _echo(data: Any, context: FunctionContext) -> Any:  # noqa: ARG001 - as functions are called
-    return {**data, "lot": data["lot"] + 1}
-
-
-class _Bench:
-    """Functions as the daemon has them, with nothing within their reach."""
-
-    def __init__(self, settings: JavaScriptSettings) -> None:
-        self.javascript = JavaScript(settings)
-        reach = Reach(
-            rights=self,
-            connections=self,
-            records=self,
-            outgoing=self,
-            scripts=self,
-            positional=self,
-            query_limits=ResultLimits(1, 1),
-            max_log_bytes=1024,
-            max_publish_bytes=1,
-        )  # type: ignore[arg-type]  # no function here reaches for any of it
-        self.functions = Functions(self, reach, 3)
-
-    def make(self, function: Function, version: int) -> Program:
-        if function.language == "javascript":
-            return JavaScriptProgram(function, version, self.javascript)
-        return PythonProgram(function, version, lambda _: FunctionType(_echo))
-
-    def put(self, name: str, *, app: str = "bench", **more: Any) -> None:
-        self.functions.put(Function(name=name, app=app, **more), 1)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Functions]:
-        async with trio.open_nursery() as nursery:
-            runtime = self.javascript.runtime()
-            await nursery.start(lambda task_status: runtime.run(task_status.started))
-            yield self.functions
-            runtime.stop()
-
-
 async def _rate(call: Callable[[], Awaitable[object]], seconds: float, callers: int) -> float:
     """How often a second something is done by so many at a time."""
     done = 0
@@ -110,7 +63,7 @@ async def _rate(call: Callable[[], Awaitable[object]], seconds: float, callers: 
 
 
 async def _speed(seconds: float, figures: Mapping[str, list[float]]) -> None:
-    bench = _Bench(JavaScriptSettings(max_processes=1, max_processes_per_app=1))
+    bench = FunctionsAlone(JavaScriptSettings(max_processes=1, max_processes_per_app=1))
     bench.put("javascript", language="javascript", source=ECHO)
     bench.put("other", language="javascript", source=ECHO)
     bench.put("python", language="python", module="echo")
@@ -135,14 +88,14 @@ async def _speed(seconds: float, figures: Mapping[str, list[float]]) -> None:
 
 
 async def _beside_bombs(seconds: float, figures: Mapping[str, list[float]]) -> dict[str, int]:
-    bench = _Bench(JavaScriptSettings())
+    bench = FunctionsAlone(JavaScriptSettings())
     bench.put("neighbour", language="javascript", source=ECHO)
     for name, source in BOMBS.items():
         bench.put(name, app="bomber", language="javascript", source=source, timeout_ms=500)
     async with bench.running() as functions:
         await _paced(functions, 1.0)
         calm = await _paced(functions, seconds)
-        before = _resident()
+        before = resident()
         for figure, throwers in (("beside", [list(BOMBS)]), ("among", [[name] for name in BOMBS])):
             async with trio.open_nursery() as nursery:
                 for names in throwers:
@@ -151,7 +104,7 @@ async def _beside_bombs(seconds: float, figures: Mapping[str, list[float]]) -> d
                 nursery.cancel_scope.cancel()
             figures[figure].append(_p99(took) / _p99(calm))
         gc.collect()
-        figures["growth"].append((_resident() - before) / 1e6)
+        figures["growth"].append((resident() - before) / 1e6)
         figures["calm"].append(_p99(calm) * 1e3)
         runtime = bench.javascript.now
         return dict(runtime.statistics().kills) if runtime is not None else {}
@@ -184,12 +137,9 @@ def _p99(figures: Sequence[float]) -> float:
     return statistics.quantiles(figures, n=100)[98]
 
 
-def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def functions(*, seconds: float, runs: int, as_json: bool) -> int:
     """Measure both languages, and a function beside others that misbehave."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     names = ("process", "script", "one", "batch", "python", "calm", "beside", "among", "growth")
     figures: dict[str, list[float]] = {name: [] for name in names}
     kills: dict[str, int] = {}
@@ -198,22 +148,15 @@ def functions(*, seconds: float, runs: int, as_json: bool) -> int:
         for reason, count in trio.run(_beside_bombs, seconds, figures).items():
             kills[reason] = kills.get(reason, 0) + count
     lines = [
-        _held(Line("JavaScript, one process", "calls/s", figures["one"]), least=LEAST_JAVASCRIPT),
-        Line(f"JavaScript, batches of {BATCH}", "items/s", figures["batch"], note="reported"),
-        Line("JavaScript, first call, process started", "ms", figures["process"], note="reported"),
-        Line("JavaScript, first call, process running", "ms", figures["script"], note="reported"),
-        _held(Line("Python", "us/call", figures["python"]), most=MOST_PYTHON_MICROSECONDS),
-        Line("p99 of a function", "ms", figures["calm"], note="reported"),
-        _held(Line("p99 of it beside one bomb after the other", "times", figures["beside"]), most=MOST_TIMES_SLOWER),
-        Line(f"p99 of it among {len(BOMBS)} bombs at a time", "times", figures["among"], note="reported"),
-        _held(Line("growth of the daemon beside bombs", "MB", figures["growth"]), most=MOST_GROWTH_MEGABYTES),
+        Line("JavaScript, one process", "calls/s", figures["one"], least=LEAST_JAVASCRIPT),
+        Line(f"JavaScript, batches of {BATCH}", "items/s", figures["batch"]),
+        Line("JavaScript, first call, process started", "ms", figures["process"]),
+        Line("JavaScript, first call, process running", "ms", figures["script"]),
+        Line("Python", "us/call", figures["python"], most=MOST_PYTHON_MICROSECONDS),
+        Line("p99 of a function", "ms", figures["calm"]),
+        Line("p99 of it beside one bomb after the other", "times", figures["beside"], most=MOST_TIMES_SLOWER),
+        Line(f"p99 of it among {len(BOMBS)} bombs at a time", "times", figures["among"]),
+        Line("growth of the daemon beside bombs", "MB", figures["growth"], most=MOST_GROWTH_MEGABYTES),
     ]
     facts = {"callers": CALLERS, "in and out": "1 KB each", "runs": runs, "processes ended by force": kills}
-    code = show("functions", facts, lines, as_json=as_json)
-    return code or int(any(line.note.endswith("NOT MET") for line in lines))
-
-
-def _held(line: Line, *, least: float = 0.0, most: float = float("inf")) -> Line:
-    line.note = f"at least {least:,.0f}" if least else f"at most {most:,.0f}"
-    line.note += "" if least <= line.median <= most else ": NOT MET"
-    return line
+    return show("functions", facts, lines, as_json=as_json)

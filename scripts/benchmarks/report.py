@@ -14,8 +14,8 @@ _EXACT_BELOW = 100
 class Line:
     """One measured figure: all runs, and what it is held to.
 
-    `floors` and `ceilings` are ratios to peers that must be reached, or not be passed; `most` is a bound of the figure
-    itself, in its own unit.
+    `floors` and `ceilings` are ratios to peers that must be reached, or not be passed; `least` and `most` are bounds of
+    the figure itself, in its own unit.
     """
 
     name: str
@@ -24,6 +24,7 @@ class Line:
     ratios: dict[str, float] = field(default_factory=dict)
     floors: dict[str, float] = field(default_factory=dict)
     ceilings: dict[str, float] = field(default_factory=dict)
+    least: float | None = None
     most: float | None = None
     judged: bool = True
     note: str = ""
@@ -39,13 +40,14 @@ class Line:
         return not self.judged or (
             all(self.ratios.get(name, 0) >= floor for name, floor in self.floors.items())
             and all(self.ratios.get(name, math.inf) <= ceiling for name, ceiling in self.ceilings.items())
+            and (self.least is None or self.median >= self.least)
             and (self.most is None or self.median <= self.most)
         )
 
     @property
     def bound(self) -> bool:
         """Whether it is held to anything."""
-        return self.judged and bool(self.floors or self.ceilings or self.most is not None)
+        return self.judged and bool(self.floors or self.ceilings or self.least is not None or self.most is not None)
 
     def against(self, peers: dict[str, list[float]]) -> Line:
         """Fill in the ratios of this line's median to each peer's."""
@@ -77,6 +79,8 @@ def _row(line: Line, width: int, unit: int) -> str:
     digits = 0 if max(line.runs) >= _EXACT_BELOW else 1
     spread = f"{min(line.runs):,.{digits}f}-{max(line.runs):,.{digits}f}"
     ratios = ", ".join(f"{ratio:.2f}x {name}{_bounds(line, name)}" for name, ratio in line.ratios.items())
+    if line.least is not None:
+        ratios = f"(at least {line.least:,.0f}) {ratios}".rstrip()
     if line.most is not None:
         ratios = f"(at most {line.most:g}) {ratios}".rstrip()
     verdict = ("" if line.met else "  NOT MET") if line.bound else ""
