@@ -36,7 +36,10 @@ _OUTCOMES: Mapping[type[FunctionError], Outcome] = {
     FunctionMemoryError: "out of memory",
     FunctionResultTooLargeError: "too large",
     FunctionLostError: "lost",
+    FunctionBusyError: "busy",
 }
+# What a function says of its failure may be of any length.
+_REASON_KEPT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,31 +96,29 @@ class Functions:
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
 
-    async def call(self, name: str, data: Any, app: str) -> Any:
+    async def call(self, name: str, data: Any, app: str, called_by: str = "") -> Any:
         """Run a function on one JSON value, for an app (see `FunctionCalls.call`)."""
         entry, running = self._callable(name, app)
         with_room = running.admission
-        if not with_room.enter_nowait():
-            await self._wait(entry, running)
+        waited = 0.0 if with_room.enter_nowait() else await self._wait(entry, running)
         try:
             context = RunContext(self._reach, name, running.version, entry.function.app, app)
-            with self._recorded(entry, context, 1) as record:
+            with self._recorded(entry, context, _Record(1, called_by, waited)) as record:
                 encoded = await running.program.call(data, context)
                 record.bytes = len(encoded)
                 return _decoded(encoded, name, running.version)
         finally:
             with_room.leave()
 
-    async def call_batch(self, name: str, items: Sequence[Any], app: str) -> list[Any]:
+    async def call_batch(self, name: str, items: Sequence[Any], app: str, called_by: str = "") -> list[Any]:
         """Run a function on several values (see `FunctionCalls.call_batch`)."""
         entry, running = self._callable(name, app)
         if not items:
             return []
-        if not running.admission.enter_nowait():
-            await self._wait(entry, running)
+        waited = 0.0 if running.admission.enter_nowait() else await self._wait(entry, running)
         try:
             context = RunContext(self._reach, name, running.version, entry.function.app, app)
-            with self._recorded(entry, context, len(items)) as record:
+            with self._recorded(entry, context, _Record(len(items), called_by, waited)) as record:
                 answers = await running.program.call_batch(items, context)
                 results = [_result(one, name, running.version) for one in answers]
                 record.take(answers, results)
@@ -152,7 +153,7 @@ class Functions:
         result = None
         started = perf_counter()
         try:
-            with self._recorded(entry, context, 1) as record:
+            with self._recorded(entry, context, _Record(1, "test")) as record:
                 encoded = await program.call(data, context)
                 record.bytes = len(encoded)
                 result = _decoded(encoded, function.name, SAVED)
@@ -252,7 +253,9 @@ class Functions:
             raise FunctionMissingError(name, entry.version, entry.problem)
         return entry, entry.running
 
-    async def _wait(self, entry: _Entry, running: _Running) -> None:
+    async def _wait(self, entry: _Entry, running: _Running) -> float:
+        """Seconds that it took until there was room."""
+        since = perf_counter()
         try:
             await running.admission.enter()
         except AdmissionFullError as error:
@@ -261,19 +264,19 @@ class Functions:
             queue = function.concurrency if function.queue is None else function.queue
             reason = f"it is busy: {error} (`concurrency` {function.concurrency}, `queue` {queue})"
             raise FunctionBusyError(function.name, running.version, reason) from None
+        return perf_counter() - since
 
     @contextmanager
-    def _recorded(self, entry: _Entry, context: RunContext, items: int) -> Iterator[_Record]:
-        record = _Record(items)
+    def _recorded(self, entry: _Entry, context: RunContext, record: _Record) -> Iterator[_Record]:
         at = int(self._clock() * 1000)
         started = perf_counter()
         try:
             yield record
         except FunctionError as error:
-            record.outcome, record.reason = _outcome(error), error.reason
+            record.fail(_outcome(error), error.reason)
             raise
         except BaseException:
-            record.outcome, record.reason = "lost", "whoever called it did not wait for its end"
+            record.fail("lost", "whoever called it did not wait for its end")
             raise
         finally:
             lines = context.lines
@@ -283,8 +286,10 @@ class Functions:
                     at,
                     context.version,
                     context.caller,
-                    items,
+                    record.called_by,
+                    record.items,
                     record.failed,
+                    record.waited,
                     perf_counter() - started,
                     record.outcome,
                     record.reason,
@@ -298,14 +303,22 @@ class Functions:
 class _Record:
     """What is known of a run while it lasts."""
 
-    __slots__ = ("bytes", "failed", "items", "outcome", "reason")
+    __slots__ = ("bytes", "called_by", "failed", "items", "outcome", "reason", "waited")
 
-    def __init__(self, items: int) -> None:
+    def __init__(self, items: int, called_by: str, waited: float = 0.0) -> None:
         self.items = items
+        self.called_by = called_by
+        self.waited = waited
         self.failed = 0
         self.bytes = 0
         self.outcome: Outcome = "done"
         self.reason = ""
+
+    def fail(self, outcome: Outcome, reason: str) -> None:
+        """It brought no result, whatever part of it did."""
+        self.outcome = outcome
+        self.reason = reason[:_REASON_KEPT]
+        self.failed = self.items
 
     def take(self, answers: Sequence[bytes | FunctionFailure], results: Sequence[Any]) -> None:
         """Count what a batch brought; the first failure tells why."""
@@ -313,7 +326,7 @@ class _Record:
         for one in results:
             if isinstance(one, FunctionFailure):
                 self.failed += 1
-                self.reason = self.reason or one.error.reason
+                self.reason = self.reason or one.error.reason[:_REASON_KEPT]
 
 
 def _decoded(encoded: bytes, name: str, version: int) -> Any:

@@ -24,18 +24,22 @@ class LogLine(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One call: when it began (milliseconds since the epoch), for whom, how many seconds it took, what became of it.
+    """One call: when it began to run (milliseconds since the epoch), for whom, and what became of it.
 
-    `version` is 0 for the saved copy in a test. `items` counts those of a batch, of which `failed` brought no result.
-    `left_out` counts the log lines that were too many to be kept.
+    `caller` is the app that called, `called_by` what of it did (`route lots`), empty where nobody said. `version` is 0
+    for the saved copy in a test. `items` counts the values that it was called with, of which `failed` brought no
+    result. It `waited` so many seconds for its turn (`concurrency`), and then took `seconds`. `left_out` counts the log
+    lines that were too many to be kept.
     """
 
     number: int
     at: int
     version: int
     caller: str
+    called_by: str
     items: int
     failed: int
+    waited: float
     seconds: float
     outcome: Outcome
     reason: str

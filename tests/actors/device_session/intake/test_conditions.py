@@ -90,6 +90,7 @@ async def test_the_function_gets_the_report_as_the_device_sent_it() -> None:
         await client.ask(publish(1, TAKEN))
         ((_, item, app),) = world.functions.calls
         assert app == "city"
+        assert world.functions.callers == {"rule forward"}
         assert item.pop("time") > 1_700_000_000_000
         assert item == {"product": "sensor", "device": "lot-1", "topic": "sensor/out/lot-1", "data": {"status": "1"}}
         (value,) = world.reports.values
