@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -69,12 +69,12 @@ class _Entry:
 
     __slots__ = ("function", "history", "problem", "running", "version")
 
-    def __init__(self, function: Function, version: int, kept: int) -> None:
+    def __init__(self, function: Function, version: int, history: RunHistory) -> None:
         self.function = function
         self.version = version
         self.running: _Running | None = None
         self.problem = ""
-        self.history = RunHistory(kept)
+        self.history = history
 
     def goes_on(self, function: Function, version: int) -> bool:
         """Whether what runs is this version, whatever else may have changed about the function."""
@@ -86,13 +86,22 @@ class _Entry:
 class Functions:
     """Calls functions by name (a `FunctionCalls`), and remembers the last runs of each.
 
-    `kept` runs are remembered of each function, and as many that failed; `clock` tells seconds since the epoch.
+    `kept` runs are remembered of each function, and as many that failed, with `kept_bytes` of logs; `clock` tells
+    seconds since the epoch.
     """
 
-    def __init__(self, programs: Programs, reach: Reach, kept: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        programs: Programs,
+        reach: Reach,
+        kept: int,
+        clock: Callable[[], float] = time.time,
+        *,
+        kept_bytes: int = 1024 * 1024,
+    ) -> None:
         self._programs = programs
         self._reach = reach
-        self._kept = kept
+        self._kept = kept, kept_bytes
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
 
@@ -147,7 +156,7 @@ class Functions:
         """
         program = self._programs.make(function, SAVED)
         context = RunContext(self._reach, function.name, SAVED, function.app, function.app)
-        entry = self._entries.get(function.name) or _Entry(function, SAVED, self._kept)
+        entry = self._entries.get(function.name) or _Entry(function, SAVED, RunHistory(*self._kept))
         error = ""
         outcome: Outcome = "done"
         result = None
@@ -179,7 +188,7 @@ class Functions:
         """
         entry = self._entries.get(function.name)
         if entry is None:
-            entry = self._entries[function.name] = _Entry(function, version, self._kept)
+            entry = self._entries[function.name] = _Entry(function, version, RunHistory(*self._kept))
         elif not anew and entry.goes_on(function, version):
             entry.function = function
             return
@@ -224,12 +233,24 @@ class Functions:
             running=0 if admission is None else admission.running,
             waiting=0 if admission is None else admission.waiting,
             waited=0.0 if admission is None else admission.waited,
+            unstored=history.unstored,
         )
 
     def history(self, name: str) -> RunHistory | None:
         """The last runs of a function; None where there is no such function."""
         entry = self._entries.get(name)
         return None if entry is None else entry.history
+
+    def histories(self) -> Sequence[tuple[str, RunHistory]]:
+        """The last runs of every function."""
+        return [(name, entry.history) for name, entry in self._entries.items()]
+
+    def remember(self, stored: Mapping[str, Iterable[Run]]) -> None:
+        """Go on from the runs that were stored of functions, by name and in order; to be told before the first call."""
+        for name, runs in stored.items():
+            entry = self._entries.get(name)
+            if entry is not None:
+                entry.history.restore(runs)
 
     def _start(self, entry: _Entry) -> None:
         function = entry.function
@@ -294,7 +315,7 @@ class Functions:
                     record.outcome,
                     record.reason,
                     record.bytes,
-                    () if lines is None else lines.lines,
+                    () if lines is None else tuple(lines.lines),
                     0 if lines is None else lines.left_out,
                 )
             )

@@ -154,7 +154,7 @@ def runs(
     data: DataOption = None,
     url: UrlOption = None,
 ) -> None:
-    """Show the last runs of a function, the newest first."""
+    """Show the last runs of a function, the newest first; the daemon keeps them over a restart."""
     from daemon.cli.client import connect
 
     with connect(data_folder(context, data), control_url(context, url)) as client:
@@ -164,7 +164,7 @@ def runs(
         one["called by"] = one["called_by"]
         one["waited"] = one["waited_milliseconds"] or None
     none = f"no run of function {name} failed" if failed else f"function {name} was not called"
-    _show_items(items, _RUN_FIELDS, output, f"{none} since the daemon started")
+    _show_items(items, _RUN_FIELDS, output, none)
 
 
 @app.command()
