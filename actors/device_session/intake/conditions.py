@@ -163,7 +163,7 @@ class Conditions:
         failures = 0
         while True:
             try:
-                results = await call_each(self._functions, function, items, app, _named(rules))
+                results = await call_each(self._functions, function, items, app, rule_names(rules))
             except FunctionError as error:
                 failures += 1
                 if failures == 1:
@@ -217,7 +217,7 @@ class Conditions:
             self._counters.records += len(records)
 
 
-def _named(rules: set[str]) -> str:
+def rule_names(rules: set[str]) -> str:
     """Which rules ask, by the names of a few."""
     first, *others = sorted(rules)[:_RULES_NAMED]
     named = ", ".join((f"rule {first}", *others))
