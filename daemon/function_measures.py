@@ -20,6 +20,12 @@ _FAMILIES: tuple[tuple[str, MetricType, str, Callable[[FunctionStatistics], floa
         "Seconds that calls of a version waited for their turn.",
         lambda one: one.waited,
     ),
+    (
+        "runs_unstored_total",
+        "counter",
+        "Runs that others took the place of before they were stored.",
+        lambda one: one.unstored,
+    ),
     ("running", "gauge", "Calls that run.", lambda one: one.running),
     ("waiting", "gauge", "Calls that wait for their turn.", lambda one: one.waiting),
 )

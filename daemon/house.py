@@ -15,6 +15,7 @@ from daemon.management import Management
 from daemon.parts import Parts
 from daemon.quota_journal import QuotaJournal
 from daemon.renewal import CertificateRenewal
+from daemon.run_journal import RunJournal
 from daemon.running import RunningEngine
 from daemon.settings_in_force import SettingsInForce
 from daemon.topology import Beside, Stages, penstock
@@ -51,7 +52,9 @@ async def opened(settings: SettingsInForce, data: Path, *, reissue_secrets: bool
     """
     async with laid(settings, data, reissue_secrets=reissue_secrets) as ground:
         parts = Parts(ground)
-        yield _built(parts, Management(parts))
+        house = _built(parts, Management(parts))
+        parts.functions.remember(await ground.store.load_function_runs())
+        yield house
 
 
 def _built(parts: Parts, management: Management) -> House:
@@ -74,6 +77,7 @@ def _beside(parts: Parts, management: Management) -> Beside:
         control=partial(parts.doors.control, management.control),
         devices=partial(DeviceJournal, parts.broker.statuses, parts.ground.store),
         quotas=partial(QuotaJournal, parts.flow.quotas, parts.ground.store),
+        runs=partial(RunJournal, parts.functions.histories, parts.ground.store),
         certificates=partial(CertificateRenewal, parts.renew_certificates),
         doctor=parts.doctor.doctor,
     )

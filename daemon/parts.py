@@ -154,7 +154,8 @@ class Parts:
     @cached_property
     def functions(self) -> Functions:
         """Functions by name."""
-        return Functions(self.programs, self._reach, self.settings.functions.kept_runs)
+        settings = self.settings.functions
+        return Functions(self.programs, self._reach, settings.kept_runs, kept_bytes=settings.kept_log_bytes)
 
     @cached_property
     def programs(self) -> LanguagePrograms:

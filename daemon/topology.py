@@ -5,6 +5,7 @@
     |   `-- api              the control API; started first and stopped last, it may ask anyone, nobody waits on it
     |-- devices              writes what is known of devices to the metadata store, also what their sessions' ends say
     |-- quotas               likewise what apps have used of theirs
+    |-- runs                 likewise the last runs of functions, and what they logged
     |-- chain                rest_for_one: whoever fails takes with it what was built on it
     |   |-- connectors       one_for_one   a holder for each connection
     |   |-- partitions       one_for_one   an actor for each topic partition
@@ -100,6 +101,7 @@ class Beside:
     control: Callable[[], Child]
     devices: Callable[[], Child]
     quotas: Callable[[], Child]
+    runs: Callable[[], Child]
     certificates: Callable[[], Child]
     doctor: Callable[[], Child]
 
@@ -111,6 +113,7 @@ def penstock(beside: Beside, stages: Stages) -> Supervisor:
         # Nothing depends on them: they may fail for as long as they like.
         ChildSpec("devices", beside.devices, resource=True),
         ChildSpec("quotas", beside.quotas, resource=True),
+        ChildSpec("runs", beside.runs, resource=True),
         ChildSpec("chain", lambda: _chain(stages), shutdown=math.inf),
         # Likewise: what has expired is for those who connect to refuse.
         ChildSpec("certificates", beside.certificates, resource=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -36,7 +36,10 @@ _OUTCOMES: Mapping[type[FunctionError], Outcome] = {
     FunctionMemoryError: "out of memory",
     FunctionResultTooLargeError: "too large",
     FunctionLostError: "lost",
+    FunctionBusyError: "busy",
 }
+# What a function says of its failure may be of any length.
+_REASON_KEPT = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,12 @@ class _Entry:
 
     __slots__ = ("function", "history", "problem", "running", "version")
 
-    def __init__(self, function: Function, version: int, kept: int) -> None:
+    def __init__(self, function: Function, version: int, history: RunHistory) -> None:
         self.function = function
         self.version = version
         self.running: _Running | None = None
         self.problem = ""
-        self.history = RunHistory(kept)
+        self.history = history
 
     def goes_on(self, function: Function, version: int) -> bool:
         """Whether what runs is this version, whatever else may have changed about the function."""
@@ -83,41 +86,48 @@ class _Entry:
 class Functions:
     """Calls functions by name (a `FunctionCalls`), and remembers the last runs of each.
 
-    `kept` runs are remembered of each function, and as many that failed; `clock` tells seconds since the epoch.
+    `kept` runs are remembered of each function, and as many that failed, with `kept_bytes` of logs; `clock` tells
+    seconds since the epoch.
     """
 
-    def __init__(self, programs: Programs, reach: Reach, kept: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        programs: Programs,
+        reach: Reach,
+        kept: int,
+        clock: Callable[[], float] = time.time,
+        *,
+        kept_bytes: int = 1024 * 1024,
+    ) -> None:
         self._programs = programs
         self._reach = reach
-        self._kept = kept
+        self._kept = kept, kept_bytes
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
 
-    async def call(self, name: str, data: Any, app: str) -> Any:
+    async def call(self, name: str, data: Any, app: str, called_by: str = "") -> Any:
         """Run a function on one JSON value, for an app (see `FunctionCalls.call`)."""
         entry, running = self._callable(name, app)
         with_room = running.admission
-        if not with_room.enter_nowait():
-            await self._wait(entry, running)
+        waited = 0.0 if with_room.enter_nowait() else await self._wait(entry, running)
         try:
             context = RunContext(self._reach, name, running.version, entry.function.app, app)
-            with self._recorded(entry, context, 1) as record:
+            with self._recorded(entry, context, _Record(1, called_by, waited)) as record:
                 encoded = await running.program.call(data, context)
                 record.bytes = len(encoded)
                 return _decoded(encoded, name, running.version)
         finally:
             with_room.leave()
 
-    async def call_batch(self, name: str, items: Sequence[Any], app: str) -> list[Any]:
+    async def call_batch(self, name: str, items: Sequence[Any], app: str, called_by: str = "") -> list[Any]:
         """Run a function on several values (see `FunctionCalls.call_batch`)."""
         entry, running = self._callable(name, app)
         if not items:
             return []
-        if not running.admission.enter_nowait():
-            await self._wait(entry, running)
+        waited = 0.0 if running.admission.enter_nowait() else await self._wait(entry, running)
         try:
             context = RunContext(self._reach, name, running.version, entry.function.app, app)
-            with self._recorded(entry, context, len(items)) as record:
+            with self._recorded(entry, context, _Record(len(items), called_by, waited)) as record:
                 answers = await running.program.call_batch(items, context)
                 results = [_result(one, name, running.version) for one in answers]
                 record.take(answers, results)
@@ -146,13 +156,13 @@ class Functions:
         """
         program = self._programs.make(function, SAVED)
         context = RunContext(self._reach, function.name, SAVED, function.app, function.app)
-        entry = self._entries.get(function.name) or _Entry(function, SAVED, self._kept)
+        entry = self._entries.get(function.name) or _Entry(function, SAVED, RunHistory(*self._kept))
         error = ""
         outcome: Outcome = "done"
         result = None
         started = perf_counter()
         try:
-            with self._recorded(entry, context, 1) as record:
+            with self._recorded(entry, context, _Record(1, "test")) as record:
                 encoded = await program.call(data, context)
                 record.bytes = len(encoded)
                 result = _decoded(encoded, function.name, SAVED)
@@ -178,7 +188,7 @@ class Functions:
         """
         entry = self._entries.get(function.name)
         if entry is None:
-            entry = self._entries[function.name] = _Entry(function, version, self._kept)
+            entry = self._entries[function.name] = _Entry(function, version, RunHistory(*self._kept))
         elif not anew and entry.goes_on(function, version):
             entry.function = function
             return
@@ -223,12 +233,24 @@ class Functions:
             running=0 if admission is None else admission.running,
             waiting=0 if admission is None else admission.waiting,
             waited=0.0 if admission is None else admission.waited,
+            unstored=history.unstored,
         )
 
     def history(self, name: str) -> RunHistory | None:
         """The last runs of a function; None where there is no such function."""
         entry = self._entries.get(name)
         return None if entry is None else entry.history
+
+    def histories(self) -> Sequence[tuple[str, RunHistory]]:
+        """The last runs of every function."""
+        return [(name, entry.history) for name, entry in self._entries.items()]
+
+    def remember(self, stored: Mapping[str, Iterable[Run]]) -> None:
+        """Go on from the runs that were stored of functions, by name and in order; to be told before the first call."""
+        for name, runs in stored.items():
+            entry = self._entries.get(name)
+            if entry is not None:
+                entry.history.restore(runs)
 
     def _start(self, entry: _Entry) -> None:
         function = entry.function
@@ -252,7 +274,9 @@ class Functions:
             raise FunctionMissingError(name, entry.version, entry.problem)
         return entry, entry.running
 
-    async def _wait(self, entry: _Entry, running: _Running) -> None:
+    async def _wait(self, entry: _Entry, running: _Running) -> float:
+        """Seconds that it took until there was room."""
+        since = perf_counter()
         try:
             await running.admission.enter()
         except AdmissionFullError as error:
@@ -261,19 +285,19 @@ class Functions:
             queue = function.concurrency if function.queue is None else function.queue
             reason = f"it is busy: {error} (`concurrency` {function.concurrency}, `queue` {queue})"
             raise FunctionBusyError(function.name, running.version, reason) from None
+        return perf_counter() - since
 
     @contextmanager
-    def _recorded(self, entry: _Entry, context: RunContext, items: int) -> Iterator[_Record]:
-        record = _Record(items)
+    def _recorded(self, entry: _Entry, context: RunContext, record: _Record) -> Iterator[_Record]:
         at = int(self._clock() * 1000)
         started = perf_counter()
         try:
             yield record
         except FunctionError as error:
-            record.outcome, record.reason = _outcome(error), error.reason
+            record.fail(_outcome(error), error.reason)
             raise
         except BaseException:
-            record.outcome, record.reason = "lost", "whoever called it did not wait for its end"
+            record.fail("lost", "whoever called it did not wait for its end")
             raise
         finally:
             lines = context.lines
@@ -283,13 +307,15 @@ class Functions:
                     at,
                     context.version,
                     context.caller,
-                    items,
+                    record.called_by,
+                    record.items,
                     record.failed,
+                    record.waited,
                     perf_counter() - started,
                     record.outcome,
                     record.reason,
                     record.bytes,
-                    () if lines is None else lines.lines,
+                    () if lines is None else tuple(lines.lines),
                     0 if lines is None else lines.left_out,
                 )
             )
@@ -298,14 +324,22 @@ class Functions:
 class _Record:
     """What is known of a run while it lasts."""
 
-    __slots__ = ("bytes", "failed", "items", "outcome", "reason")
+    __slots__ = ("bytes", "called_by", "failed", "items", "outcome", "reason", "waited")
 
-    def __init__(self, items: int) -> None:
+    def __init__(self, items: int, called_by: str, waited: float = 0.0) -> None:
         self.items = items
+        self.called_by = called_by
+        self.waited = waited
         self.failed = 0
         self.bytes = 0
         self.outcome: Outcome = "done"
         self.reason = ""
+
+    def fail(self, outcome: Outcome, reason: str) -> None:
+        """It brought no result, whatever part of it did."""
+        self.outcome = outcome
+        self.reason = reason[:_REASON_KEPT]
+        self.failed = self.items
 
     def take(self, answers: Sequence[bytes | FunctionFailure], results: Sequence[Any]) -> None:
         """Count what a batch brought; the first failure tells why."""
@@ -313,7 +347,7 @@ class _Record:
         for one in results:
             if isinstance(one, FunctionFailure):
                 self.failed += 1
-                self.reason = self.reason or one.error.reason
+                self.reason = self.reason or one.error.reason[:_REASON_KEPT]
 
 
 def _decoded(encoded: bytes, name: str, version: int) -> Any:

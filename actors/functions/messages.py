@@ -22,15 +22,17 @@ class FunctionFailure(NamedTuple):
 class FunctionCalls(Protocol):
     """Calls functions by name: what sessions, tasks and routes are handed. `Functions` is the real one."""
 
-    async def call(self, name: str, data: Any, app: str) -> Any:
+    async def call(self, name: str, data: Any, app: str, called_by: str = "") -> Any:
         """Run a function on one JSON value, for an app; the answer is decoded JSON.
+
+        `called_by` is what of the app calls it, for whoever looks at its runs: `route lots`.
 
         Raises:
             FunctionMissingError: it cannot be called by that app; FunctionBusyError: too many calls of it run.
             FunctionError: it brought no result (see its family).
         """
 
-    async def call_batch(self, name: str, items: Sequence[Any], app: str) -> list[Any]:
+    async def call_batch(self, name: str, items: Sequence[Any], app: str, called_by: str = "") -> list[Any]:
         """Run a function on several values, as one call with one time-out; results in their order.
 
         An item that failed has a `FunctionFailure` in its place.

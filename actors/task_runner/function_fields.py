@@ -45,6 +45,7 @@ class FunctionFields:
         sources = tuple(task.target.columns.values())
         self._functions = functions
         self._app = task.app
+        self._task = f"task {task.name}"
         self._fields = tuple(_compiled(field, sources) for field in task.source.fields if field.function is not None)
 
     async def fill(self, source: TopicPartition, mapped: Mapped, beat: Callable[[], None]) -> Mapped:
@@ -91,7 +92,7 @@ class FunctionFields:
                 items.append(_item(value, record, source))
         for start in range(0, len(items), _ITEMS_A_CALL):
             part = items[start : start + _ITEMS_A_CALL]
-            results = await call_each(self._functions, field.function, part, self._app, beat)
+            results = await call_each(self._functions, field.function, part, self._app, self._task, beat)
             for number, result in zip(numbers[start:], results, strict=False):
                 try:
                     value = _value(field, result)

@@ -45,8 +45,9 @@ class FunctionSettings(Section, frozen=True, kw_only=True):
     # The answer to one outgoing call, and one record.
     max_http_bytes: Positive = 4 * 1024 * 1024
     max_publish_bytes: Positive = 1024 * 1024
-    # Runs that are remembered of each function, and as many that failed; and the log lines of one of them.
+    # Runs that are remembered of each function, and as many that failed; their logs together, and that of one of them.
     kept_runs: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+    kept_log_bytes: Positive = 1024 * 1024
     run_log_bytes: Annotated[int, msgspec.Meta(ge=1, le=1024 * 1024)] = 16 * 1024
     # Functions with series of their own on the metrics page; those applied later are summed up.
     measured_functions: Positive = 1000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,11 @@ from daemon.cli.options import DataOption, Output, OutputOption, UrlOption, cont
 from daemon.cli.route import RemarkOption
 
 app = typer.Typer(help="Write, test, deploy and switch functions, and look at their runs.", no_args_is_help=True)
+
+_RUN_FIELDS = (
+    *("run", "at", "version", "caller", "called by", "items", "failed", "waited", "milliseconds", "outcome", "lines"),
+    "reason",
+)  # fmt: skip
 
 FunctionName = Annotated[str, typer.Argument(metavar="NAME", help="The function.")]
 
@@ -148,16 +154,17 @@ def runs(
     data: DataOption = None,
     url: UrlOption = None,
 ) -> None:
-    """Show the last runs of a function, the newest first."""
+    """Show the last runs of a function, the newest first; the daemon keeps them over a restart."""
     from daemon.cli.client import connect
 
     with connect(data_folder(context, data), control_url(context, url)) as client:
         items = client.get(f"{path_of('function', name)}/runs", failed=failed)["items"]
-    fields = ["run", "at", "version", "caller", "items", "failed", "milliseconds", "outcome", "lines", "reason"]
     for one in items if output is Output.TABLE else ():
         one["version"] = one["version"] or "saved"
+        one["called by"] = one["called_by"]
+        one["waited"] = one["waited_milliseconds"] or None
     none = f"no run of function {name} failed" if failed else f"function {name} was not called"
-    _show_items(items, fields, output, f"{none} since the daemon started")
+    _show_items(items, _RUN_FIELDS, output, none)
 
 
 @app.command()
@@ -198,7 +205,7 @@ def _show_running(answer: dict[str, Any]) -> None:
     print(f"function {answer['function']}: version {answer['version']} runs")
 
 
-def _show_items(items: list[dict[str, Any]], fields: list[str], output: Output, none: str) -> None:
+def _show_items(items: list[dict[str, Any]], fields: Sequence[str], output: Output, none: str) -> None:
     from daemon.cli.show import show_as, show_rows
 
     if items or output is not Output.TABLE:

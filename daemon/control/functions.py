@@ -118,9 +118,11 @@ def _run(run: Run) -> dict[str, Any]:
         "at": _time(run.at),
         "version": run.version,
         "caller": run.caller,
+        "called_by": run.called_by,
         "items": run.items,
         "failed": run.failed,
-        "milliseconds": round(run.seconds * 1000, 3),
+        "waited_milliseconds": _milliseconds(run.waited),
+        "milliseconds": _milliseconds(run.seconds),
         "outcome": run.outcome,
         "reason": run.reason,
         "result_bytes": run.result_bytes,
@@ -137,14 +139,18 @@ def _tried(tried: Tried) -> dict[str, Any]:
         "outcome": tried.outcome,
         "result": tried.result,
         "error": tried.error,
-        "milliseconds": round(tried.seconds * 1000, 3),
+        "milliseconds": _milliseconds(tried.seconds),
         "log": [_line(one) for one in tried.lines],
         "left_out": tried.left_out,
     }
 
 
 def _line(line: LogLine) -> dict[str, Any]:
-    return {"milliseconds": round(line.after * 1000, 3), "text": line.text}
+    return {"milliseconds": _milliseconds(line.after), "text": line.text}
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 3)
 
 
 def _time(milliseconds: int) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from actors.backlog.homecoming import Homecoming
+from actors.functions.runs import Run, RunChanges
 from actors.gateway_route.flow.quotas import QuotaUse
 from actors.gateway_route.published import Published
 from actors.ports import AuditEntry
@@ -176,6 +177,12 @@ class Store(Protocol):
 
     async def save_quota_uses(self, uses: Mapping[str, QuotaUse | None]) -> None:
         """Store what apps have used; None forgets one."""
+
+    async def load_function_runs(self) -> Mapping[str, Sequence[Run]]:
+        """The last runs of each function, in the order of their numbers."""
+
+    async def save_function_runs(self, changes: Mapping[str, RunChanges]) -> None:
+        """Store and delete runs by function; those of functions that are no longer resources are skipped."""
 
     async def backup_into(self, folder: Path) -> Path:
         """Write a consistent copy into a folder while running; returns the file."""

@@ -16,6 +16,7 @@ from actors.errors import StorageError
 from actors.gateway_route.published import Published
 from config.resources import Backend
 from config.resources.identity import Identity
+from daemon.store.function_runs import forget_function_runs
 from daemon.store.function_versions import (
     FunctionVersion,
     forget_functions,
@@ -150,6 +151,7 @@ def save_publication(connection: sqlite3.Connection, publication: Publication) -
 def forget_publications(connection: sqlite3.Connection, removals: Sequence[Identity]) -> None:
     """Forget what was published of routes, and deployed of backends and functions, that are gone."""
     forget_functions(connection, removals)
+    forget_function_runs(connection, removals)
     routes = [(one.name,) for one in removals if one.kind == "route"]
     connection.executemany("DELETE FROM served_versions WHERE route = ?", routes)
     connection.executemany("DELETE FROM route_versions WHERE route = ?", routes)

@@ -16,6 +16,7 @@ import trio
 
 from actors.backlog.homecoming import Homecoming
 from actors.errors import StorageError
+from actors.functions.runs import Run, RunChanges
 from actors.gateway_route.flow.quotas import QuotaUse
 from actors.gateway_route.published import Published
 from actors.ports import AuditEntry
@@ -31,6 +32,7 @@ from daemon.store.backlog import (
     save_phase,
 )
 from daemon.store.files import copy_database, create_private, in_transaction, storage_errors
+from daemon.store.function_runs import load_function_runs, save_function_runs
 from daemon.store.function_versions import (
     FunctionEntry,
     FunctionVersion,
@@ -186,6 +188,15 @@ class SqliteStore:
         """Store what apps have used; None forgets one."""
         if uses:
             await self._write(partial(save_quota_uses, uses=uses))
+
+    async def load_function_runs(self) -> Mapping[str, Sequence[Run]]:
+        """The last runs of each function, in order."""
+        return await self._run(load_function_runs)
+
+    async def save_function_runs(self, changes: Mapping[str, RunChanges]) -> None:
+        """Store and delete runs of functions."""
+        if changes:
+            await self._write(partial(save_function_runs, changes=changes))
 
     async def backup_into(self, folder: Path) -> Path:
         """Write a consistent copy into a folder while running; returns the file."""

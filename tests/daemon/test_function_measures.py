@@ -37,3 +37,11 @@ async def test_functions_beyond_the_bound_are_summed_up() -> None:
     assert calls == {("one", "done"): 2, ("one", "failed"): 1, ("(others)", "done"): 4, ("(others)", "failed"): 2}
     assert [one.labels["function"] for one in found["penstock_function_running"]] == ["one", "(others)"]
     assert all(one.value > 0 for one in found["penstock_function_seconds_total"])
+    for number in range(8):
+        await world.functions.call("one", number, "a")
+    found = {
+        one.name: one.samples
+        for one in FunctionMeasures(world.functions, JavaScript(JavaScriptSettings()), 1).metrics()
+    }
+    # Three are remembered, and as many that failed.
+    assert [one.value for one in found["penstock_function_runs_unstored_total"]] == [11 - 4, 0]

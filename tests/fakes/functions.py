@@ -18,6 +18,8 @@ class FakeFunctions:
         self._editions: dict[str, object] = {}
         self.calls: list[tuple[str, Any, str]] = []
         self.batches: list[int] = []
+        self.callers: set[str] = set()
+        """What of the apps has called."""
         self.shut: dict[str, FunctionError] = {}
         """Functions none of which can be called at all, and why."""
         for name, function in functions.items():
@@ -27,13 +29,15 @@ class FakeFunctions:
         self._functions[name] = function
         self._editions[name] = object()
 
-    async def call(self, name: str, data: Any, app: str) -> Any:
+    async def call(self, name: str, data: Any, app: str, called_by: str = "") -> Any:
         self._require(name)
+        self.callers.add(called_by)
         self.calls.append((name, data, app))
         return await self._run(name, data)
 
-    async def call_batch(self, name: str, items: Sequence[Any], app: str) -> list[Any]:
+    async def call_batch(self, name: str, items: Sequence[Any], app: str, called_by: str = "") -> list[Any]:
         self._require(name)
+        self.callers.add(called_by)
         self.batches.append(len(items))
         results: list[Any] = []
         for item in items:

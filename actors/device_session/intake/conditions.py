@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # What one call is asked: a function has one time-out for all of them.
 _REPORTS_A_CALL: Final = 256
 _REASON_SHOWN: Final = 200
+_RULES_NAMED: Final = 3
 _BACKOFF: Final = Backoff(initial=0.1, maximum=5.0)
 
 
@@ -162,7 +163,7 @@ class Conditions:
         failures = 0
         while True:
             try:
-                results = await call_each(self._functions, function, items, app)
+                results = await call_each(self._functions, function, items, app, rule_names(rules))
             except FunctionError as error:
                 failures += 1
                 if failures == 1:
@@ -214,6 +215,13 @@ class Conditions:
             append.reply.fail(error)
         else:
             self._counters.records += len(records)
+
+
+def rule_names(rules: set[str]) -> str:
+    """Which rules ask, by the names of a few."""
+    first, *others = sorted(rules)[:_RULES_NAMED]
+    named = ", ".join((f"rule {first}", *others))
+    return named if len(rules) <= _RULES_NAMED else f"{named} and {len(rules) - _RULES_NAMED} more"
 
 
 def _some(line: deque[_Waiting]) -> list[_Waiting]:

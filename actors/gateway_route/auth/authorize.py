@@ -100,6 +100,7 @@ class AuthorizeStep:
             route=self._route,
             use=self._use,
             log=self._log,
+            called_by=f"authorizer {settings.name}",
         )
         answer = await function({"body": subject.data()})
         try:

@@ -32,13 +32,24 @@ class RouteFunction:
     The function is looked up call by call: it may be deployed anew, or be gone, while the route stays.
     """
 
-    __slots__ = ("_app", "_functions", "_log", "_route", "_use", "name")
+    __slots__ = ("_app", "_called_by", "_functions", "_log", "_route", "_use", "name")
 
-    def __init__(self, functions: FunctionCalls, name: str, app: str, *, route: str, use: str, log: LogLimiter) -> None:
-        """`app` calls it."""
+    def __init__(
+        self,
+        functions: FunctionCalls,
+        name: str,
+        app: str,
+        *,
+        route: str,
+        use: str,
+        log: LogLimiter,
+        called_by: str = "",
+    ) -> None:
+        """`app` calls it; what of the app does is the route, where it is not `called_by` something else."""
         self.name = name
         self._functions = functions
         self._app = app
+        self._called_by = called_by or f"route {route}"
         self._route = route
         self._use = use
         self._log = log
@@ -50,7 +61,7 @@ class RouteFunction:
             CallRefusedError: it brought no answer.
         """
         try:
-            return await self._functions.call(self.name, data, self._app)
+            return await self._functions.call(self.name, data, self._app, self._called_by)
         except FunctionError as error:
             raise self._refused(_error_of(error), str(error)) from error
 

@@ -18,11 +18,11 @@ from tests.fakes.functions import FakeFunctions
 class Hanging(FakeFunctions):
     """Takes too long for any batch with a 13 in it."""
 
-    async def call_batch(self, name: str, items: Sequence[Any], app: str) -> list[Any]:
+    async def call_batch(self, name: str, items: Sequence[Any], app: str, called_by: str = "") -> list[Any]:
         self.batches.append(len(items))
         if 13 in items:
             raise FunctionTimeoutError(name, 1, "it took longer than 5000 ms")
-        return await super().call_batch(name, items, app)
+        return await super().call_batch(name, items, app, called_by)
 
 
 async def test_a_batch_that_goes_well_is_one_call() -> None:
@@ -35,7 +35,7 @@ async def test_a_batch_that_goes_well_is_one_call() -> None:
 async def test_the_item_that_spoils_it_is_found_by_halving() -> None:
     """It alone fails, the others have their results, in order; whoever asks is told before each call."""
     functions, beats = Hanging(double=lambda n: 2 * n), list[None]()
-    results = await call_each(functions, "double", list(range(10, 20)), "a", lambda: beats.append(None))
+    results = await call_each(functions, "double", list(range(10, 20)), "a", between=lambda: beats.append(None))
     spoiled = results.pop(3)
     assert isinstance(spoiled, FunctionFailure)
     assert isinstance(spoiled.error, FunctionTimeoutError)
@@ -55,8 +55,8 @@ async def test_what_is_no_items_fault_is_told_of_the_whole(error: FunctionError)
 class Crowded(FakeFunctions):
     """Has room for two items at a time."""
 
-    async def call_batch(self, name: str, items: Sequence[Any], app: str) -> list[Any]:
-        results = await super().call_batch(name, items, app)
+    async def call_batch(self, name: str, items: Sequence[Any], app: str, called_by: str = "") -> list[Any]:
+        results = await super().call_batch(name, items, app, called_by)
         late = FunctionFailure(FunctionTimeoutError(name, 1, "it took longer than 5000 ms"), for_want_of_room=True)
         return results[:2] + [late] * len(results[2:])
 
@@ -75,11 +75,11 @@ class Refusing(Hanging):
         super().__init__(double=lambda n: 2 * n)
         self._until = 0.0
 
-    async def call_batch(self, name: str, items: Sequence[Any], app: str) -> list[Any]:
+    async def call_batch(self, name: str, items: Sequence[Any], app: str, called_by: str = "") -> list[Any]:
         if trio.current_time() < self._until:
             raise FunctionBusyError(name, 1, "it is refused for another 10 s")
         try:
-            return await super().call_batch(name, items, app)
+            return await super().call_batch(name, items, app, called_by)
         except FunctionTimeoutError:
             self._until = trio.current_time() + 10
             raise

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from actors.errors import (
     ConfigurationError,
@@ -21,6 +22,7 @@ from actors.errors import (
 )
 from actors.functions.declaration import FunctionContext
 from actors.functions.messages import FunctionFailure
+from actors.functions.runs import Run
 from tests.actors.functions.world import World, declared, function_of
 
 
@@ -41,6 +43,12 @@ async def fail(data: Any, context: FunctionContext) -> Any:
 async def wait(data: Any, context: FunctionContext) -> Any:
     await trio.sleep(data)
     return data
+
+
+def runs_of(world: World, name: str) -> list[Run]:
+    history = world.functions.history(name)
+    assert history is not None
+    return history.runs()
 
 
 async def test_a_function_is_called_by_its_name(world: World) -> None:
@@ -292,6 +300,89 @@ async def test_runs_are_remembered_and_bounded(world: World) -> None:
     assert history.run(1) == failed
     assert history.run(2) is None
     assert (history.calls, history.outcomes) == (6, {"failed": 1, "done": 5})
+
+
+async def test_what_brought_no_result_has_failed(world: World) -> None:
+    """A call that failed is one value that failed, a batch that failed as a whole all of its values."""
+
+    async def fail_all(items: Sequence[Any], context: FunctionContext) -> list[Any]:
+        raise ValueError("none of them")
+
+    world.module("double", declared(double))
+    world.module("fail", declared(fail, fail_all))
+    world.put("double")
+    world.put("fail")
+    await world.functions.call("double", 1, "a")
+    with pytest.raises(FunctionFailedError):
+        await world.functions.call("fail", 1, "a")
+    with pytest.raises(FunctionFailedError):
+        await world.functions.call_batch("fail", [1, 2, 3], "a")
+    (run,) = runs_of(world, "double")
+    assert (run.items, run.failed) == (1, 0)
+    assert [(run.items, run.failed) for run in runs_of(world, "fail")] == [(3, 3), (1, 1)]
+
+
+async def test_a_run_tells_what_called_it(world: World) -> None:
+    """Beside the app, what of it did; nothing where nobody said, and a test is one."""
+    world.module("double", declared(double))
+    world.put("double", shared_with=("b",))
+    await world.functions.call("double", 1, "b", "route lots")
+    await world.functions.call_batch("double", [1, 2], "a", "rule r")
+    await world.functions.trial(function_of("double"), 1)
+    told = [(run.caller, run.called_by) for run in runs_of(world, "double")]
+    assert told == [("a", "test"), ("a", "rule r"), ("b", "route lots")]
+    await world.functions.call("double", 1, "a")
+    assert runs_of(world, "double")[0].called_by == ""
+
+
+async def test_waiting_is_no_time_of_a_run(world: World) -> None:
+    """What a call waited for its turn is told apart from what it took, of single calls and of batches."""
+    world.module("wait", declared(wait))
+    world.put("wait", concurrency=1, queue=2)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.functions.call, "wait", 0.2, "a")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(world.functions.call, "wait", 0.01, "a")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(world.functions.call_batch, "wait", [0.01], "a")
+    batch, one, first = runs_of(world, "wait")
+    assert first.waited == 0
+    for run in (one, batch):
+        assert run.waited > 0.1
+        assert 0.005 < run.seconds < 0.15
+
+
+async def test_a_reason_is_bounded(world: World) -> None:
+    """Whatever a function says of its failure, alone or of one of a batch: so much of it is remembered."""
+
+    async def long(data: Any, context: FunctionContext) -> Any:
+        raise ValueError("x" * 1_000_000)
+
+    world.module("long", declared(long))
+    world.put("long")
+    with pytest.raises(FunctionFailedError):
+        await world.functions.call("long", 1, "a")
+    await world.functions.call_batch("long", [1], "a")
+    assert [len(run.reason) for run in runs_of(world, "long")] == [4096, 4096]
+
+
+async def test_a_call_that_its_language_refuses_was_busy(world: World) -> None:
+    """No process for a script: it did not run, and so did not fail."""
+
+    async def refused(data: Any, context: FunctionContext) -> Any:
+        raise FunctionBusyError("f", 1, "10000 calls wait for a process already")
+
+    class Refusing:
+        call = call_batch = staticmethod(refused)
+
+        def close(self) -> None: ...
+
+    world.make = lambda *_: Refusing()  # type: ignore[method-assign,assignment,return-value]
+    world.put("f")
+    with pytest.raises(FunctionBusyError):
+        await world.functions.call("f", 1, "a")
+    (run,) = runs_of(world, "f")
+    assert (run.outcome, run.failed) == ("busy", 1)
 
 
 async def test_a_test_runs_the_copy_that_it_is_given(world: World) -> None:

@@ -55,6 +55,7 @@ async def test_a_function_makes_a_field_of_the_whole_record_or_of_a_part() -> No
     assert mapped.rows == [("reports-3@0:k", 1, 2, 2), ("reports-3@1:k", 2, 4, 4)]
     assert functions.batches == [2, 2]
     assert {app for _, _, app in functions.calls} == {"city"}
+    assert functions.callers == {"task to-table"}
     assert functions.calls[-1][1]["value"] == {"n": 2}
 
 

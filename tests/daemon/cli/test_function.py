@@ -13,8 +13,9 @@ from tests.daemon.cli.conftest import Penstock
 from tests.daemon.cli.fake import FakeControl
 
 RUN = {
-    "run": 7, "at": "2024-01-02T03:04:05.678+00:00", "version": 2, "caller": "a", "items": 1, "failed": 0,
-    "milliseconds": 1.5, "outcome": "failed", "reason": "no such thing", "result_bytes": 0, "lines": 1,
+    "run": 7, "at": "2024-01-02T03:04:05.678+00:00", "version": 2, "caller": "a", "called_by": "route lots",
+    "items": 1, "failed": 0, "waited_milliseconds": 0.0, "milliseconds": 1.5,
+    "outcome": "failed", "reason": "no such thing", "result_bytes": 0, "lines": 1,
     "log": [{"milliseconds": 0.25, "text": "asked you"}], "left_out": 3,
 }  # fmt: skip
 FAILURE = {"plugin": "bad", "file": "/p/bad.py", "line": 3, "reason": "ValueError: no"}
@@ -88,7 +89,13 @@ def test_versions_are_deployed_shown_and_switched(penstock: Penstock, control: F
 def test_runs_and_their_logs_are_shown(penstock: Penstock, control: FakeControl) -> None:
     """Runs as a table; logs run by run, the oldest first, with what was left out."""
     control.on("GET", "functions/f/runs?failed=true", {"items": [RUN]})
-    assert "no such thing" in penstock("function", "runs", "f", "--failed").out
+    out = penstock("function", "runs", "f", "--failed").out
+    assert "no such thing" in out
+    assert "CALLED BY" in out
+    assert "route lots" in out
+    assert "WAITED" not in out
+    control.on("GET", "functions/f/runs", {"items": [RUN, {**RUN, "waited_milliseconds": 12.5}]})
+    assert "12.5" in penstock("function", "runs", "f").out
     control.on("GET", "functions/f/runs?log=true", {"items": [RUN, {**RUN, "run": 6}]})
     out = penstock("function", "logs", "f").out
     assert out.index("run 6") < out.index("run 7")
@@ -107,9 +114,9 @@ def test_runs_of_what_is_saved_and_no_runs_are_told(penstock: Penstock, control:
     control.on("GET", "functions/f/runs?log=true", {"items": [{**RUN, "version": 0}]})
     assert "run 7 as saved failed" in penstock("function", "logs", "f").out
     control.on("GET", "functions/f/runs", {"items": []})
-    assert penstock("function", "runs", "f").err == "function f was not called since the daemon started\n"
+    assert penstock("function", "runs", "f").err == "function f was not called\n"
     control.on("GET", "functions/f/runs?failed=true", {"items": []})
-    assert penstock("function", "runs", "f", "--failed").err == "no run of function f failed since the daemon started\n"
+    assert penstock("function", "runs", "f", "--failed").err == "no run of function f failed\n"
 
 
 def test_plugins_are_shown(penstock: Penstock, control: FakeControl) -> None:

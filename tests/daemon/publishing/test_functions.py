@@ -134,6 +134,44 @@ async def test_runs_are_kept_with_their_logs(tenant: Tenant) -> None:
     assert 'penstock_function_calls_total{function="f",outcome="failed"} 1.0' in metrics
 
 
+async def test_runs_outlive_the_daemon(tmp_path: Path) -> None:
+    """With their logs, also those of a draft and of the last moment; numbers go on, and counts are since the start."""
+    data = tmp_path / "data"
+    drop(data, "greet", GREET.format(word="hello"))
+    async with living(data) as tenant:
+        await tenant.apply(OWNER + function() + function(name="draft", extra=", deploy: false"))
+        for who in ("nobody", "you"):
+            await done(tenant, "functions/f/test", data=who)
+        await done(tenant, "functions/draft/test", data="me")
+        before = await items(tenant, "functions/f/runs?log=true")
+    async with living(data) as tenant:
+        assert await items(tenant, "functions/f/runs?log=true") == before
+        assert [one["called_by"] for one in before] == ["test", "test"]
+        assert [one["run"] for one in await items(tenant, "functions/f/runs?failed=true")] == [1]
+        answer = await tenant.call("GET", "functions/draft/runs/1")
+        assert [line["text"] for line in answer.json()["log"]] == ["greets data=me"]
+        status = await tenant.status("functions/f")
+        assert (status["calls"], status["last_failure"]["run"]) == (0, 1)
+        await done(tenant, "functions/f/test", data="again")
+        assert [one["run"] for one in await items(tenant, "functions/f/runs")] == [3, 2, 1]
+
+
+async def test_a_function_that_is_removed_takes_its_runs_with_it(tmp_path: Path) -> None:
+    """Another of its name, in this life or the next, knows nothing of them."""
+    data = tmp_path / "data"
+    drop(data, "greet", GREET.format(word="hello"))
+    async with living(data) as tenant:
+        await tenant.apply(OWNER + function())
+        await done(tenant, "functions/f/test", data="you")
+        assert (await tenant.call("DELETE", "functions/f")).status_code == 204
+        await tenant.apply(function())
+        assert await items(tenant, "functions/f/runs") == []
+    async with living(data) as tenant:
+        assert await items(tenant, "functions/f/runs") == []
+        await done(tenant, "functions/f/test", data="you")
+        assert [one["run"] for one in await items(tenant, "functions/f/runs")] == [1]
+
+
 async def test_what_runs_outlives_the_daemon(tmp_path: Path) -> None:
     """Versions, and which one runs, come back with the store; a module that is gone is told, and comes back too."""
     data = tmp_path / "data"

@@ -14,6 +14,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.device_session.broker import Broker, open_broker
+from actors.device_session.intake.conditions import rule_names
 from actors.directory.directory import Directory
 from actors.errors import FunctionMissingError
 from actors.wire.mqtt import encode
@@ -90,6 +91,7 @@ async def test_the_function_gets_the_report_as_the_device_sent_it() -> None:
         await client.ask(publish(1, TAKEN))
         ((_, item, app),) = world.functions.calls
         assert app == "city"
+        assert world.functions.callers == {"rule forward"}
         assert item.pop("time") > 1_700_000_000_000
         assert item == {"product": "sensor", "device": "lot-1", "topic": "sensor/out/lot-1", "data": {"status": "1"}}
         (value,) = world.reports.values
@@ -250,3 +252,12 @@ async def test_what_was_not_decided_at_the_end_is_not_acknowledged() -> None:
         assert await other.ask(publish(1, GOOD, "sensor/out/lot-2")) == b""
         assert await other.is_closed()
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("rules", "named"),
+    [("b", "rule b"), ("cab", "rule a, b, c"), ("edcba", "rule a, b, c and 2 more")],
+)
+def test_a_call_for_several_rules_names_a_few(rules: str, named: str) -> None:
+    """However many rules ask one function, what is told of a call is short, and the same for the same rules."""
+    assert rule_names(set(rules)) == named

@@ -252,7 +252,7 @@ class _Batches:
         self._version = version
 
     async def call_batch(self, *call: Any) -> list[Any]:
-        _, items, _ = call
+        _, items, *_ = call
         data = [json.dumps(item).encode() for item in items]
         results = await self._scripts.runtime.call_batch(self._version, data, RecordingHost())
         return [one if isinstance(one, FunctionFailure) else json.loads(one) for one in results]

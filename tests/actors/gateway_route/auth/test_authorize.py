@@ -118,7 +118,7 @@ async def test_the_function_gets_what_it_decides_by(world: World) -> None:
     world.authorizer(user_data="secret")
     await world.call("t", query="a=1", body=b"hello", method="POST", peer="1.2.3.4")
     (_, first, app), (_, second, _) = world.functions.calls
-    assert app == "owner"
+    assert (app, world.functions.callers) == ("owner", {"authorizer gate"})
     assert second == {
         "body": {
             "method": "POST",

@@ -63,6 +63,7 @@ async def test_a_function_answers_a_call() -> None:
     assert dict(answer.headers)["X-Lot"] == "7"
     ((_, data, app),) = functions.calls
     assert (app, data["method"], data["path"], data["path_parameters"]) == ("owner", "POST", "/lots/7", {"lot": "7"})
+    assert functions.callers == {"route lots"}
     assert (await ask(gateway, "/lots/seven")).status == 400
     assert len(functions.calls) == 1
 
