@@ -22,7 +22,7 @@ class RunContext:
     A function that another app calls still has the rights of the app that owns it, as a view of a database has.
     """
 
-    __slots__ = ("_lines", "_reach", "_since", "app", "caller", "function", "version")
+    __slots__ = ("_lines", "_reach", "_since", "app", "caller", "function", "version", "waited")
 
     def __init__(self, reach: Reach, function: str, version: int, app: str, caller: str) -> None:
         self._reach = reach
@@ -30,6 +30,7 @@ class RunContext:
         self.version = version
         self.app = app
         self.caller = caller
+        self.waited = 0.0
         self._since = time.perf_counter()
         self._lines: RunLines | None = None
 
@@ -37,6 +38,11 @@ class RunContext:
     def lines(self) -> RunLines | None:
         """What was logged, if anything was."""
         return self._lines
+
+    def begin(self, waited: float) -> None:
+        """Whoever runs it has begun only now, after so many seconds."""
+        self.waited = waited
+        self._since = time.perf_counter()
 
     def log(self, message: str, **facts: Any) -> None:
         """Write a line into the log of this run."""

@@ -29,6 +29,9 @@ _NEVER = "throw 0;"
 class _NoHost:
     """For what asks for nothing (see `actors.functions.javascript.messages.Host`)."""
 
+    def begun(self, waited: float) -> None:
+        """Nobody asks."""
+
     def log(self, message: str) -> None:
         """Nobody listens."""
 

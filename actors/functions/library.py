@@ -297,10 +297,12 @@ class Functions:
             record.fail(_outcome(error), error.reason)
             raise
         except BaseException:
-            record.fail("lost", "whoever called it did not wait for its end")
+            record.fail("abandoned", "whoever called it did not wait for its end")
             raise
         finally:
             lines = context.lines
+            took = perf_counter() - started
+            waited = took if record.outcome == "busy" else context.waited
             entry.history.add(
                 Run(
                     entry.history.next_number(),
@@ -310,8 +312,8 @@ class Functions:
                     record.called_by,
                     record.items,
                     record.failed,
-                    record.waited,
-                    perf_counter() - started,
+                    record.waited + waited,
+                    took - waited,
                     record.outcome,
                     record.reason,
                     record.bytes,

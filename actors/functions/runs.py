@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-Outcome = Literal["done", "failed", "timed out", "out of memory", "too large", "busy", "lost"]
+Outcome = Literal["done", "failed", "timed out", "out of memory", "too large", "busy", "lost", "abandoned"]
 
 _CUT = "..."
 # What a line costs beside its text.
@@ -28,8 +28,8 @@ class Run(NamedTuple):
 
     `caller` is the app that called, `called_by` what of it did (`route lots`), empty where nobody said. `version` is 0
     for the saved copy in a test. `items` counts the values that it was called with, of which `failed` brought no
-    result. It `waited` so many seconds for its turn (`concurrency`), and then took `seconds`. `left_out` counts the log
-    lines that were too many to be kept.
+    result. It `waited` so many seconds for its turn (`concurrency`) and a process, and then took `seconds`. `left_out`
+    counts the log lines that were too many to be kept.
     """
 
     number: int

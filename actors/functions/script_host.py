@@ -52,6 +52,10 @@ class ScriptHost:
     def __init__(self, context: RunContext) -> None:
         self._context = context
 
+    def begun(self, waited: float) -> None:
+        """What it waited for a process is no time of the run."""
+        self._context.begin(waited)
+
     def log(self, message: str) -> None:
         """Write a line into the log of the run."""
         self._context.log(message)

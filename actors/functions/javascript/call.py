@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
+import trio
+
 from actors.errors import PenstockError
 from actors.functions.javascript.asks import Asks
 from actors.functions.javascript.frames import Result
@@ -50,6 +52,7 @@ class ScriptCall:
         "number",
         "reply",
         "results",
+        "since",
         "tries",
         "until",
         "version",
@@ -62,6 +65,7 @@ class ScriptCall:
         self.reply: Reply[list[Result]] = Reply()
         self.abandoned = False
         self.tries = 0
+        self.since = trio.current_time()
         self.until = 0.0
         self.number = 0
         self.begun_at = 0.0
@@ -86,6 +90,9 @@ class ScriptCall:
 
 class _Nobody:
     """The host of a call that nobody waits for any more."""
+
+    def begun(self, waited: float) -> None:
+        """Nobody asks."""
 
     def log(self, message: str) -> None:
         """Nobody hears it."""

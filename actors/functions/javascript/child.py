@@ -209,6 +209,7 @@ class Child:
     def _start_clock(self, call: ScriptCall) -> None:
         limits = call.version.limits
         call.begun_at = trio.current_time()
+        call.host.begun(call.begun_at - call.since)
         call.deadline = call.begun_at + (0.0 if call.abandoned else limits.seconds)
         self._most_memory = self._size + limits.memory * 3 // 2 + _MEMORY_SLACK
 

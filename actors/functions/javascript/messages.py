@@ -44,6 +44,9 @@ class Host(Protocol):
     - `publish`: `topic`, `data`, `key` (text or None) -> `{"topic", "partition", "offset"}`.
     """
 
+    def begun(self, waited: float) -> None:
+        """The call runs now, after it has waited so many seconds for a process. It may be told again: see `Child`."""
+
     def log(self, message: str) -> None:
         """A line that the script has logged. Never raises."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -411,26 +410,8 @@ async def test_who_does_not_wait_for_the_end_leaves_nothing_behind(world: World)
         await world.functions.call("wait", 60, "a")
     history = world.functions.history("wait")
     assert history is not None
-    assert history.runs()[0].outcome == "lost"
+    assert history.runs()[0].outcome == "abandoned"
     assert await world.functions.call("wait", 0, "a") == 0
-
-
-async def test_a_call_of_a_plain_function_is_cheap(world: World) -> None:
-    """Far under 100 us on any machine that tests run on; the budget here is five times that."""
-    data = {"name": "x" * 1000}
-
-    async def same(data: Any, context: FunctionContext) -> Any:
-        return data
-
-    world.module("same", declared(same))
-    world.put("same")
-    await world.functions.call("same", data, "a")
-    started = perf_counter()
-    for _ in range(500):
-        await world.functions.call("same", data, "a")
-    each = (perf_counter() - started) / 500
-    print(f"{each * 1e6:.1f} us")  # noqa: T201 - for whoever looks at it with -s
-    assert each < 500e-6
 
 
 async def test_an_item_that_blocks_is_not_charged_to_the_next(world: World) -> None:

@@ -31,6 +31,10 @@ class RecordingHost:
         self.answers = dict(answers or {})
         self.asked: list[tuple[str, Any]] = []
         self.lines: list[str] = []
+        self.waited = 0.0
+
+    def begun(self, waited: float) -> None:
+        self.waited = waited
 
     def log(self, message: str) -> None:
         self.lines.append(message)

@@ -246,6 +246,20 @@ async def self_ended(runtime: JavaScriptRuntime, version: FunctionVersion) -> No
         await call(runtime, version)
 
 
+async def test_what_a_call_waited_is_told_its_host(nothing_leaks: None) -> None:
+    """The seconds until it had a process, which are no time of the script's own; none where one rests."""
+    settings = JavaScriptSettings(max_processes=1, max_processes_per_app=1, max_wait=30.0)
+    slow = script("function execute(d) { return new Promise(r => setTimeout(() => r(d), 300)) }", "slow")
+    hosts = [RecordingHost(), RecordingHost()]
+    async with running(settings) as runtime:
+        await call(runtime, slow, 1)
+        async with trio.open_nursery() as nursery:
+            for host in hosts:
+                nursery.start_soon(call, runtime, slow, 1, host)
+    assert min(host.waited for host in hosts) < 0.1
+    assert 0.3 <= max(host.waited for host in hosts) < 20
+
+
 async def test_scripts_are_unloaded(nothing_leaks: None) -> None:
     """A process keeps so many scripts; one that makes room, or was forgotten, comes back when it is called."""
     settings = JavaScriptSettings(functions_per_process=2, max_wait=30.0)
@@ -284,6 +298,7 @@ from actors.functions.javascript.messages import FunctionVersion, Limits
 from actors.functions.javascript.runtime import JavaScriptRuntime
 from config.settings import JavaScriptSettings
 class Host:
+    def begun(self, waited): pass
     def log(self, message): print(message, flush=True)
 async def main():
     runtime = JavaScriptRuntime(JavaScriptSettings())
