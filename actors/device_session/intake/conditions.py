@@ -160,19 +160,26 @@ class Conditions:
         """What a function answers; where it cannot be called, it is tried again."""
         assert self._functions is not None  # noqa: S101 - nothing is taken without them
         failures = 0
+        told = False
+
+        def hold(reason: str) -> None:
+            nonlocal told
+            if reason and not told:
+                facts = {"function": function, "count": len(items), "reason": reason}
+                self._log.warning("Reports wait for a rule's condition", **facts)
+            told = bool(reason)
+            self._hold(rules, reason)
+
         while True:
             try:
-                results = await call_each(self._functions, function, items, app)
+                results = await call_each(self._functions, function, items, app, waits=hold)
             except FunctionError as error:
                 failures += 1
-                if failures == 1:
-                    facts = {"function": function, "count": len(items), "reason": str(error)}
-                    self._log.warning("Reports wait for a rule's condition", **facts)
-                self._hold(rules, str(error))
+                hold(str(error))
                 await trio.sleep(_BACKOFF.delay(failures))
             else:
-                if failures:
-                    self._hold(rules, "")
+                if told:
+                    hold("")
                 return results
 
     def _takes(self, condition: Condition, result: Any) -> bool:
