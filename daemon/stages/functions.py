@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -22,6 +21,7 @@ from daemon.outgoing import OutgoingHttp
 from daemon.publishing.function_planning import bound, same_code
 from daemon.publishing.publications import Publications
 from daemon.script_connections import ScriptConnections
+from daemon.stages.failures import shown_time
 
 log = structlog.get_logger()
 
@@ -117,7 +117,7 @@ class FunctionStage:
         if not failed:
             return {}
         one = failed[0]
-        return {"last_failure": {"at": _time(one.at), "run": one.number, "reason": one.reason}}
+        return {"last_failure": {"at": shown_time(one.at), "run": one.number, "reason": one.reason}}
 
     def _put(self, function: Function, *, anew: bool = False) -> None:
         running = self._publications.running(function.name)
@@ -152,7 +152,3 @@ class _Reach:
 
     def stop(self) -> None:
         self._ending.set()
-
-
-def _time(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")

@@ -100,6 +100,8 @@ class AuthorizeStep:
             route=self._route,
             use=self._use,
             log=self._log,
+            failures=authorizer.failures,
+            where=f"route {self._route}",
         )
         answer = await function({"body": subject.data()})
         try:

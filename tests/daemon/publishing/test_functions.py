@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -299,3 +300,41 @@ async def test_a_script_that_cannot_be_read_is_refused_where_it_is_written(tenan
     assert detail["reason"].startswith(told)
     assert (await tenant.status("functions/s"))["version"] == 1
     assert (await done(tenant, "functions/s/test", data={"name": "you"}))["outcome"] == "done"
+
+
+FAILING = """
+{kind: authorizer, app: a, name: gate, function: f}
+---
+kind: route
+app: a
+name: r
+request: {path: /r}
+auth: {custom: gate}
+backend: {function: {name: f}}
+---
+kind: route
+app: a
+name: open
+request: {path: /open, function: f}
+auth: none
+backend: {mock: {body: x}}
+"""
+
+
+async def test_what_fails_is_told_where_it_is_used(tenant: Tenant) -> None:
+    """An authorizer and a route say when their function failed last, why, and how often; a test says why at once."""
+    await tenant.apply(function() + FAILING)
+    assert "last_failure" not in await tenant.status("authorizers/gate")
+    assert "last_failure" not in await tenant.status("routes/r")
+    assert [(await tenant.get("/r"))[0] for _ in range(2)] == [500, 500]
+    told = (await tenant.status("authorizers/gate"))["last_failure"]
+    assert (told["function"], told["where"], told["count"]) == ("f", "route r", 2)
+    assert "`allow` or `deny`" in told["reason"]
+    assert datetime.fromisoformat(told["at"]) <= datetime.now(UTC)
+    assert "last_failure" not in await tenant.status("routes/r")
+    assert (await tenant.get("/open"))[0] == 500
+    told = (await tenant.status("routes/open"))["last_failure"]
+    assert (told["function"], told["where"], told["count"]) == ("f", "request mapping", 1)
+    tried = await done(tenant, "routes/open/test")
+    assert tried["reasons"] == [f"function f: {told['reason']}"]
+    assert (await tenant.status("routes/open"))["last_failure"]["count"] == 1

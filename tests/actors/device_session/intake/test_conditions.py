@@ -186,7 +186,9 @@ async def test_a_report_for_which_the_function_fails_is_dropped_or_taken_as_the_
         assert world.reports.values == stored
         assert world.broker.counters.failed_conditions == 2
         statistics = world.broker.conditions.statistics("forward")
-        assert (statistics.failed, statistics.last_failure) == (2, "ValueError: no")
+        last = statistics.last_failure
+        assert last is not None
+        assert (statistics.failed, last.times, last.function, last.reason) == (2, 2, "f", "ValueError: no")
         assert {one["reason"] for one in logs if one["event"] == "A rule's condition failed"} == {
             "ValueError: no",
             "it answers neither true nor false",
