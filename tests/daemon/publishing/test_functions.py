@@ -281,7 +281,9 @@ async def test_scripts_live_as_modules_do(tenant: Tenant) -> None:
     assert (tried["outcome"], tried["result"]) == ("done", {"greeting": "hello, you"})
     assert [line["text"] for line in tried["log"]] == ["asked you"]
     assert "there is nobody" in (await done(tenant, "functions/s/test", data={"name": "nobody"}))["error"]
-    assert (await tenant.call("POST", "apply", content=script("while (true);"))).status_code == 200
+    assert (
+        await tenant.call("POST", "apply", content=script("function execute() {}; while (true);"))
+    ).status_code == 200
     assert (await tenant.status("functions/s"))["version"] == 2
     metrics = (await tenant.call("GET", "../../metrics")).text
     assert "penstock_javascript_processes" in metrics
@@ -338,3 +340,17 @@ async def test_what_fails_is_told_where_it_is_used(tenant: Tenant) -> None:
     tried = await done(tenant, "routes/open/test")
     assert tried["reasons"] == [f"function f: {told['reason']}"]
     assert (await tenant.status("routes/open"))["last_failure"]["count"] == 1
+
+
+@pytest.mark.parametrize("deploy", [True, False])
+async def test_a_script_without_what_is_called_is_refused_where_it_is_written(tenant: Tenant, *, deploy: bool) -> None:
+    """By apply, by a plan, and where it is saved, as a draft too: with what to write, and before any call."""
+    script = {"kind": "function", "app": "a", "name": "s", "language": "javascript", "source": "function main() {}"}
+    written = json.dumps(script | {"deploy": deploy}).encode()
+    for method, path in (("POST", "apply"), ("POST", "apply?plan=true"), ("PUT", "functions/s")):
+        answer = await tenant.call(method, path, content=written)
+        assert answer.status_code == 400, answer.text
+        (detail,) = answer.json()["details"]
+        assert detail["path"].endswith("$.source")
+        assert "no function execute(data)" in detail["reason"]
+    assert (await tenant.call("GET", "functions/s")).status_code == 404
