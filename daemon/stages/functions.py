@@ -74,15 +74,16 @@ class FunctionStage:
             case _:
                 self._functions.remove(change.identity.name)
 
-    def renew(self, modules: Collection[str]) -> list[str]:
-        """Run functions of these plugin modules as the modules are now; answers the functions."""
-        renewed = []
+    def renew(self, modules: Collection[str]) -> dict[str, str]:
+        """Run functions of these plugin modules as the modules are now; answers the functions, and why they cannot."""
+        renewed = {}
         for stored in self._catalog.of_kind("function"):
             running = self._publications.running(stored.identity.name)
             function = stored.resource
             if running is not None and running.function.module in modules and isinstance(function, Function):
                 self._put(function, anew=True)
-                renewed.append(function.name)
+                _, problem = self._functions.state(function.name)
+                renewed[function.name] = problem if function.enabled else ""
         return renewed
 
     def status(self, identity: Identity) -> Mapping[str, Any]:

@@ -95,9 +95,11 @@ async def test_applied_is_deployed_and_every_version_can_run_again(tenant: Tenan
     ]
     assert (await done(tenant, "functions/f/deploy", remark="back"))["version"] == 3
     assert (await done(tenant, "functions/f/deploy", remark="again"))["version"] == 3
+    await tenant.apply(function(name="off", extra=", enabled: false"))
+    assert (await done(tenant, "functions/off/deploy"))["problem"] == "it is disabled (`enabled: false`)"
     assert await refused(tenant, "functions/f/switch", version=9) == (
         404,
-        "function f has no version 9: penstock function versions f",
+        "function f has no version 9; `penstock function versions f` shows those that are kept",
     )
 
 
@@ -128,6 +130,9 @@ async def test_runs_are_kept_with_their_logs(tenant: Tenant) -> None:
     assert [one["run"] for one in failed] == [1]
     answer = await tenant.call("GET", "functions/f/runs/1")
     assert [line["text"] for line in answer.json()["log"]] == ["greets data=nobody"]
+    assert (await refused(tenant, "functions/nothing/test"))[1] == (
+        "there is no function nothing; `penstock get function` shows those there are"
+    )
     status = await tenant.status("functions/f")
     assert (status["calls"], status["errors"], status["last_failure"]["run"]) == (2, 1, 1)
     assert (await tenant.call("GET", "functions/f/runs/9")).status_code == 404
@@ -168,6 +173,12 @@ async def test_code_that_is_not_there_is_refused_where_it_is_written(tenant: Ten
         await tenant.apply(function(name="draft", module=module, extra=", deploy: false"))
         status, told = await refused(tenant, "functions/draft/deploy")
         assert (status, reason in told) == (409, True)
+        assert told.startswith("function draft is not deployed: ")
+        assert "penstock plugins reload" in told
+        assert await refused(tenant, "functions/draff/deploy") == (
+            404,
+            "there is no function draff; did you mean draft?",
+        )
         assert (await refused(tenant, "functions/draft/test", data=1))[0] == 409
 
 
@@ -216,12 +227,20 @@ async def test_plugins_are_shown_and_read_anew_while_they_are_in_use(tenant: Ten
     drop(data, "greet", "\n\nraise RuntimeError('half an edit')\n")
     told = await done(tenant, "plugins/reload")
     (failure,) = told["failed"]
-    assert (failure["line"], failure["reason"]) == (3, "RuntimeError: half an edit")
+    assert (failure["line"], failure["reason"], failure["kept"]) == (3, "RuntimeError: half an edit", True)
     assert (await done(tenant, "functions/f/test", data="you"))["result"] == "salut, you"
     after = {one["name"]: one for one in await items(tenant, "plugins")}
     assert after["greet"]["state"] == "kept"
     assert after["greet"]["failure"]["line"] == 3
     assert after["greet2"] == before["greet2"]
+    (data / "plugins/greet2.py").unlink()
+    told = await done(tenant, "plugins/reload")
+    assert (told["removed"], told["functions"]) == (["greet2"], [])
+    (problem,) = told["problems"]
+    assert problem.startswith("function g cannot run: there is no plugin module greet2")
+    assert (told["folder"], told["folder_is_there"]) == (str(data / "plugins"), True)
+    status, why = await refused(tenant, "functions/g/test", data=1)
+    assert (status, why.partition(";")[0]) == (409, "function g cannot run: there is no plugin module greet2")
 
 
 CONNECTOR = """
