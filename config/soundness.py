@@ -8,6 +8,7 @@ from typing import assert_never
 
 from config.acl import acl_flaws
 from config.flaws import Flaw
+from config.function_soundness import function_flaws
 from config.gateway_soundness import gateway_flaws
 from config.identity_soundness import user_flaws
 from config.resources import (
@@ -28,7 +29,6 @@ from config.resources import (
     User,
 )
 from config.resources.filters import filter_problem
-from config.resources.functions import MAX_MEMORY
 from config.unbuilt import unbuilt
 
 RECORD_COLUMNS = ("$topic", "$partition", "$offset", "$timestamp", "$key")
@@ -45,7 +45,7 @@ def unsound(resource: AnyResource) -> Iterator[Flaw]:
         case App() | Device() | Connection():
             pass
         case Function():
-            yield from _function(resource)
+            yield from function_flaws(resource)
         case User():
             yield from user_flaws(resource)
         case Topic():
@@ -58,12 +58,6 @@ def unsound(resource: AnyResource) -> Iterator[Flaw]:
             yield from _task(resource)
         case _:
             assert_never(resource)
-
-
-def _function(function: Function) -> Iterator[Flaw]:
-    if function.language == "python" and function.max_memory != MAX_MEMORY:
-        reason = "is for JavaScript; a plugin module runs in the daemon itself, and is trusted with its memory"
-        yield Flaw("$.max_memory", reason)
 
 
 def _topic(topic: Topic) -> Iterator[Flaw]:

@@ -29,7 +29,8 @@ class Rebuilding(Protocol):
 class PluginReload:
     """What reading plugins anew brought: modules by name, and the functions and connections that follow them.
 
-    `problems` are connections that could not be built anew, and why.
+    `problems` are functions that cannot run any more, connections that could not be built anew, and why. `folder` is
+    where modules are dropped in.
     """
 
     added: Sequence[str]
@@ -39,6 +40,8 @@ class PluginReload:
     functions: Sequence[str]
     connections: Sequence[str]
     problems: Sequence[str]
+    folder: str
+    folder_is_there: bool
 
 
 class PluginControl:
@@ -64,10 +67,12 @@ class PluginControl:
     async def reload(self) -> PluginReload:
         """Pick up what changed."""
         async with self._turn:
+            folder = self._plugins.folder
             modules = await trio.to_thread.run_sync(self._plugins.read)
+            there = folder is not None and await trio.Path(folder).is_dir()
             # What was imported is to be used whole, also where whoever asked for it has gone.
             with trio.CancelScope(shield=True):
-                told = await self._adopt(modules)
+                told = await self._adopt(modules, folder_is_there=there)
             return told  # noqa: RET504 - a cancel scope may end its block early, as far as types can tell
 
     async def reload_quietly(self) -> None:
@@ -77,21 +82,32 @@ class PluginControl:
         except OSError as error:
             log.error("plugins not read anew", folder=str(self._plugins.folder), reason=str(error))  # noqa: TRY400
 
-    async def _adopt(self, modules: Sequence[Plugin]) -> PluginReload:
+    async def _adopt(self, modules: Sequence[Plugin], *, folder_is_there: bool) -> PluginReload:
         told = self._plugins.adopt(modules)
-        functions = self._functions.renew(told.functions)
+        renewed = self._functions.renew(told.functions)
+        functions = [name for name, problem in renewed.items() if not problem]
+        problems = [f"function {name} cannot run: {problem}" for name, problem in renewed.items() if problem]
         connections = [
             stored.identity.name
             for stored in self._catalog.of_kind("connection")
             if isinstance(stored.resource, Connection) and stored.resource.connector in told.connectors
         ]
-        problems = []
         for name in connections:
             try:
                 await self._engine.rebuild_connection(name)
             except PenstockError as error:
                 problems.append(str(error))
-        reload = PluginReload(told.added, told.changed, told.removed, told.failed, functions, connections, problems)
+        reload = PluginReload(
+            told.added,
+            told.changed,
+            told.removed,
+            told.failed,
+            functions,
+            connections,
+            problems,
+            str(self._plugins.folder or ""),
+            folder_is_there,
+        )
         log.info(
             "plugins read anew",
             added=told.added,

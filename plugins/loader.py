@@ -22,12 +22,21 @@ from plugins.declared import Declared, InvalidError, declared, line_of_connector
 
 @dataclass(frozen=True, slots=True)
 class PluginFailure:
-    """A plugin that could not be used: which, in what file and line, and why. `line` is 0 where none can be told."""
+    """A plugin that could not be used: which, in what file and line, and why. `line` is 0 where none can be told.
+
+    `kept` says that it serves on as it was before it was changed.
+    """
 
     plugin: str
     file: str
     line: int
     reason: str
+    kept: bool = False
+
+    @property
+    def place(self) -> str:
+        """File and line."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +157,12 @@ class Plugins:
         for plugin in self._modules:
             if plugin.name == module and plugin.failure is not None:
                 failure = plugin.failure
-                raise ConfigurationError(f"plugin {module} failed: {failure.file}:{failure.line}: {failure.reason}")
+                mend = "mend it and run penstock plugins reload"
+                raise ConfigurationError(f"plugin {module} failed: {failure.place}: {failure.reason}; {mend}")
             if plugin.name == module:
-                raise ConfigurationError(f"plugin {module} ({plugin.file}) declares no function")
+                raise ConfigurationError(
+                    f"plugin {module} ({plugin.file}) declares no function: @function before an `async def`"
+                )
         known = ", ".join(sorted(self._functions)) or "none"
         where = f"drop {module}.py into {self.folder} and run penstock plugins reload" if self.folder else "install it"
         raise ConfigurationError(f"there is no plugin module {module}; those with a function: {known}; {where}")
@@ -230,8 +242,8 @@ def _read(candidate: Candidate, before: Plugin | None) -> Plugin:
     except BaseException as error:  # a plugin may raise anything; it is told below
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
             raise
-        failure = _failure(candidate, error)
-        _tell(failure, kept=before is not None and before.declared is not None)
+        failure = replace(_failure(candidate, error), kept=before is not None and before.declared is not None)
+        _tell(failure)
         kept = (None, 0.0) if before is None else (before.declared, before.loaded)
         return Plugin(
             candidate.name, candidate.origin, candidate.file, kept[0], failure, kept[1], candidate.fingerprint
@@ -254,7 +266,7 @@ def _without_doubles(modules: Sequence[Plugin]) -> tuple[Plugin, ...]:
         if reason and one.declared is not None:
             line = line_of_connector(one.file) if connector is not None else 1
             failure = PluginFailure(one.name, one.file, line, reason)
-            _tell(failure, kept=False)
+            _tell(failure)
             kept.append(replace(one, declared=None, failure=failure))
             continue
         names.add(one.name)
@@ -272,9 +284,10 @@ def _names(found: Iterator[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _tell(failure: PluginFailure, *, kept: bool) -> None:
+def _tell(failure: PluginFailure) -> None:
+    kept = "a plugin that was changed cannot be used; it serves on as it was"
     structlog.get_logger().error(
-        "a plugin that was changed cannot be used; it serves on as it was" if kept else "a plugin cannot be used",
+        kept if failure.kept else "a plugin cannot be used",
         plugin=failure.plugin,
         file=failure.file,
         line=failure.line,

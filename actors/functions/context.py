@@ -14,6 +14,7 @@ from actors.functions.reach import Reach, ScriptDatabase
 from actors.functions.runs import RunLines, log_text
 from actors.ports import Connector, QueryResult
 from actors.records import Record
+from actors.sizes import size_words
 
 
 class RunContext:
@@ -92,9 +93,8 @@ class RunContext:
             raise PenstockError(problem)
         value = data if isinstance(data, bytes) else _json(data, f"the record for topic {topic}")
         if len(value) > self._reach.max_publish_bytes:
-            raise PenstockError(
-                f"the record for topic {topic} has {len(value)} bytes, and at most {self._reach.max_publish_bytes} go"
-            )
+            most = size_words(self._reach.max_publish_bytes)
+            raise PenstockError(f"the record for topic {topic} has {len(value)} bytes, and at most {most} go")
         record = Record(None if key is None else key.encode(), value, time.time_ns() // 1_000_000)
         place = await self._reach.records.store(topic, record)
         return Published(topic, place.partition, place.offset)

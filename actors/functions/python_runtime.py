@@ -21,6 +21,7 @@ from actors.errors import (
 from actors.functions.context import RunContext
 from actors.functions.declaration import FunctionType
 from actors.functions.messages import FunctionFailure
+from actors.sizes import size_words
 from config.resources import Function
 
 FindModule = Callable[[str], FunctionType]
@@ -118,7 +119,9 @@ class PythonProgram:
             reason = f"its answer cannot be written as JSON: {error}"
             raise FunctionFailedError(self._name, self._version, reason) from error
         if len(encoded) > self._max_bytes:
-            reason = f"its answer has {len(encoded)} bytes, and `max_result_bytes` is {self._max_bytes}"
+            reason = (
+                f"its answer has {len(encoded)} bytes, and may have {size_words(self._max_bytes)} (`max_result_bytes`)"
+            )
             raise FunctionResultTooLargeError(self._name, self._version, reason)
         return encoded
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import msgspec
 
 from actors.errors import ConfigurationError
+from actors.functions.failures import Failures
 from actors.functions.messages import FunctionCalls
 from actors.gateway_route.auth.compile import Identities, asking, check_binding, compile_identity
 from actors.gateway_route.backends.base import Backend
@@ -29,7 +31,10 @@ from actors.gateway_route.steps import NamedAfter, NamedStep, Steps
 from actors.gateway_route.transport import protocol_step
 from actors.ports import ConnectionLookup, ResultLimits
 from actors.runtime.log_limiter import LogLimiter
-from config.resources import ResponseMapping
+from config.resources import ResponseMapping, Route
+
+_Functions = Callable[[str, str], RouteFunction]
+"""Makes a function of the route out of its name and its use, which is empty for the backend."""
 
 
 class Compiler:
@@ -60,15 +65,16 @@ class Compiler:
         """
         check_binding(published)
         log = LogLimiter(per_second=1)
-        backend = self._backend(published, log)
+        function = partial(self._function, published, counters.failures, log)
+        backend = self._backend(published, function, log)
         parameters = parameter_step(published, self._limits)
         read = () if parameters is None else (NamedStep("parameters", parameters),)
         late = parameters is not None and parameters.reads_body
         cors = published.route.cors
         steps = Steps(
             head=(*self._head(published, trusted=trusted), *(() if late else read)),
-            body=(*(read if late else ()), *self._towards_backend(published, log)),
-            after=tuple(self._after(published, log)),
+            body=(*(read if late else ()), *self._towards_backend(published, function)),
+            after=tuple(self._after(published.route, function)),
             cache=None if trusted else self._flow.cache(published),
             compressor=self._flow.compressor(published.route),
             cross_origin=None if cors is None else CrossOrigin(cors, published.route.request.method),
@@ -96,27 +102,27 @@ class Compiler:
         if limits is not None:
             yield NamedStep(*limits)
 
-    def _towards_backend(self, published: Published, log: LogLimiter) -> Iterator[NamedStep]:
+    def _towards_backend(self, published: Published, function: _Functions) -> Iterator[NamedStep]:
         """What functions make of a request, once it is read: the route's own mapping, then the back authorizer."""
         route, name = published.route, published.backend_authorizer
         if route.request.function is not None:
-            function = self._function(route.request.function, published, "request mapping", log)
-            yield NamedStep("request function", RequestFunction(route, function))
+            asked = function(route.request.function, "request mapping")
+            yield NamedStep("request function", RequestFunction(route, asked))
         if name is not None:
             yield NamedStep("authorizer", asking(self._identities, name, "back", route, published.environment))
 
-    def _after(self, published: Published, log: LogLimiter) -> Iterator[NamedAfter]:
+    @staticmethod
+    def _after(route: Route, function: _Functions) -> Iterator[NamedAfter]:
         """Response mapping: by a function, then as it is written."""
-        route = published.route
         if route.response.function is not None:
-            function = self._function(route.response.function, published, "response mapping", log)
-            yield NamedAfter("response function", ResponseFunction(route, function))
+            asked = function(route.response.function, "response mapping")
+            yield NamedAfter("response function", ResponseFunction(route, asked))
         if msgspec.structs.replace(route.response, function=None) != ResponseMapping():
             yield NamedAfter("response mapping", ResponseMap(route.response, route.name))
         if route.response_headers:
             yield NamedAfter("response headers", HeaderChanges(route.response_headers))
 
-    def _backend(self, published: Published, log: LogLimiter) -> Backend:
+    def _backend(self, published: Published, function: _Functions, log: LogLimiter) -> Backend:
         """What answers, with what stands closest around it: request mapping, retries."""
         name, backend = published.route.name, published.backend
         if backend.data is not None:
@@ -124,16 +130,17 @@ class Compiler:
         if backend.mock is not None:
             return Mock(backend.mock)
         if backend.function is not None:
-            function = self._function(backend.function.name, published, "", log)
-            return FunctionAnswer(backend.function, published.route, function)
+            return FunctionAnswer(backend.function, published.route, function(backend.function.name, ""))
         if backend.topic is not None and self._records is not None:
             return TopicProducer(backend.topic, self._records)
         raise ConfigurationError(f"route {name}: its backend cannot be served by this version")
 
-    def _function(self, name: str, published: Published, use: str, log: LogLimiter) -> RouteFunction:
+    def _function(
+        self, published: Published, failures: Failures, log: LogLimiter, name: str, use: str
+    ) -> RouteFunction:
         """A function that is called as the app that names it: the backend's is the app that the backend is of."""
         route = published.route
         if self._functions is None:
             raise ConfigurationError(f"route {route.name}: it calls function {name}, and none can be called here")
         app = route.app if use else published.backend_app or route.app
-        return RouteFunction(self._functions, name, app, route=route.name, use=use, log=log)
+        return RouteFunction(self._functions, name, app, route=route.name, use=use, log=log, failures=failures)

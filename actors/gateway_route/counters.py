@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from actors.functions.failures import Failures, LastFailure
 from actors.gateway_route.cache import CacheStatistics
 from actors.runtime.admission import AdmissionStatistics
 
@@ -23,7 +24,7 @@ class RouteStatistics:
     `answers` counts by class of status, `answers[0]` being 2xx and `answers[3]` 5xx; `abandoned` calls were cut off, by
     a client too slow or a daemon that ended; `statuses` counts each by itself. `latency_buckets` counts answers up to
     each of LATENCY_BOUNDS (not cumulative), and above, `class_buckets` those of each class; `latency_sum` is in
-    seconds, `class_sums` as well.
+    seconds, `class_sums` as well. `last_failure` is that of its functions.
     """
 
     published: bool
@@ -39,6 +40,7 @@ class RouteStatistics:
     class_buckets: tuple[tuple[int, ...], ...] = ()
     class_sums: tuple[float, ...] = ()
     cache: CacheStatistics | None = None
+    last_failure: LastFailure | None = None
 
     def quantile(self, share: float) -> float | None:
         """Seconds within which that share of all answers came, to within a bucket; None where there was none.
@@ -61,14 +63,15 @@ def _within(number: int, share: float) -> float:
 
 
 class RouteCounters:
-    """Counters of one route; they outlive its replacements."""
+    """Counters of one route; they outlive its replacements. `failures` are those of its functions."""
 
-    __slots__ = ("_cells", "abandoned", "crashed", "in_flight")
+    __slots__ = ("_cells", "abandoned", "crashed", "failures", "in_flight")
 
     def __init__(self) -> None:
         self.abandoned = 0
         self.crashed = 0
         self.in_flight = 0
+        self.failures = Failures()
         # By status: its buckets, and last the sum of seconds. One list, since every call comes by here.
         self._cells: dict[int, list[float]] = {}
 
@@ -101,6 +104,7 @@ class RouteCounters:
             class_buckets=tuple(buckets[1:]),
             class_sums=tuple(cells[_BUCKETS] for cells in classes[1:]),
             cache=cache,
+            last_failure=self.failures.last,
         )
 
     def _class(self, number: int) -> list[float]:

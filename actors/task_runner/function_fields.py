@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from actors.errors import ConfigurationError
+from actors.errors import (
+    ConfigurationError,
+    FunctionError,
+    FunctionLostError,
+    FunctionMemoryError,
+    FunctionTimeoutError,
+)
 from actors.functions.batches import call_each
 from actors.functions.messages import FunctionCalls, FunctionFailure
 from actors.records import StoredRecord, TopicPartition
@@ -17,6 +23,8 @@ from config.resources import Field, Task
 
 # What one call gets: a function has one time-out for all of them.
 _ITEMS_A_CALL = 500
+# What these say is the same for every record. What others say may have the record in it, or its size.
+_TOLD = (FunctionTimeoutError, FunctionMemoryError, FunctionLostError)
 
 
 class _FunctionField(NamedTuple):
@@ -48,8 +56,12 @@ class FunctionFields:
         self._task = f"task {task.name}"
         self._fields = tuple(_compiled(field, sources) for field in task.source.fields if field.function is not None)
 
-    async def fill(self, source: TopicPartition, mapped: Mapped, beat: Callable[[], None]) -> Mapped:
-        """The rows with these columns; records that cannot be mapped for them are rejected. `beat` between calls.
+    async def fill(
+        self, source: TopicPartition, mapped: Mapped, beat: Callable[[], None], waits: Callable[[str], None]
+    ) -> Mapped:
+        """The rows with these columns; records that cannot be mapped for them are rejected.
+
+        `beat` and `waits` as `between` and `waits` of `call_each`.
 
         Raises:
             FunctionError: a function cannot be called now.
@@ -57,7 +69,11 @@ class FunctionFields:
         rows = [list(row) for row in mapped.rows]
         reasons: dict[int, str] = {}
         for field in self._fields:
-            await self._fill_one(field, source, mapped.records, rows, reasons, beat)
+            for numbers, items in _parts(field, source, mapped.records, reasons):
+                results = await call_each(
+                    self._functions, field.function, items, self._app, self._task, between=beat, waits=waits
+                )
+                _put(field, numbers, results, rows, reasons)
         if not reasons:
             return Mapped([tuple(row) for row in rows], mapped.records, mapped.rejected)
         kept = [number for number in range(len(rows)) if number not in reasons]
@@ -68,39 +84,43 @@ class FunctionFields:
             sorted([*mapped.rejected, *rejected], key=lambda one: one.record.offset),
         )
 
-    async def _fill_one(  # noqa: PLR0917 - the sheet that is filled in
-        self,
-        field: _FunctionField,
-        source: TopicPartition,
-        records: Sequence[StoredRecord],
-        rows: list[list[Any]],
-        reasons: dict[int, str],
-        beat: Callable[[], None],
-    ) -> None:
-        numbers: list[int] = []
-        items: list[Any] = []
-        for number, record in enumerate(records):
-            if number in reasons:
-                continue
-            try:
-                value = field.read(record.value)
-            except UnmappableError as error:
-                reasons[number] = str(error)
-                continue
-            if value is not MISSING:
-                numbers.append(number)
-                items.append(_item(value, record, source))
-        for start in range(0, len(items), _ITEMS_A_CALL):
-            part = items[start : start + _ITEMS_A_CALL]
-            results = await call_each(self._functions, field.function, part, self._app, self._task, beat)
-            for number, result in zip(numbers[start:], results, strict=False):
-                try:
-                    value = _value(field, result)
-                except UnmappableError as error:
-                    reasons[number] = str(error)
-                    continue
-                for column in field.columns:
-                    rows[number][column] = value
+
+def _parts(
+    field: _FunctionField, source: TopicPartition, records: Sequence[StoredRecord], reasons: dict[int, str]
+) -> Iterator[tuple[list[int], list[Any]]]:
+    """What the function is asked, a call at a time, and for which of the records; `reasons` for those without."""
+    asked: list[tuple[int, Any]] = []
+    for number, record in enumerate(records):
+        if number in reasons:
+            continue
+        try:
+            value = field.read(record.value)
+        except UnmappableError as error:
+            reasons[number] = str(error)
+            continue
+        if value is not MISSING:
+            asked.append((number, _item(value, record, source)))
+    for start in range(0, len(asked), _ITEMS_A_CALL):
+        part = asked[start : start + _ITEMS_A_CALL]
+        yield [number for number, _ in part], [item for _, item in part]
+
+
+def _put(
+    field: _FunctionField,
+    numbers: Sequence[int],
+    results: Sequence[Any],
+    rows: Sequence[list[Any]],
+    reasons: dict[int, str],
+) -> None:
+    """Each result in its row; `reasons` for those that are none."""
+    for number, result in zip(numbers, results, strict=True):
+        try:
+            value = _value(field, result)
+        except UnmappableError as error:
+            reasons[number] = str(error)
+            continue
+        for column in field.columns:
+            rows[number][column] = value
 
 
 def _compiled(field: Field, sources: Sequence[str]) -> _FunctionField:
@@ -144,8 +164,12 @@ def _item(value: Any, record: StoredRecord, source: TopicPartition) -> dict[str,
 def _value(field: _FunctionField, result: Any) -> Any:
     where = f"field {field.field.name}: function {field.function}"
     if isinstance(result, FunctionFailure):
-        # What it says of its failure may have the record in it: that is for the function's own runs.
-        raise UnmappableError(f"{where} failed; penstock function runs {field.function} tells why")
+        raise UnmappableError(f"{where} {_failed(result.error)}")
     if result is None and field.field.required:
         raise UnmappableError(f"{where} answers null, but the field is required")
     return None if result is None else converted(result, field.field.type, f"{where} answers")
+
+
+def _failed(error: FunctionError) -> str:
+    tells = f"penstock function runs {error.function} tells"
+    return f"failed: {error.reason}; {tells} more" if isinstance(error, _TOLD) else f"failed; {tells} why"

@@ -56,13 +56,18 @@ class Transfer:
         """
         mapped = await self._map(records)
         if self._context.fields is not None:
+            beat = self._context.membership.beat
             with self._context.progress.timed("map"):
-                mapped = await self._context.fields.fill(self._source, mapped, self._context.membership.beat)
+                mapped = await self._context.fields.fill(self._source, mapped, beat, self._wait_for_function)
         if mapped.rejected:
             if full:
                 self._hold_unmappable(records, majority((one.reason for one in mapped.rejected), len(records)))
             await self._put_aside(mapped.rejected)
         await self._write(_Load(mapped, next_offset, full))
+
+    def _wait_for_function(self, reason: str) -> None:
+        """Show at once what a call waits for: this may take longer than a hold, and comes before it."""
+        self._context.progress.holding = reason
 
     async def _map(self, records: Sequence[StoredRecord]) -> Mapped:
         if len(records) <= _RECORDS_A_TURN:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ from daemon.vault import Vault
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+_MOST_COMPARED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +233,7 @@ class CatalogService:
         """
         stored = self.catalog.get(target)
         if stored is None:
-            raise missing(target)
+            raise missing(target, self.catalog)
         return stored
 
     async def _load(self, text: bytes, file: str) -> list[Document]:
@@ -306,9 +309,13 @@ class CatalogService:
         return Meta(meta.version + 1, meta.created, self._clock())
 
 
-def missing(target: Identity) -> NotFoundError:
-    """The error for a resource that is not there."""
-    return NotFoundError(f"there is no {target}")
+def missing(target: Identity, catalog: Catalog | None = None) -> NotFoundError:
+    """The error for a resource that is not there; with a catalog, it tells what there is of its kind."""
+    names = [] if catalog is None else [one.identity.name for one in catalog.of_kind(target.kind)]
+    # Where there are thousands, as of devices, to look for it takes too long for an error.
+    near = difflib.get_close_matches(target.name, names, 1) if len(names) <= _MOST_COMPARED else []
+    shown = f"; `penstock get {target.kind}` shows those there are" if names else ""
+    return NotFoundError(f"there is no {target}" + (f"; did you mean {near[0]}?" if near else shown))
 
 
 def _is_route(step: Step) -> bool:

@@ -134,10 +134,9 @@ def _seconds(seconds: float | None) -> str:
 def _bytes(size: int | None) -> str:
     if size is None:
         return "of unknown size"
-    for length, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if size >= length:
-            return f"{size / length:.1f} {unit}"
-    return f"{size} bytes"
+    from actors.sizes import size_words
+
+    return size_words(size)
 
 
 def moment(milliseconds: int) -> str:

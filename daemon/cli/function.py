@@ -202,7 +202,9 @@ def _json(file: str) -> Any:
 
 
 def _show_running(answer: dict[str, Any]) -> None:
-    print(f"function {answer['function']}: version {answer['version']} runs")
+    version = f"function {answer['function']}: version {answer['version']}"
+    problem = answer.get("problem")
+    print(f"{version} is deployed, and does not run: {problem}" if problem else f"{version} runs")
 
 
 def _show_items(items: list[dict[str, Any]], fields: Sequence[str], output: Output, none: str) -> None:

@@ -33,7 +33,13 @@ def checked_kind(written: str) -> str:
 
 
 def path_of(kind: str, name: str) -> str:
-    """Where the control API has a resource, below /api/v1."""
+    """Where the control API has a resource, below /api/v1.
+
+    Raises:
+        CommandError: nothing can be called that.
+    """
+    if not name or ("/" in name and kind != "device"):
+        raise CommandError(f"no {kind} is called {name!r}: a name is letters, digits, `.`, `_` and `-`", ExitCode.USAGE)
     return f"{kind}s/{quote(name, safe='/' if kind == 'device' else '')}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -41,9 +42,8 @@ def reload(
     with connect(data_folder(context, data), control_url(context, url)) as client:
         told = client.post("plugins/reload")
     show_as(output, told, lambda: _show_reload(told))
-    wrong = [_told(failure) for failure in told["failed"]] + told["problems"]
-    if wrong:
-        raise CommandError("\n".join(wrong))
+    if wrong := list(_wrong(told)):
+        raise CommandError("\n  ".join(wrong))
 
 
 def show_plugins(client: Client, output: Output, name: str | None = None) -> None:
@@ -52,24 +52,47 @@ def show_plugins(client: Client, output: Output, name: str | None = None) -> Non
 
     items = [one for one in client.get("plugins")["items"] if name in {None, one["name"]}]
     if not items:
-        raise CommandError(f"there is no plugin {name}")
+        raise CommandError(f"there is no plugin {name}; `penstock get plugins` shows those there are")
     header = ["name", "origin", "state", "declares", "file", "reason"]
     show_as(output, items, lambda: show_rows(header, [_row(one) for one in items]))
 
 
 def _show_reload(told: dict[str, Any]) -> None:
-    for what in ("added", "changed", "removed", "functions", "connections"):
-        if told[what]:
-            print(f"{what}: {', '.join(told[what])}")
-    if not any(told.values()):
-        print("nothing has changed")
+    # Those that failed came and changed too; what became of them is told as what is wrong.
+    failed = {failure["plugin"] for failure in told["failed"]}
+    shown = {what: [name for name in told[what] if name not in failed] for what in ("added", "changed", "removed")}
+    shown |= {what: told[what] for what in ("functions", "connections")}
+    for what, names in shown.items():
+        if names:
+            print(f"{what}: {', '.join(names)}")
+    if not any(shown.values()) and not any(_wrong(told)):
+        print(f"nothing has changed in {told['folder']}")
+
+
+def _wrong(told: dict[str, Any]) -> Iterator[str]:
+    """What is wrong, under a line that says what to do."""
+    failed, problems = told["failed"], [*told["problems"]]
+    if told["folder"] and not told["folder_is_there"]:
+        problems.append(f"there is no folder {told['folder']}: make it, and drop modules into it")
+    if failed:
+        plugins = "one plugin" if len(failed) == 1 else f"{len(failed)} plugins"
+        yield f"{plugins} cannot be used: mend what is wrong, and run penstock plugins reload"
+        yield from map(_told, failed)
+    elif len(problems) > 1:
+        yield "not all is well:"
+    yield from problems
 
 
 def _row(item: dict[str, Any]) -> list[Any]:
     failure = item.get("failure")
-    reason = "" if failure is None else f"{failure['file']}:{failure['line']}: {failure['reason']}"
+    reason = "" if failure is None else f"{_place(failure)}: {failure['reason']}"
     return [item["name"], item["origin"], item["state"], item["declares"], item["file"], reason]
 
 
 def _told(failure: dict[str, Any]) -> str:
-    return f"plugin {failure['plugin']}: {failure['file']}:{failure['line']}: {failure['reason']}"
+    kept = "; it serves on as it was before" if failure["kept"] else ""
+    return f"plugin {failure['plugin']}: {_place(failure)}: {failure['reason']}{kept}"
+
+
+def _place(failure: dict[str, Any]) -> str:
+    return f"{failure['file']}:{failure['line']}" if failure["line"] else str(failure["file"])

@@ -25,6 +25,8 @@ from daemon.cli.selectors import (
 _PAGE = 200
 _SHOWN = 200
 _ID, _TAGS = "penstock-id", "penstock-tags"
+_REASON, _SOURCE = "reason", "source_topic"
+_COLUMNS = ("partition", "offset", "time", "key", "id", "tags", "reason", "value")
 
 
 def query(  # noqa: PLR0917 - options are given by name
@@ -52,6 +54,8 @@ def query(  # noqa: PLR0917 - options are given by name
     url: UrlOption = None,
 ) -> None:
     """Show messages by partition and offset, time, key, id or tag; nothing is consumed, masked fields show ***.
+
+    Those of a dead-letter topic come with the reason why they are there.
 
     A time is found by an index. A key, an id or a tag is looked for message by message, up to 200,000 of them a page:
     what was looked at is told on standard error, with the cursor that goes on from there.
@@ -90,7 +94,7 @@ def _show(messages: Sequence[dict[str, Any]], output: Output) -> None:
         case Output.YAML:
             show_yaml(messages)
         case Output.TABLE:
-            show_rows(["partition", "offset", "time", "key", "id", "tags", "value"], [_row(one) for one in messages])
+            show_rows(_COLUMNS, [_row(one) for one in messages])
 
 
 def _row(message: Mapping[str, Any]) -> list[Any]:
@@ -99,7 +103,9 @@ def _row(message: Mapping[str, Any]) -> list[Any]:
     text = json.dumps(value, ensure_ascii=False) if message["value_format"] == "json" else value or ""
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     place = [message["partition"], message["offset"], message["timestamp"]]
-    return [*place, message["key"], headers.get(_ID), headers.get(_TAGS), shown]
+    # A header of that name may be anybody's; those of dead letters say where they come from, too.
+    reason = headers.get(_REASON) if _SOURCE in headers else None
+    return [*place, message["key"], headers.get(_ID), headers.get(_TAGS), reason, shown]
 
 
 def _tell(page: Mapping[str, Any], *, enough: bool) -> None:

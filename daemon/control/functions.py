@@ -50,7 +50,7 @@ def _versions(blueprint: Blueprint, life: FunctionLife) -> None:
         remark = (await _body("remark")).get("remark", "")
         if not isinstance(remark, str) or len(remark) > _MAX_REMARK:
             raise _wrong("remark", f"expected text of at most {_MAX_REMARK} characters")
-        return answer(_version(name, await life.deploy(name, remark)))
+        return answer(_version(name, await life.deploy(name, remark), life.problem(name)))
 
     @blueprint.get("/functions/<name>/versions")
     async def versions(name: str) -> Response:
@@ -63,7 +63,7 @@ def _versions(blueprint: Blueprint, life: FunctionLife) -> None:
         version = (await _body("version")).get("version")
         if not isinstance(version, int) or isinstance(version, bool):
             raise _wrong("version", "expected the number of a version")
-        return answer(_version(name, await life.switch(name, version)))
+        return answer(_version(name, await life.switch(name, version), life.problem(name)))
 
 
 def _runs(blueprint: Blueprint, life: FunctionLife) -> None:
@@ -99,8 +99,9 @@ def _wrong(name: str, reason: str) -> RequestError:
     return RequestError("the body cannot be used", HTTPStatus.BAD_REQUEST, [{"path": path, "reason": reason}])
 
 
-def _version(name: str, running: FunctionVersion) -> dict[str, Any]:
-    return {"function": name, "version": running.version, "deployed": _time(running.at), "remark": running.remark}
+def _version(name: str, running: FunctionVersion, problem: str) -> dict[str, Any]:
+    told = {"function": name, "version": running.version, "deployed": _time(running.at), "remark": running.remark}
+    return told | ({"problem": problem} if problem else {})
 
 
 def _entry(entry: FunctionEntry) -> dict[str, Any]:

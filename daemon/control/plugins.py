@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -55,7 +56,7 @@ def _plugin(plugin: Plugin) -> dict[str, Any]:
 
 
 def _failure(failure: PluginFailure) -> dict[str, Any]:
-    return {"plugin": failure.plugin, "file": failure.file, "line": failure.line, "reason": failure.reason}
+    return asdict(failure)
 
 
 def _reload(told: PluginReload) -> dict[str, Any]:
@@ -67,4 +68,6 @@ def _reload(told: PluginReload) -> dict[str, Any]:
         "functions": told.functions,
         "connections": told.connections,
         "problems": told.problems,
+        "folder": told.folder,
+        "folder_is_there": told.folder_is_there,
     }

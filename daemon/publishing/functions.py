@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from actors.errors import ConfigurationError
@@ -39,7 +40,9 @@ class FunctionLife:
         before = self._service.publications.running(name)
 
         def plan(now: int) -> Publication:
-            return self._service.function_planner.deploy(self._saved(name), now, remark)
+            function = self._saved(name)
+            with _told_of(f"function {name} is not deployed"):
+                return self._service.function_planner.deploy(function, now, remark)
 
         await self._service.change(plan)
         return await self._changed(name, "deploy", before, remark)
@@ -63,12 +66,14 @@ class FunctionLife:
         self._saved(name)
         wanted = await self._store.load_function_version(name, version)
         if wanted is None:
-            raise NotFoundError(f"function {name} has no version {version}: penstock function versions {name}")
+            shows = f"`penstock function versions {name}` shows those that are kept"
+            raise NotFoundError(f"function {name} has no version {version}; {shows}")
         before = self._service.publications.running(name)
 
         def plan(_now: int) -> Publication:
             self._saved(name)
-            return self._service.function_planner.switch(wanted)
+            with _told_of(f"version {version} of function {name} cannot run any more"):
+                return self._service.function_planner.switch(wanted)
 
         await self._service.change(plan)
         return await self._changed(name, "switch", before, "")
@@ -84,7 +89,12 @@ class FunctionLife:
         try:
             return await self._functions.trial(function, data)
         except ConfigurationError as error:
-            raise UnpublishableError("$", str(error)) from error
+            raise UnpublishableError("$", f"function {name} cannot run: {error}") from error
+
+    def problem(self, name: str) -> str:
+        """Why the version that was deployed does not run; empty where it does."""
+        _, problem = self._functions.state(name)
+        return problem
 
     def runs(self, name: str, *, failed: bool = False) -> Sequence[Run]:
         """The last runs of a function, the newest first; or the last that failed.
@@ -106,7 +116,8 @@ class FunctionLife:
         history = self._functions.history(name)
         found = None if history is None else history.run(number)
         if found is None:
-            raise NotFoundError(f"function {name} remembers no run {number}: penstock function runs {name}")
+            shows = f"`penstock function runs {name}` shows those that are kept"
+            raise NotFoundError(f"function {name} remembers no run {number}; {shows}")
         return found
 
     async def _changed(self, name: str, action: str, before: FunctionVersion | None, remark: str) -> FunctionVersion:
@@ -132,3 +143,12 @@ class FunctionLife:
         if not isinstance(resource, Function):
             raise missing(target)
         return resource
+
+
+@contextmanager
+def _told_of(what: str) -> Iterator[None]:
+    """Say first what did not come about, then why."""
+    try:
+        yield
+    except UnpublishableError as error:
+        raise UnpublishableError(error.path, f"{what}: {error}") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from actors.device_session.broker import Broker
@@ -29,6 +28,7 @@ from config.resources.identity import Identity
 from daemon.catalog.credentials import Credentials
 from daemon.device_journal import restore
 from daemon.engine import Change
+from daemon.stages.failures import last_failure, shown_time
 from daemon.store.model import DeviceStatus
 
 
@@ -98,9 +98,12 @@ class Access:
         entry = self._directory.rule(rule)
         if entry is None or entry.condition is None:
             return {}
-        statistics = self._broker.conditions.statistics(rule)._asdict()
+        statistics = self._broker.conditions.statistics(rule)
+        shown = statistics._asdict()
+        del shown["last_failure"]
         # Reasons only where there are any.
-        return {"condition": {name: value for name, value in statistics.items() if value != ""}}
+        told = {name: value for name, value in shown.items() if value != ""}
+        return {"condition": told | last_failure(statistics.last_failure)}
 
     def disconnect_device(self, device: str, reason: str) -> bool:
         """End the sessions of `<product>/<device>`."""
@@ -175,4 +178,4 @@ def _shown(view: DeviceView) -> Mapping[str, Any]:
 def _time(milliseconds: int | None) -> str | None:
     if milliseconds is None:
         return None
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+    return shown_time(milliseconds)

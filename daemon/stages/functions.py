@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -22,6 +21,7 @@ from daemon.outgoing import OutgoingHttp
 from daemon.publishing.function_planning import bound, same_code
 from daemon.publishing.publications import Publications
 from daemon.script_connections import ScriptConnections
+from daemon.stages.failures import shown_time
 
 log = structlog.get_logger()
 
@@ -74,15 +74,16 @@ class FunctionStage:
             case _:
                 self._functions.remove(change.identity.name)
 
-    def renew(self, modules: Collection[str]) -> list[str]:
-        """Run functions of these plugin modules as the modules are now; answers the functions."""
-        renewed = []
+    def renew(self, modules: Collection[str]) -> dict[str, str]:
+        """Run functions of these plugin modules as the modules are now; answers the functions, and why they cannot."""
+        renewed = {}
         for stored in self._catalog.of_kind("function"):
             running = self._publications.running(stored.identity.name)
             function = stored.resource
             if running is not None and running.function.module in modules and isinstance(function, Function):
                 self._put(function, anew=True)
-                renewed.append(function.name)
+                _, problem = self._functions.state(function.name)
+                renewed[function.name] = problem if function.enabled else ""
         return renewed
 
     def status(self, identity: Identity) -> Mapping[str, Any]:
@@ -117,7 +118,7 @@ class FunctionStage:
         if not failed:
             return {}
         one = failed[0]
-        return {"last_failure": {"at": _time(one.at), "run": one.number, "reason": one.reason}}
+        return {"last_failure": {"at": shown_time(one.at), "run": one.number, "reason": one.reason}}
 
     def _put(self, function: Function, *, anew: bool = False) -> None:
         running = self._publications.running(function.name)
@@ -152,7 +153,3 @@ class _Reach:
 
     def stop(self) -> None:
         self._ending.set()
-
-
-def _time(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")

@@ -11,6 +11,7 @@ from config.resources import AccessList, AnyResource, Authorizer, RouteGrant, Us
 from config.resources.identity import Identity
 from daemon.catalog.credentials import Credentials
 from daemon.engine import Change
+from daemon.stages.failures import last_failure
 
 
 class IdentityStage:
@@ -43,12 +44,14 @@ class IdentityStage:
                 self._identities.authorizers.remove(change.identity.name)
 
     def status(self, identity: Identity) -> Mapping[str, Any]:
-        """What an authorizer has decided so far; none of the others runs."""
+        """What an authorizer has decided so far, and why its function failed last; none of the others runs."""
         authorizers = self._identities.authorizers
         running = None
         if identity.kind == "authorizer" and authorizers is not None:
             running = authorizers.get(identity.name)
-        return {} if running is None else running.statistics()._asdict()
+        if running is None:
+            return {}
+        return running.statistics()._asdict() | last_failure(running.failures.last)
 
     def _put(self, resource: AnyResource) -> None:
         match resource:

@@ -18,6 +18,7 @@ from daemon.catalog.catalog import Catalog
 from daemon.engine import Change
 from daemon.publishing.publications import Publications
 from daemon.publishing.urls import calls
+from daemon.stages.failures import last_failure
 
 log = structlog.get_logger()
 
@@ -148,8 +149,9 @@ def route_status(statistics: RouteStatistics) -> dict[str, Any]:
     quantiles = {f"p{percent}": statistics.quantile(percent / 100) for percent in (50, 90, 99)}
     shown["latency_ms"] = {name: None if value is None else round(1000 * value, 3) for name, value in quantiles.items()}
     shown["statuses"] = {str(status): count for status, count in statistics.statuses.items()}
+    del shown["last_failure"]
     if statistics.cache is None:
         del shown["cache"]
     else:
         shown["cache"] = statistics.cache._asdict()
-    return shown
+    return shown | last_failure(statistics.last_failure)

@@ -12,9 +12,9 @@ WORLD = """
 ---
 {kind: app, name: b}
 ---
-{kind: function, app: a, name: f, language: javascript, source: "x"}
+{kind: function, app: a, name: f, language: javascript, source: "function execute() {}"}
 ---
-{kind: function, app: b, name: theirs, language: javascript, source: "x"}
+{kind: function, app: b, name: theirs, language: javascript, source: "function execute() {}"}
 ---
 {kind: authorizer, app: a, name: front, function: f}
 ---

@@ -10,6 +10,7 @@ import trio
 
 from actors.errors import ActorGone, FunctionError, PenstockError
 from actors.functions.batches import call_each
+from actors.functions.failures import Failures, LastFailure
 from actors.functions.messages import FunctionFailure
 from actors.runtime.backoff import Backoff
 from actors.topic_partition.messages import Append
@@ -41,13 +42,13 @@ class Doubt(NamedTuple):
 class ConditionStatistics(NamedTuple):
     """What became of the reports that a rule's condition was asked about.
 
-    `last_failure` is why the last of those failed that did; `holding` tells why they wait, if they do.
+    `last_failure` is that of its function; `holding` tells why they wait, if they do.
     """
 
     taken: int = 0
     dropped: int = 0
     failed: int = 0
-    last_failure: str = ""
+    last_failure: LastFailure | None = None
     holding: str = ""
 
 
@@ -72,6 +73,7 @@ class Conditions:
         self._log = log
         self._lines: dict[TopicPartition, deque[_Waiting]] = {}
         self._rules: dict[str, ConditionStatistics] = {}
+        self._failures: dict[str, Failures] = {}
         self._nursery: trio.Nursery | None = None
         self._stopping = trio.Event()
 
@@ -123,6 +125,7 @@ class Conditions:
     def forget(self, rule: str) -> None:
         """The rule is gone."""
         self._rules.pop(rule, None)
+        self._failures.pop(rule, None)
 
     async def _work(self, place: TopicPartition, line: deque[_Waiting]) -> None:
         while line:
@@ -161,19 +164,26 @@ class Conditions:
         """What a function answers; where it cannot be called, it is tried again."""
         assert self._functions is not None  # noqa: S101 - nothing is taken without them
         failures = 0
+        told = False
+
+        def hold(reason: str) -> None:
+            nonlocal told
+            if reason and not told:
+                facts = {"function": function, "count": len(items), "reason": reason}
+                self._log.warning("Reports wait for a rule's condition", **facts)
+            told = bool(reason)
+            self._hold(rules, reason)
+
         while True:
             try:
-                results = await call_each(self._functions, function, items, app, rule_names(rules))
+                results = await call_each(self._functions, function, items, app, rule_names(rules), waits=hold)
             except FunctionError as error:
                 failures += 1
-                if failures == 1:
-                    facts = {"function": function, "count": len(items), "reason": str(error)}
-                    self._log.warning("Reports wait for a rule's condition", **facts)
-                self._hold(rules, str(error))
+                hold(str(error))
                 await trio.sleep(_BACKOFF.delay(failures))
             else:
-                if failures:
-                    self._hold(rules, "")
+                if told:
+                    hold("")
                 return results
 
     def _takes(self, condition: Condition, result: Any) -> bool:
@@ -184,9 +194,9 @@ class Conditions:
         else:
             self._counters.failed_conditions += 1
             reason = result.error.reason if isinstance(result, FunctionFailure) else "it answers neither true nor false"
-            reason = reason[:_REASON_SHOWN]
-            known = known._replace(failed=known.failed + 1, last_failure=reason)
-            facts = {"rule": condition.rule, "function": condition.function, "reason": reason}
+            last = self._failures.setdefault(condition.rule, Failures()).add(condition.function, reason)
+            known = known._replace(failed=known.failed + 1, last_failure=last)
+            facts = {"rule": condition.rule, "function": condition.function, "reason": reason[:_REASON_SHOWN]}
             self._log.warning("A rule's condition failed", taken=condition.take, **facts)
         if takes:
             known = known._replace(taken=known.taken + 1)

@@ -43,6 +43,7 @@ from actors.functions.javascript.messages import FunctionVersion, Host, RuntimeS
 from actors.functions.javascript.penalties import Penalties
 from actors.functions.javascript.pool import Pool
 from actors.functions.messages import FunctionFailure
+from actors.sizes import size_words
 from config.settings import JavaScriptSettings
 
 _WATCH_SECONDS = 0.01
@@ -218,7 +219,8 @@ def _error(version: FunctionVersion, result: Result) -> FunctionError:
             return FunctionResultTooLargeError(
                 name,
                 number,
-                f"its result has {result.body.decode()} bytes, and may have {limits.result} (`max_result_bytes`)",
+                f"its result has {result.body.decode()} bytes, "
+                f"and may have {size_words(limits.result)} (`max_result_bytes`)",
             )
         case Status.TIMED_OUT:
             return FunctionTimeoutError(
@@ -226,7 +228,7 @@ def _error(version: FunctionVersion, result: Result) -> FunctionError:
             )
         case Status.OUT_OF_MEMORY:
             return FunctionMemoryError(
-                name, number, f"it took more memory than {limits.memory} bytes (`max_memory`), and was ended"
+                name, number, f"it took more memory than {size_words(limits.memory)} (`max_memory`), and was ended"
             )
         case _:
             return FunctionFailedError(name, number, result.body.decode("utf-8", "replace"))

@@ -101,6 +101,8 @@ class AuthorizeStep:
             use=self._use,
             log=self._log,
             called_by=f"authorizer {settings.name}",
+            failures=authorizer.failures,
+            where=f"route {self._route}",
         )
         answer = await function({"body": subject.data()})
         try:

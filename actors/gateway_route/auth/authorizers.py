@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from actors.errors import PenstockError
+from actors.functions.failures import Failures
 from actors.functions.messages import FunctionCalls
 from actors.gateway_route.auth.decisions import Decision, Decisions
 from config.resources import Authorizer
@@ -55,7 +56,7 @@ class _Question:
 class RunningAuthorizer:
     """One authorizer as it is applied, with what it remembers; a new one takes its place when it changes.
 
-    Whatever the function said is forgotten once another code of it runs.
+    Whatever the function said is forgotten once another code of it runs. `failures` are those of the function.
     """
 
     settings: Authorizer
@@ -65,6 +66,7 @@ class RunningAuthorizer:
     denied: int = 0
     failed: int = 0
     remembered: int = 0
+    failures: Failures = field(init=False, default_factory=Failures)
     _decisions: Decisions = field(init=False)
     _edition: object | None = field(init=False, default=None)
     _asked: dict[bytes, _Question] = field(init=False, default_factory=dict)

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from actors.sizes import size_words
+
 MAX_CONTEXT_BYTES = 16 * 1024
 """What an authorizer may say of a caller, as JSON."""
 
@@ -49,7 +51,9 @@ def decision_of(answer: Any, key: bytes) -> Decision:
         raise UnusableDecisionError("`context` of its answer is no object")
     encoded = msgspec.json.encode(context, order="deterministic")
     if len(encoded) > MAX_CONTEXT_BYTES:
-        raise UnusableDecisionError(f"`context` of its answer has {len(encoded)} bytes; at most {MAX_CONTEXT_BYTES} go")
+        raise UnusableDecisionError(
+            f"`context` of its answer has {len(encoded)} bytes; at most {size_words(MAX_CONTEXT_BYTES)} go"
+        )
     mark = blake2b(key + encoded, digest_size=16).hexdigest()
     return Decision(allowed, context, mark, len(encoded))
 

@@ -9,7 +9,13 @@ import pytest
 import trio
 import trio.testing
 
-from actors.errors import FunctionBusyError, FunctionError, FunctionMissingError, FunctionTimeoutError
+from actors.errors import (
+    FunctionBusyError,
+    FunctionError,
+    FunctionLostError,
+    FunctionMissingError,
+    FunctionTimeoutError,
+)
 from actors.functions.batches import call_each
 from actors.functions.messages import FunctionFailure
 from tests.fakes.functions import FakeFunctions
@@ -89,3 +95,77 @@ async def test_halving_comes_to_an_end_while_a_function_is_refused(autojump_cloc
     """Processes that end for one item have their function refused for a while: it is waited for, not begun anew."""
     results = await call_each(Refusing(), "double", list(range(64)), "a")
     assert [place for place, one in enumerate(results) if isinstance(one, FunctionFailure)] == [13]
+
+
+class Crashing(FakeFunctions):
+    """Has its process crash on a 13, and whenever it is told to."""
+
+    def __init__(self, crashes: int = 0, refused: int = 0) -> None:
+        super().__init__(double=lambda n: 2 * n)
+        self._crashes = crashes
+        self._refused = refused
+        self.lost: list[int] = []
+
+    async def call_batch(self, name: str, items: Sequence[Any], app: str, called_by: str = "") -> list[Any]:
+        if self.lost and self._refused:
+            self._refused -= 1
+            raise FunctionBusyError(name, 1, "it is refused for another 2 s")
+        if 13 in items or len(self.lost) < self._crashes:
+            self.lost.append(len(items))
+            raise FunctionLostError(name, 1, "its process ended under it, by signal SIGSEGV")
+        return await super().call_batch(name, items, app, called_by)
+
+
+async def test_a_batch_that_was_lost_is_called_again(autojump_clock: trio.testing.MockClock) -> None:
+    """A process may end for a reason of its own: nothing fails for that, and nothing is halved at first."""
+    functions = Crashing(crashes=2)
+    assert await call_each(functions, "double", [1, 2, 3], "a") == [2, 4, 6]
+    assert (functions.lost, functions.batches) == ([3, 3], [3])
+
+
+@pytest.mark.parametrize("refused", [0, 5])
+async def test_the_item_that_crashes_its_process_is_found_and_fails_alone(
+    refused: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    """After three times whole, by halving; and then only once it has lost three processes in a row, by itself.
+
+    That the function is refused in between, for the processes that it has cost, changes nothing.
+    """
+    functions = Crashing(refused=refused)
+    results = await call_each(functions, "double", list(range(10, 18)), "a")
+    spoiled = results.pop(3)
+    assert isinstance(spoiled, FunctionFailure)
+    assert isinstance(spoiled.error, FunctionLostError)
+    assert spoiled.error.reason == (
+        "its process ended under it, by signal SIGSEGV; so it was 3 times in a row, called with nothing else"
+    )
+    assert results == [20, 22, 24, 28, 30, 32, 34]
+    assert functions.lost == [8, 8, 8, 4, 2, 1, 1, 1]
+
+
+async def test_a_single_item_that_crashes_its_process_once_has_its_result(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """It was the process, and not the item."""
+    assert await call_each(Crashing(crashes=2), "double", [5], "a") == [10]
+
+
+async def test_a_lost_batch_waits_for_as_long_as_the_function_cannot_be_called(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Where no process starts any more, or the daemon is about to end, no item is to blame, and none fails."""
+    functions = Crashing(crashes=1, refused=10**9)
+    with trio.move_on_after(3600) as scope:
+        await call_each(functions, "double", [5], "a")
+    assert scope.cancelled_caught
+    assert functions.lost == [1]
+
+
+async def test_whoever_asks_hears_what_it_waits_for(autojump_clock: trio.testing.MockClock) -> None:
+    """Function and reason, each time, and that it goes on once it does."""
+    told: list[str] = []
+    functions = Crashing(crashes=1, refused=2)
+    await call_each(functions, "double", [5, 6], "a", waits=told.append)
+    lost = "function double version 1: its process ended under it, by signal SIGSEGV"
+    busy = "function double version 1: it is refused for another 2 s"
+    assert told == [lost, busy, busy, ""]

@@ -7,7 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.errors import ConfigurationError, FunctionMissingError
+from actors.errors import (
+    ConfigurationError,
+    FunctionBusyError,
+    FunctionLostError,
+    FunctionMissingError,
+    FunctionTimeoutError,
+)
 from actors.records import StoredRecord, TopicPartition
 from actors.task_runner.function_fields import FunctionFields
 from actors.task_runner.mapping import Mapped, compile_mapping
@@ -36,7 +42,8 @@ def stored(*values: Any) -> list[StoredRecord]:
 
 async def filled(functions: FakeFunctions, made: Task, *values: Any) -> Mapped:
     mapped = compile_mapping(made).apply(SOURCE, stored(*values))
-    return await FunctionFields(made, functions).fill(SOURCE, mapped, lambda: None)
+    told: list[str] = []
+    return await FunctionFields(made, functions).fill(SOURCE, mapped, lambda: None, told.append)
 
 
 async def test_a_function_makes_a_field_of_the_whole_record_or_of_a_part() -> None:
@@ -83,6 +90,22 @@ async def test_a_record_that_a_function_cannot_take_is_rejected_alone() -> None:
     assert "secret" not in str([one.reason for one in mapped.rejected])
 
 
+async def test_why_a_function_was_ended_stands_with_the_record(autojump_clock: Any) -> None:
+    """Those are our words, and tell nothing of the record."""
+
+    def number(item: Any) -> Any:
+        if item["value"] == 1:
+            raise FunctionTimeoutError("number", 1, "it took longer than 5000 ms (`timeout_ms`), and was ended")
+        return item["value"]
+
+    made = task(Field(name="n", type="integer", path="n", function="number"))
+    (rejected,) = (await filled(FakeFunctions(number=number), made, {"n": 1}, {"n": 2})).rejected
+    assert rejected.reason == (
+        "field n: function number failed: it took longer than 5000 ms (`timeout_ms`), and was ended; "
+        "penstock function runs number tells more"
+    )
+
+
 async def test_an_optional_field_may_be_nothing() -> None:
     """Without its part the function is not asked, and what it answers may be null."""
     functions = FakeFunctions(nothing=lambda _item: None)
@@ -118,3 +141,38 @@ async def test_a_task_holds_while_its_function_cannot_be_called(autojump_clock: 
         functions.shut.clear()
         await world.until(lambda: running.status().rows == 2)
         assert running.status().dead == 0
+
+
+async def test_a_task_says_so_while_a_part_of_a_batch_waits_for_its_function(autojump_clock: Any) -> None:
+    """Also where only what is called again waits, after a call that was lost."""
+    functions = FakeFunctions(number=lambda item: item["value"]["value"])
+    functions.shut["number"] = FunctionLostError("number", 1, "its process ended under it")
+    world = World()
+    world.reports[0].report(1, 2)
+    async with world.running(task(Field(name="n", type="integer", function="number")), functions=functions) as running:
+        await world.until(lambda: "its process ended" in running.status().holding)
+        functions.shut["number"] = FunctionBusyError("number", 1, "it is refused for another 2 s")
+        await world.until(
+            lambda: running.status().holding == "function number version 1: it is refused for another 2 s"
+        )
+        functions.shut.clear()
+        await world.until(lambda: running.status().rows == 2)
+        await world.until(lambda: not running.status().holding)
+
+
+async def test_a_record_that_crashes_the_function_is_put_aside(autojump_clock: Any) -> None:
+    """It does not hold its partition for ever: the others are written, and it is found with its reason."""
+
+    def number(item: Any) -> Any:
+        if item["value"]["value"] == 13:
+            raise FunctionLostError("number", 1, "its process ended under it, by signal SIGSEGV")
+        return item["value"]["value"]
+
+    world = World()
+    world.reports[0].report(1, 2, 13, 4, 5)
+    made = task(Field(name="n", type="integer", function="number"))
+    async with world.running(made, functions=FakeFunctions(number=number)) as running:
+        await world.until(lambda: running.status().rows == 4)
+        assert running.status().dead == 1
+    (letter,) = world.dead.stored
+    assert b"by signal SIGSEGV; so it was 3 times in a row, called with nothing else" in dict(letter.headers)["reason"]

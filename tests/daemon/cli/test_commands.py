@@ -257,9 +257,11 @@ def test_unknown_kinds_and_missing_names_are_told(penstock: Penstock, control: F
     """A usage error, and the daemon's word."""
     known = ", ".join(KINDS)
     assert penstock("get", "thing") == (2, "", f"penstock: unknown kind thing; known kinds: {known}\n")
-    ended = penstock("get", "topic", "a/b?c")
-    assert (ended.code, ended.err) == (1, "penstock: there is no /api/v1/topics/a%2Fb%3Fc\n")
-    assert control.requests[-1].path == "/api/v1/topics/a%2Fb%3Fc"
+    ended = penstock("get", "topic", "b?c")
+    assert (ended.code, ended.err) == (1, "penstock: there is no /api/v1/topics/b%3Fc\n")
+    ended = penstock("get", "topic", "a/b")
+    assert (ended.code, "no topic is called 'a/b'" in ended.err) == (2, True)
+    assert control.requests[-1].path == "/api/v1/topics/b%3Fc"
 
 
 # --- the others ---

@@ -18,7 +18,7 @@ RUN = {
     "outcome": "failed", "reason": "no such thing", "result_bytes": 0, "lines": 1,
     "log": [{"milliseconds": 0.25, "text": "asked you"}], "left_out": 3,
 }  # fmt: skip
-FAILURE = {"plugin": "bad", "file": "/p/bad.py", "line": 3, "reason": "ValueError: no"}
+FAILURE = {"plugin": "bad", "file": "/p/bad.py", "line": 3, "reason": "ValueError: no", "kept": True}
 PLUGINS = [
     {"name": "sqlite", "origin": "built-in", "file": "s.py", "state": "loaded", "declares": "connector sqlite"},
     {"name": "bad", "origin": "file", "file": "/p/bad.py", "state": "kept", "declares": "function", "failure": FAILURE},
@@ -71,12 +71,26 @@ def test_a_test_shows_log_result_and_time(penstock: Penstock, control: FakeContr
     assert "cannot be read" in penstock("function", "test", "f", "--data", "none.json").err
 
 
+@pytest.mark.parametrize("name", ["a/b", ""])
+@pytest.mark.parametrize("verb", ["test", "deploy", "versions", "runs"])
+def test_a_name_that_nothing_can_have_is_not_asked_for(
+    penstock: Penstock, control: FakeControl, verb: str, name: str
+) -> None:
+    """It is told what names are, and not what a server says of a path that is another one."""
+    told = f"penstock: no function is called {name!r}: a name is letters, digits, `.`, `_` and `-`\n"
+    assert penstock("function", verb, name) == (2, "", told)
+    assert control.requests == []
+
+
 def test_versions_are_deployed_shown_and_switched(penstock: Penstock, control: FakeControl) -> None:
     """Each says which version runs now."""
     running = {"function": "f", "version": 2, "deployed": "now", "remark": ""}
     control.on("POST", "functions/f/deploy", running)
     assert penstock("function", "deploy", "f", "-m", "why") == (0, "function f: version 2 runs\n", "")
     assert asked(control) == {"remark": "why"}
+    control.on("POST", "functions/f/deploy", running | {"problem": "it is disabled (`enabled: false`)"})
+    deployed = "function f: version 2 is deployed, and does not run: it is disabled (`enabled: false`)\n"
+    assert penstock("function", "deploy", "f").out == deployed
     control.on("POST", "functions/f/switch", running)
     assert penstock("function", "switch", "f", "2").out == "function f: version 2 runs\n"
     assert asked(control) == {"version": 2}
@@ -129,20 +143,33 @@ def test_plugins_are_shown(penstock: Penstock, control: FakeControl) -> None:
         assert "/p/bad.py:3: ValueError: no" in out
     assert json.loads(penstock("get", "plugin", "bad", "-o", "json").out) == [PLUGINS[1]]
     assert penstock("get", "plugin", "bad", "-o", "yaml").out.startswith("name: bad\norigin: file\n")
-    assert penstock("get", "plugin", "none").err == "penstock: there is no plugin none\n"
+    assert penstock("get", "plugin", "none").err == (
+        "penstock: there is no plugin none; `penstock get plugins` shows those there are\n"
+    )
 
 
 def test_a_reload_tells_what_it_brought(penstock: Penstock, control: FakeControl) -> None:
     """What came, changed and went; a module that fails is a failure of the command."""
-    told: dict[str, list[object]] = {
-        "added": [], "changed": ["bad"], "removed": [], "failed": [], "functions": ["f"], "connections": [],
-        "problems": [],
+    told: dict[str, object] = {
+        "added": [], "changed": ["good"], "removed": [], "failed": [], "functions": ["f"], "connections": [],
+        "problems": [], "folder": "/p", "folder_is_there": True,
     }  # fmt: skip
     control.on("POST", "plugins/reload", told)
-    assert penstock("plugins", "reload") == (0, "changed: bad\nfunctions: f\n", "")
-    control.on("POST", "plugins/reload", told | {"failed": [FAILURE]})
+    assert penstock("plugins", "reload") == (0, "changed: good\nfunctions: f\n", "")
+    worse = {"changed": ["good", "bad"], "added": ["new"], "problems": ["function g cannot run: why"]}
+    new = FAILURE | {"plugin": "new", "file": "/p/new.py", "line": 0, "kept": False}
+    control.on("POST", "plugins/reload", told | worse | {"failed": [FAILURE, new]})
     ended = penstock("plugins", "reload")
-    assert ended.code == 1
-    assert ended.err == "penstock: plugin bad: /p/bad.py:3: ValueError: no\n"
-    control.on("POST", "plugins/reload", {name: [] for name in told})
-    assert penstock("plugins", "reload").out == "nothing has changed\n"
+    assert (ended.code, ended.out) == (1, "changed: good\nfunctions: f\n")
+    assert ended.err == (
+        "penstock: 2 plugins cannot be used: mend what is wrong, and run penstock plugins reload\n"
+        "  plugin bad: /p/bad.py:3: ValueError: no; it serves on as it was before\n"
+        "  plugin new: /p/new.py: ValueError: no\n"
+        "  function g cannot run: why\n"
+    )
+    nothing = told | {"changed": [], "functions": []}
+    control.on("POST", "plugins/reload", nothing)
+    assert penstock("plugins", "reload") == (0, "nothing has changed in /p\n", "")
+    control.on("POST", "plugins/reload", nothing | {"folder_is_there": False})
+    ended = penstock("plugins", "reload")
+    assert (ended.code, ended.err) == (1, "penstock: there is no folder /p: make it, and drop modules into it\n")

@@ -54,6 +54,20 @@ def test_a_query_shows_a_table(penstock: Penstock, control: FakeControl) -> None
     assert (ended.code, ended.err) == (0, "")
 
 
+def test_a_query_shows_why_dead_letters_are_there(penstock: Penstock, control: FakeControl) -> None:
+    """Beside their value; a header that somebody else calls `reason` is none."""
+    dead = message(7)
+    source = {"name": "source_topic", "value": "t", "format": "text"}
+    dead["headers"] += [{"name": "reason", "value": "n is missing", "format": "text"}, source]
+    other = message(6)
+    other["headers"] += [{"name": "reason", "value": "because", "format": "text"}]
+    control.on("GET", "topics/t.dead/messages?limit=20", page(dead, other))
+    lines = penstock("topic", "query", "t.dead").out.splitlines()
+    assert lines[0].split() == ["PARTITION", "OFFSET", "TIME", "KEY", "ID", "REASON", "VALUE"]
+    assert lines[1].split(maxsplit=5)[5].split("   ") == ["n is missing", "1"]
+    assert "because" not in lines[2]
+
+
 def test_a_query_asks_for_what_was_said(penstock: Penstock, control: FakeControl) -> None:
     """Each selector goes to the daemon under its own name."""
     penstock(

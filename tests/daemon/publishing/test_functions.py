@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,11 @@ async def test_applied_is_deployed_and_every_version_can_run_again(tenant: Tenan
     ]
     assert (await done(tenant, "functions/f/deploy", remark="back"))["version"] == 3
     assert (await done(tenant, "functions/f/deploy", remark="again"))["version"] == 3
+    await tenant.apply(function(name="off", extra=", enabled: false"))
+    assert (await done(tenant, "functions/off/deploy"))["problem"] == "it is disabled (`enabled: false`)"
     assert await refused(tenant, "functions/f/switch", version=9) == (
         404,
-        "function f has no version 9: penstock function versions f",
+        "function f has no version 9; `penstock function versions f` shows those that are kept",
     )
 
 
@@ -127,6 +130,9 @@ async def test_runs_are_kept_with_their_logs(tenant: Tenant) -> None:
     assert [one["run"] for one in failed] == [1]
     answer = await tenant.call("GET", "functions/f/runs/1")
     assert [line["text"] for line in answer.json()["log"]] == ["greets data=nobody"]
+    assert (await refused(tenant, "functions/nothing/test"))[1] == (
+        "there is no function nothing; `penstock get function` shows those there are"
+    )
     status = await tenant.status("functions/f")
     assert (status["calls"], status["errors"], status["last_failure"]["run"]) == (2, 1, 1)
     assert (await tenant.call("GET", "functions/f/runs/9")).status_code == 404
@@ -205,6 +211,12 @@ async def test_code_that_is_not_there_is_refused_where_it_is_written(tenant: Ten
         await tenant.apply(function(name="draft", module=module, extra=", deploy: false"))
         status, told = await refused(tenant, "functions/draft/deploy")
         assert (status, reason in told) == (409, True)
+        assert told.startswith("function draft is not deployed: ")
+        assert "penstock plugins reload" in told
+        assert await refused(tenant, "functions/draff/deploy") == (
+            404,
+            "there is no function draff; did you mean draft?",
+        )
         assert (await refused(tenant, "functions/draft/test", data=1))[0] == 409
 
 
@@ -253,12 +265,20 @@ async def test_plugins_are_shown_and_read_anew_while_they_are_in_use(tenant: Ten
     drop(data, "greet", "\n\nraise RuntimeError('half an edit')\n")
     told = await done(tenant, "plugins/reload")
     (failure,) = told["failed"]
-    assert (failure["line"], failure["reason"]) == (3, "RuntimeError: half an edit")
+    assert (failure["line"], failure["reason"], failure["kept"]) == (3, "RuntimeError: half an edit", True)
     assert (await done(tenant, "functions/f/test", data="you"))["result"] == "salut, you"
     after = {one["name"]: one for one in await items(tenant, "plugins")}
     assert after["greet"]["state"] == "kept"
     assert after["greet"]["failure"]["line"] == 3
     assert after["greet2"] == before["greet2"]
+    (data / "plugins/greet2.py").unlink()
+    told = await done(tenant, "plugins/reload")
+    assert (told["removed"], told["functions"]) == (["greet2"], [])
+    (problem,) = told["problems"]
+    assert problem.startswith("function g cannot run: there is no plugin module greet2")
+    assert (told["folder"], told["folder_is_there"]) == (str(data / "plugins"), True)
+    status, why = await refused(tenant, "functions/g/test", data=1)
+    assert (status, why.partition(";")[0]) == (409, "function g cannot run: there is no plugin module greet2")
 
 
 CONNECTOR = """
@@ -318,7 +338,9 @@ async def test_scripts_live_as_modules_do(tenant: Tenant) -> None:
     assert (tried["outcome"], tried["result"]) == ("done", {"greeting": "hello, you"})
     assert [line["text"] for line in tried["log"]] == ["asked you"]
     assert "there is nobody" in (await done(tenant, "functions/s/test", data={"name": "nobody"}))["error"]
-    assert (await tenant.call("POST", "apply", content=script("while (true);"))).status_code == 200
+    assert (
+        await tenant.call("POST", "apply", content=script("function execute() {}; while (true);"))
+    ).status_code == 200
     assert (await tenant.status("functions/s"))["version"] == 2
     metrics = (await tenant.call("GET", "../../metrics")).text
     assert "penstock_javascript_processes" in metrics
@@ -337,3 +359,55 @@ async def test_a_script_that_cannot_be_read_is_refused_where_it_is_written(tenan
     assert detail["reason"].startswith(told)
     assert (await tenant.status("functions/s"))["version"] == 1
     assert (await done(tenant, "functions/s/test", data={"name": "you"}))["outcome"] == "done"
+
+
+FAILING = """
+{kind: authorizer, app: a, name: gate, function: f}
+---
+kind: route
+app: a
+name: r
+request: {path: /r}
+auth: {custom: gate}
+backend: {function: {name: f}}
+---
+kind: route
+app: a
+name: open
+request: {path: /open, function: f}
+auth: none
+backend: {mock: {body: x}}
+"""
+
+
+async def test_what_fails_is_told_where_it_is_used(tenant: Tenant) -> None:
+    """An authorizer and a route say when their function failed last, why, and how often; a test says why at once."""
+    await tenant.apply(function() + FAILING)
+    assert "last_failure" not in await tenant.status("authorizers/gate")
+    assert "last_failure" not in await tenant.status("routes/r")
+    assert [(await tenant.get("/r"))[0] for _ in range(2)] == [500, 500]
+    told = (await tenant.status("authorizers/gate"))["last_failure"]
+    assert (told["function"], told["where"], told["count"]) == ("f", "route r", 2)
+    assert "`allow` or `deny`" in told["reason"]
+    assert datetime.fromisoformat(told["at"]) <= datetime.now(UTC)
+    assert "last_failure" not in await tenant.status("routes/r")
+    assert (await tenant.get("/open"))[0] == 500
+    told = (await tenant.status("routes/open"))["last_failure"]
+    assert (told["function"], told["where"], told["count"]) == ("f", "request mapping", 1)
+    tried = await done(tenant, "routes/open/test")
+    assert tried["reasons"] == [f"function f: {told['reason']}"]
+    assert (await tenant.status("routes/open"))["last_failure"]["count"] == 1
+
+
+@pytest.mark.parametrize("deploy", [True, False])
+async def test_a_script_without_what_is_called_is_refused_where_it_is_written(tenant: Tenant, *, deploy: bool) -> None:
+    """By apply, by a plan, and where it is saved, as a draft too: with what to write, and before any call."""
+    script = {"kind": "function", "app": "a", "name": "s", "language": "javascript", "source": "function main() {}"}
+    written = json.dumps(script | {"deploy": deploy}).encode()
+    for method, path in (("POST", "apply"), ("POST", "apply?plan=true"), ("PUT", "functions/s")):
+        answer = await tenant.call(method, path, content=written)
+        assert answer.status_code == 400, answer.text
+        (detail,) = answer.json()["details"]
+        assert detail["path"].endswith("$.source")
+        assert "no function execute(data)" in detail["reason"]
+    assert (await tenant.call("GET", "functions/s")).status_code == 404

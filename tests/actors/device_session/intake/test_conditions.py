@@ -16,7 +16,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from actors.device_session.broker import Broker, open_broker
 from actors.device_session.intake.conditions import rule_names
 from actors.directory.directory import Directory
-from actors.errors import FunctionMissingError
+from actors.errors import FunctionBusyError, FunctionLostError, FunctionMissingError
 from actors.wire.mqtt import encode
 from config.resources import RuleCondition
 from config.settings import MqttSettings
@@ -188,7 +188,9 @@ async def test_a_report_for_which_the_function_fails_is_dropped_or_taken_as_the_
         assert world.reports.values == stored
         assert world.broker.counters.failed_conditions == 2
         statistics = world.broker.conditions.statistics("forward")
-        assert (statistics.failed, statistics.last_failure) == (2, "ValueError: no")
+        last = statistics.last_failure
+        assert last is not None
+        assert (statistics.failed, last.times, last.function, last.reason) == (2, 2, "f", "ValueError: no")
         assert {one["reason"] for one in logs if one["event"] == "A rule's condition failed"} == {
             "ValueError: no",
             "it answers neither true nor false",
@@ -209,6 +211,43 @@ async def test_reports_wait_while_the_function_cannot_be_called(autojump_clock: 
         assert client.buffer == encode.pubacks([1])
         assert world.broker.conditions.statistics("forward").holding == ""
         assert world.reports.values == [TAKEN]
+
+
+async def test_the_rule_says_so_while_a_part_of_a_batch_waits_for_its_function(autojump_clock: MockClock) -> None:
+    """Also where only what is called again waits, after a call that was lost: with the function, and why."""
+    async with deciding(is_taken) as world:
+        client = await world.clients.device(world.broker)
+        world.functions.shut["f"] = FunctionLostError("f", 1, "its process ended under it")
+        with structlog.testing.capture_logs() as logs:
+            await client.send(publish(1, TAKEN))
+            await trio.sleep(0.05)
+            world.functions.shut["f"] = FunctionBusyError("f", 1, "it is refused for another 2 s")
+            await trio.sleep(20)
+        holding = world.broker.conditions.statistics("forward").holding
+        assert holding == "function f version 1: it is refused for another 2 s"
+        (told,) = [one for one in logs if one["event"] == "Reports wait for a rule's condition"]
+        assert told["reason"] == "function f version 1: its process ended under it"
+        world.functions.shut.clear()
+        await trio.sleep(3)
+        assert client.buffer == encode.pubacks([1])
+        assert world.broker.conditions.statistics("forward").holding == ""
+
+
+async def test_a_report_that_crashes_the_function_ends_as_one_for_which_it_fails(autojump_clock: MockClock) -> None:
+    """It holds up nobody for ever: it is dropped or taken as the rule says, and those beside it are decided."""
+
+    def crashes(item: Any) -> bool:
+        if item["data"]["status"] == "1":
+            return True
+        raise FunctionLostError("f", 1, "its process ended under it")
+
+    async with deciding(crashes) as world:
+        client = await world.clients.device(world.broker)
+        await client.send(publish(1, TAKEN), publish(2, FREE), publish(3, TAKEN))
+        await trio.sleep(20)
+        assert client.buffer == encode.pubacks([1, 2, 3])
+        assert world.reports.values == [TAKEN, TAKEN]
+        assert world.broker.conditions.statistics("forward").failed == 1
 
 
 async def test_a_session_reads_no_more_than_it_may_have_outstanding(autojump_clock: MockClock) -> None:

@@ -88,7 +88,7 @@ def test_recursion_into_the_context(scripts: Scripts) -> None:
 def test_heap(scripts: Scripts) -> None:
     """Objects without an end are stopped at the memory of the function."""
     source = "function execute() { var a = []; while (true) a.push({a: [1, 2, 3]}) }"
-    bomb(scripts, source, FunctionMemoryError, "more memory than 33554432 bytes", ROOMY)
+    bomb(scripts, source, FunctionMemoryError, "more memory than 32 MiB", ROOMY)
 
 
 def test_array_buffer(scripts: Scripts) -> None:
@@ -129,7 +129,7 @@ def test_web_assembly(scripts: Scripts) -> None:
 def test_huge_result(scripts: Scripts) -> None:
     """A result that is too large is told with its size, and never comes to the daemon."""
     source = "function execute() { return 'x'.repeat(1 << 23) }"
-    bomb(scripts, source, FunctionResultTooLargeError, "8388610 bytes, and may have 1048576", ROOMY)
+    bomb(scripts, source, FunctionResultTooLargeError, "8388610 bytes, and may have 1 MiB", ROOMY)
 
 
 def test_huge_log(scripts: Scripts) -> None:

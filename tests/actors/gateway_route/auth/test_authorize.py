@@ -297,6 +297,8 @@ async def test_a_function_that_fails_lets_nobody_in(error: Exception, status: in
     assert [one["reason"] for one in logs if "secret" in str(one.get("reason"))]
     await world.call("t")
     assert world.runs == 2
+    last = world.authorizers.get("gate").failures.last
+    assert (last.function, last.where, last.times, "secret" in last.reason) == ("decide", "route test", 2, True)
 
 
 async def test_what_is_no_decision_lets_nobody_in() -> None:
@@ -306,6 +308,9 @@ async def test_what_is_no_decision_lets_nobody_in() -> None:
     world.route()
     answer = await world.call("t")
     assert (answer.status, b"please" in answer.body) == (500, False)
+    last = world.authorizers.get("gate").failures.last
+    assert (last.where, last.times) == ("route test", 1)
+    assert "status" in last.reason
 
 
 async def test_what_changes_is_asked_anew(world: World) -> None:

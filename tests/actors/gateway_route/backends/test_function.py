@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
@@ -108,12 +109,34 @@ async def test_a_function_that_fails_is_told_by_code(error: Exception, status: i
     assert (answer.status, msgspec.json.decode(answer.body)["error_code"]) == (status, code)
     assert b"secret" not in answer.body
     assert [one["function"] for one in logs if "secret" in one.get("reason", "")] == ["f"]
+    last = gateway.statistics_of("lots").last_failure
+    assert (last.function, last.where, last.times) == ("f", "backend", 1)
+    assert "secret" in last.reason
+
+
+async def test_a_failure_is_remembered_while_its_function_works_again() -> None:
+    """Whoever comes later sees when it was, and how often; a version that is put in its place changes nothing."""
+    answers = iter([None, 1 / 3, "x", None])
+
+    def turn(_data: Any) -> Any:
+        if next(answers) is None:
+            raise ValueError("no")
+        return "fine"
+
+    gateway, _ = serving(turn)
+    assert [(await ask(gateway)).status for _ in range(3)] == [500, 200, 200]
+    gateway.put_route("lots", [published(timeout_ms=1234)])
+    assert (await ask(gateway)).status == 500
+    last = gateway.statistics_of("lots").last_failure
+    assert (last.reason, last.times) == ("ValueError: no", 2)
+    assert abs(last.at / 1000 - time.time()) < 60
 
 
 async def test_an_answer_that_cannot_be_sent_ends_that_call() -> None:
     """No header of a function's breaks out of its line."""
     gateway, _ = serving(lambda _data: {"status": 200, "headers": {"X": "a\r\nSet-Cookie: admin=1"}})
     answer = await ask(gateway)
+    assert "cannot be sent" in gateway.statistics_of("lots").last_failure.reason
     assert answer.status == 500
     assert "admin" not in str(answer.headers)
 

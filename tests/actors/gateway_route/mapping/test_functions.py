@@ -97,6 +97,8 @@ async def test_what_makes_no_request_ends_the_call(answer: Any) -> None:
     world = before(lambda _data: answer)
     assert (await world.ask(query="n=1")).status == 500
     assert len(world.functions.calls) == 1
+    last = world.gateway.statistics_of("r").last_failure
+    assert (last.function, last.where, last.times) == ("map", "request mapping", 1)
 
 
 async def test_a_function_rewrites_an_answer() -> None:
@@ -129,10 +131,13 @@ async def test_a_mapping_that_fails_ends_the_call() -> None:
     def fail(_data: Any) -> Any:
         raise RuntimeError("secret")
 
-    response = await after(fail, MockBackend(body="unmapped")).ask()
+    world = after(fail, MockBackend(body="unmapped"))
+    response = await world.ask()
     assert response.status == 500
     assert b"unmapped" not in response.body
     assert b"secret" not in response.body
+    last = world.gateway.statistics_of("r").last_failure
+    assert (last.function, last.where, last.reason) == ("map", "response mapping", "RuntimeError: secret")
 
 
 async def test_an_answer_without_a_body_gets_none() -> None:
