@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 import struct
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from asyncmy.connection import Connection, MySQLResult, PreparedStatement
@@ -19,10 +20,15 @@ from asyncmy.protocol import FieldDescriptorPacket, MysqlPacket, pack_binary_par
 
 _NO_TLS = 2026  # asyncmy's, as libmysqlclient counts
 _NO_PLUGIN = 2059
+_MALFORMED = 2027
+_OUT_OF_PLACE = "the server's answer is none to what it was asked"
 # They hand the password itself to whoever asks for it, and the server asks.
 _CLEARTEXT_PLUGINS = frozenset({b"mysql_clear_password", b"dialog", b"mysql_old_password"})
 _KNOWN_PLUGINS = frozenset({b"mysql_native_password", b"caching_sha2_password", b"sha256_password"})
 _EXECUTE = struct.Struct("<IBI")
+# https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_reset_connection.html: MySQL 5.7.3, MariaDB 10.2.4
+_RESET_CONNECTION = 0x1F
+_SESSION_CHANGED = 0x4000
 _UNSIGNED = 32
 
 FLAGS = int(CLIENT.FOUND_ROWS | CLIENT.PS_MULTI_RESULTS)
@@ -49,8 +55,10 @@ class MysqlConnection(Connection):
     server_capabilities: int
     server_status: int
     _client_flag: int
+    _db: bytes
     _deprecate_eof: bool
     _execute_command: Callable[[int, bytes], Awaitable[None]]
+    _read_ok_packet: Callable[[], Awaitable[Any]]
     _secure: bool
     _ssl_context: ssl.SSLContext | None
     _transport: asyncio.Transport | None
@@ -58,6 +66,8 @@ class MysqlConnection(Connection):
     def __init__(self, *, tls_required: bool, **settings: Any) -> None:
         super().__init__(**settings)  # type: ignore[no-untyped-call]
         self._tls_required = tls_required
+        self.session_changed = False
+        """Whether the server has said so of a statement, since the session was new (see `tells_changes`)."""
 
     async def _request_authentication(self) -> Any:
         if self._ssl_context is not None and not self.server_capabilities & CLIENT.SSL:
@@ -65,6 +75,8 @@ class MysqlConnection(Connection):
                 raise OperationalError(_NO_TLS, "the server speaks no TLS; set it up there, or write ssl: disable")
             self._ssl_context = None
             self._client_flag &= ~CLIENT.SSL
+        if self.tells_changes:
+            self._client_flag |= CLIENT.SESSION_TRACK
         return await super()._request_authentication()  # type: ignore[misc]
 
     async def _process_auth(self, plugin_name: bytes, auth_packet: MysqlPacket) -> Any:
@@ -80,21 +92,60 @@ class MysqlConnection(Connection):
         """Whether it is connected, as far as anybody can know without asking."""
         return bool(self.connected) and not self._stream_broken  # type: ignore[attr-defined]
 
+    @property
+    def tells_changes(self) -> bool:
+        """Whether the server can tell with each statement that it has changed the session."""
+        return bool(self.server_capabilities & CLIENT.SESSION_TRACK)
+
+    async def reset(self) -> None:
+        """Have a session as a new connection has it: no variables, locks, temporary tables, prepared statements."""
+        await self._execute_command(_RESET_CONNECTION, b"")
+        await self._read_ok_packet()
+        # What it leaves as it is.
+        await self._execute_command(COMMAND.COM_INIT_DB, self._db)
+        await self._read_ok_packet()
+        self.session_changed = False
+
     def close(self) -> None:
         """Cut the connection: under TLS, to part in order would wait for all that the server still has to say."""
         if self._transport is not None:
             self._transport.abort()
         super().close()
 
+    async def prepare(self, query: str) -> PreparedStatement:
+        """Have a statement prepared; asyncmy takes anything for the server's answer.
+
+        https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_stmt_prepare.html
+        """
+        with self._cut_by_anything_unforeseen():
+            await self._execute_command(COMMAND.COM_STMT_PREPARE, query.encode())
+            packet = await self.read_packet()  # type: ignore[no-untyped-call]
+            if not packet.is_ok_packet():
+                raise OperationalError(_MALFORMED, _OUT_OF_PLACE)
+            packet.advance(1)
+            statement, columns, parameters = packet.read_uint32(), packet.read_uint16(), packet.read_uint16()
+            for definitions in (parameters, columns):
+                for _ in range(definitions + (definitions > 0 and not self._deprecate_eof)):
+                    await self.read_packet()  # type: ignore[no-untyped-call]
+        return PreparedStatement(self, statement, parameters)
+
     async def execute(self, payload: bytes, collector: Collector) -> None:
         """Run a prepared statement (see `packed`); the collector takes each of its results.
 
         Any error but the server's own leaves the connection in the middle of something: it is closed.
         """
-        try:
+        with self._cut_by_anything_unforeseen():
             await self._execute_command(COMMAND.COM_STMT_EXECUTE, payload)
             while await self._read_result(collector):
                 pass
+
+    @contextmanager
+    def _cut_by_anything_unforeseen(self) -> Iterator[None]:
+        try:
+            yield
+        except (TypeError, IndexError, OverflowError, struct.error) as error:
+            self.close()
+            raise OperationalError(_MALFORMED, f"{_OUT_OF_PLACE} ({error})") from error
         except BaseException as error:
             if not (isinstance(error, MySQLError) and error.sqlstate):
                 self.close()
@@ -103,6 +154,8 @@ class MysqlConnection(Connection):
     async def _read_result(self, collector: Collector) -> bool:
         """One result; returns whether another one follows."""
         packet = await self.read_packet()  # type: ignore[no-untyped-call]
+        if packet.is_load_local_packet():
+            raise OperationalError(_MALFORMED, "the server asks for a file of this machine, and gets none")
         if packet.is_ok_packet():
             collector.end(self._read_ok(packet))
         else:
@@ -132,6 +185,7 @@ class MysqlConnection(Connection):
         affected: int = packet.read_length_encoded_integer()
         packet.read_length_encoded_integer()  # the last AUTO_INCREMENT
         self.server_status = packet.read_uint16()
+        self.session_changed = self.session_changed or bool(self.server_status & _SESSION_CHANGED)
         return affected
 
     def _read_end(self, packet: MysqlPacket) -> None:
