@@ -294,6 +294,9 @@ class _Results:
             row = tuple(values)
         self._rows.add(row)
 
+    def expect(self, size: int) -> None:
+        self._rows.expect(size)
+
     def end(self, affected: int) -> None:
         if self._columns:
             self._results.append(QueryResult(self._columns, self._rows.rows[self._begun :]))

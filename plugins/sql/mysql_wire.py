@@ -18,6 +18,8 @@ from asyncmy.constants import CLIENT, COMMAND, SERVER_STATUS
 from asyncmy.errors import MySQLError, OperationalError
 from asyncmy.protocol import FieldDescriptorPacket, MysqlPacket, pack_binary_params
 
+from plugins.api import StatementError
+
 _NO_TLS = 2026  # asyncmy's, as libmysqlclient counts
 _NO_PLUGIN = 2059
 _MALFORMED = 2027
@@ -44,6 +46,9 @@ class Collector(Protocol):
     def add(self, row: tuple[Any, ...]) -> None:
         """One row of it."""
 
+    def expect(self, size: int) -> None:
+        """A row has at least so many bytes."""
+
     def end(self, affected: int) -> None:
         """A result has ended; one without columns has changed so many rows."""
 
@@ -66,6 +71,8 @@ class MysqlConnection(Connection):
     def __init__(self, *, tls_required: bool, **settings: Any) -> None:
         super().__init__(**settings)  # type: ignore[no-untyped-call]
         self._tls_required = tls_required
+        self._collector: Collector | None = None
+        self._row_bytes = 0
         self.session_changed = False
         """Whether the server has said so of a statement, since the session was new (see `tells_changes`)."""
 
@@ -134,10 +141,21 @@ class MysqlConnection(Connection):
 
         Any error but the server's own leaves the connection in the middle of something: it is closed.
         """
-        with self._cut_by_anything_unforeseen():
-            await self._execute_command(COMMAND.COM_STMT_EXECUTE, payload)
-            while await self._read_result(collector):
-                pass
+        self._collector = collector
+        try:
+            with self._cut_by_anything_unforeseen():
+                await self._execute_command(COMMAND.COM_STMT_EXECUTE, payload)
+                while await self._read_result(collector):
+                    pass
+        finally:
+            self._collector = None
+
+    async def _fill_buffer(self, need: int) -> None:
+        """Wait for bytes of a packet: asyncmy asks so for each part of it, and holds a whole row before it shows it."""
+        if self._collector is not None:
+            self._row_bytes += need
+            self._collector.expect(self._row_bytes)
+        await super()._fill_buffer(need)  # type: ignore[misc]
 
     @contextmanager
     def _cut_by_anything_unforeseen(self) -> Iterator[None]:
@@ -163,7 +181,8 @@ class MysqlConnection(Connection):
             packet = await self.read_packet()  # type: ignore[no-untyped-call]
             # It begins with 0xFE, as no row does.
             while not packet.is_auth_switch_request():
-                collector.add(packet.read_binary_row(columns))
+                collector.add(_row(packet, columns))
+                self._row_bytes = 0
                 packet = await self.read_packet()  # type: ignore[no-untyped-call]
             self._read_end(packet)
             collector.end(0)
@@ -196,6 +215,14 @@ class MysqlConnection(Connection):
         packet.advance(1)
         packet.read_uint16()  # warnings
         self.server_status = packet.read_uint16()
+
+
+def _row(packet: MysqlPacket, columns: tuple[Any, ...]) -> tuple[Any, ...]:
+    try:
+        return packet.read_binary_row(columns)
+    except ValueError as error:
+        # Servers keep the 31st of February where sql_mode says ALLOW_INVALID_DATES.
+        raise StatementError(f"a column has what cannot be read ({error}); ask for CAST(column AS CHAR)") from error
 
 
 def packed(statement: PreparedStatement, values: Sequence[Any]) -> bytes:
