@@ -76,10 +76,10 @@ class Session:
         self._is_new = True
 
     async def _set_up(self) -> None:
-        await self.connection.query(self._settings)  # type: ignore[no-untyped-call]
+        await self.connection.command(self._settings)
         if self._is_tracked:
             try:
-                await self.connection.query(_TRACKING)  # type: ignore[no-untyped-call]
+                await self.connection.command(_TRACKING)
             except ERRORS as error:
                 if not is_no_such_variable(error):
                     raise
@@ -212,7 +212,7 @@ class Session:
             async with asyncio.timeout(_KILL_SECONDS):
                 other = await self._connect()
                 try:
-                    await other.query(f"KILL CONNECTION {self._id:d}")  # type: ignore[no-untyped-call]
+                    await other.command(f"KILL CONNECTION {self._id:d}")
                 finally:
                     other.close()
 

@@ -1,5 +1,6 @@
 """Connector mysql against a real MariaDB: ways in, rights, and TLS."""
 
+import random
 from contextlib import suppress
 
 import msgspec
@@ -313,3 +314,54 @@ async def test_files_are_not_loaded_by_statements(mysql: Mysql) -> None:
         with pytest.raises(StatementError):
             await ask(mysql, sql)
     assert await ask(mysql, "SELECT * FROM t") == []
+
+
+def nonsense(choose: random.Random) -> bytes:
+    """A packet as no server means it: noise, half of one, or one with a byte that is another."""
+    like = bytearray(choose.choice([PREPARED, GREETED, GREETING, b"\xff\x10\x04#08004no"]))
+    match choose.randrange(4):
+        case 0:
+            return choose.randbytes(choose.randrange(30))
+        case 1:
+            return bytes([choose.choice([0, 1, 2, 0xFB, 0xFE, 0xFF])]) + choose.randbytes(choose.randrange(30))
+        case 2:
+            return bytes(like[: choose.randrange(len(like))])
+        case _:
+            like[choose.randrange(len(like))] = choose.randrange(256)
+            return bytes(like)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_answers_at_the_port_is_an_error_of_the_connection(island: Island, seed: int) -> None:
+    """Another kind of server, a broken one, an evil one, from the greeting on: told, and never an error of ours."""
+    choose = random.Random(seed)
+
+    async def pretend(stream: trio.SocketStream) -> None:
+        polite = choose.randrange(-2, 6)
+
+        async def answer(packet: bytes, number: int) -> None:
+            await stream.send_all(len(packet).to_bytes(3, "little") + bytes([number]) + packet)
+
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await answer(GREETING if polite > -2 else nonsense(choose), 0)
+            await stream.receive_some()
+            await answer(GREETED if polite > -1 else nonsense(choose), 2)
+            async for data in stream:
+                polite -= 1
+                if polite < 0:
+                    for number in range(1, choose.randrange(2, 6)):
+                        await answer(nonsense(choose), number)
+                    return
+                await answer(PREPARED if data[4] == 0x16 else GREETED, 1)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, pretend, 0)
+        port = listeners[0].socket.getsockname()[1]
+        settings = {"host": "127.0.0.1", "port": port, "database": "x", "user": "me", "password": "s3cret"}
+        settings |= {"ssl": "disable", "command_timeout": 0.5, "connect_timeout": 0.5}
+        for _ in range(40):
+            connector = build(CONNECTOR, settings, island)
+            with suppress(ConnectorError):
+                await ask(connector, "SELECT 1")
+            await connector.close()
+        nursery.cancel_scope.cancel()
