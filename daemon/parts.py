@@ -190,7 +190,14 @@ class Parts:
         """Databases that scripts name by URL."""
         settings = self.settings.functions
         connectors = self.ground.plugins.connectors
-        return ScriptConnections(settings.script_connections, connectors, self.host, self._query_limits)
+        return ScriptConnections(
+            settings.script_connections,
+            connectors,
+            self.host,
+            self._query_limits,
+            most=settings.script_databases,
+            most_of_an_app=settings.script_databases_per_app,
+        )
 
     @property
     def _reach(self) -> Reach:

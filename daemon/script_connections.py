@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 import trio
@@ -19,7 +18,6 @@ from plugins.sql.jdbc_url import CONNECTORS, JdbcTarget, parse_jdbc_url
 from plugins.sql.positional import named
 
 _POOL_SIZE = 4
-_MOST_OPEN = 16
 _IDLE_SECONDS = 60.0
 
 
@@ -61,14 +59,32 @@ class ScriptConnections:
     """Pools for databases that scripts name (see `ScriptDatabases`); what is not used for a minute is closed.
 
     A database of the list is called whatever its address is: listing it is how the operator allows it.
+    At most `most` pools are open, and `most_of_an_app` for one app, so that no app takes them all. The one that rests
+    for longest makes room: of the app itself where it has as many as it may, else of all; never one that is in use.
     """
 
-    def __init__(self, allowed: Iterable[str], connectors: Connectors, host: Host, limits: ResultLimits) -> None:
+    def __init__(
+        self,
+        allowed: Iterable[str],
+        connectors: Connectors,
+        host: Host,
+        limits: ResultLimits,
+        *,
+        most: int,
+        most_of_an_app: int,
+    ) -> None:
         self._allowed = frozenset(one.lower() for one in allowed)
         self._connectors = connectors
         self._host = host
         self._limits = limits
-        self._open: OrderedDict[_Key, _Open] = OrderedDict()
+        self._most = most
+        self._most_of_an_app = most_of_an_app
+        self._open: dict[_Key, _Open] = {}
+
+    @property
+    def open(self) -> int:
+        """How many pools are open."""
+        return len(self._open)
 
     async def execute(self, app: str, database: ScriptDatabase, sql: str, values: Sequence[object]) -> QueryResult:
         """Run one statement in a database that is listed.
@@ -87,8 +103,10 @@ class ScriptConnections:
         text, parameters = named(sql, values, backslashes=place.connector == "mysql")
         user, password = database.user or target.user, database.password or target.password
         key = _Key(app, place, user, password, tuple(sorted(target.settings.items())))
-        using = await self._take(key)
+        using, too_many = self._take(key)
         try:
+            if too_many is not None:
+                await _close(too_many)
             return await using.connector.query(text, parameters, self._limits)
         finally:
             using.users -= 1
@@ -101,28 +119,41 @@ class ScriptConnections:
             since = trio.current_time() - _IDLE_SECONDS
             for key, one in tuple(self._open.items()):
                 if self._open.get(key) is one and not one.users and one.last_used < since:
-                    await self._close(key)
+                    await _close(self._open.pop(key))
 
     async def close(self) -> None:
         """Close all of them; the next statement opens a new one."""
         while self._open:
-            await self._close(next(iter(self._open)))
+            await _close(self._open.popitem()[1])
 
-    async def _take(self, key: _Key) -> _Open:
-        found = self._open.get(key)
+    def _take(self, key: _Key) -> tuple[_Open, _Open | None]:
+        """The pool, and the one that has made room for it, which is to be closed; nothing waits between the two."""
+        found, too_many = self._open.get(key), None
         if found is None:
-            if len(self._open) >= _MOST_OPEN:
-                await self._make_room()
-            found = self._open.get(key) or self._build(key)
-        self._open.move_to_end(key)
+            resting = self._who_makes_room(key.app)
+            built = self._build(key)
+            too_many = self._open.pop(resting) if resting is not None else None
+            found = self._open[key] = built
         found.users += 1
-        return found
+        return found, too_many
 
-    async def _make_room(self) -> None:
-        oldest = next((key for key, one in self._open.items() if not one.users), None)
-        if oldest is None:
-            raise ConnectorError(f"{_MOST_OPEN} databases are in use by scripts already; try again")
-        await self._close(oldest)
+    def _who_makes_room(self, app: str) -> _Key | None:
+        """Whose place a new pool takes; None where there is a free one."""
+        own = [key for key in self._open if key.app == app]
+        if len(own) >= self._most_of_an_app:
+            return self._longest_at_rest(own) or _refuse(
+                f"app {app} has {len(own)} databases in use by URL already, and may have no more at a time",
+                "script_databases_per_app",
+            )
+        if len(self._open) >= self._most:
+            return self._longest_at_rest(self._open) or _refuse(
+                f"{len(self._open)} databases are in use by scripts of all apps already", "script_databases"
+            )
+        return None
+
+    def _longest_at_rest(self, keys: Iterable[_Key]) -> _Key | None:
+        resting = (key for key in keys if not self._open[key].users)
+        return min(resting, key=lambda key: self._open[key].last_used, default=None)
 
     def _build(self, key: _Key) -> _Open:
         place = key.place
@@ -140,13 +171,18 @@ class ScriptConnections:
             built = connector.build(msgspec.convert(settings, connector.settings), self._host)
         except (PenstockError, msgspec.ValidationError) as error:
             raise ConnectorError(f"the database {place.listed_as} cannot be used: {error}") from error
-        opened = self._open[key] = _Open(built, last_used=trio.current_time())
-        return opened
+        return _Open(built)
 
-    async def _close(self, key: _Key) -> None:
-        one = self._open.pop(key)
-        with trio.CancelScope(shield=True):
-            await one.connector.close()
+
+async def _close(one: _Open) -> None:
+    with trio.CancelScope(shield=True):
+        await one.connector.close()
+
+
+def _refuse(problem: str, setting: str) -> NoReturn:
+    raise ConnectorError(
+        f"{problem}; try again, use a `connection` instead, or have the operator raise the setting functions.{setting}"
+    )
 
 
 def _target(database: ScriptDatabase) -> JdbcTarget:

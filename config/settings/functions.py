@@ -39,6 +39,10 @@ class FunctionSettings(Section, frozen=True, kw_only=True):
         ],
         ...,
     ] = ()
+    # So many of them may be open at a time (each as another user is one more), all apps together, and for one app:
+    # beyond that the one that rests for longest is closed.
+    script_databases: Positive = 64
+    script_databases_per_app: Positive = 4
     # What one query may bring.
     max_rows: Positive = 10_000
     max_query_bytes: Positive = 4 * 1024 * 1024

@@ -269,6 +269,8 @@ async def _query(
 async def _prepare(where: str, translated: Translated, session: Session) -> None:
     """A step before which nothing was asked of the server: what is idle may have been lost long since."""
     try:
+        if translated.of_session:
+            await session.renew()
         statement = await session.prepare(translated.sql)
     except mysql_errors.ERRORS as error:
         if mysql_errors.is_lost(error):
@@ -281,16 +283,13 @@ async def _prepare(where: str, translated: Translated, session: Session) -> None
 async def _call(
     translated: Translated, values: Sequence[Any], limits: ResultLimits, session: Session
 ) -> list[QueryResult]:
-    """Run a procedure; what it leaves behind meets nobody: neither an open transaction nor other settings."""
+    """Run a procedure; a transaction that it leaves open meets nobody (nor what else it leaves: see `renew`)."""
     try:
-        results = await session.run(translated.sql, values, limits)
+        return await session.run(translated.sql, values, limits)
     except mysql_errors.ERRORS:
         # An error does not tell whether a transaction was left open.
         session.terminate()
         raise
-    if session.is_clean:
-        await session.reset()
-    return results
 
 
 async def _returning(

@@ -40,6 +40,12 @@ T = TypeVar("T")
 _ROWS_A_FETCH = 256
 _STATEMENTS_REMEMBERED = 1_000
 _PROCEDURE = "CALL"
+_BLOCK = "DO"
+_FORGOTTEN = (
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.InvalidSQLStatementNameError,
+    asyncpg.OutdatedSchemaCacheError,
+)
 _CHANGING = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 _TABLES = """
     SELECT CASE WHEN n.nspname = ANY (current_schemas(false)) THEN c.relname ELSE n.nspname || '.' || c.relname END
@@ -144,7 +150,9 @@ class Postgres:
     async def write(self, batch: WriteBatch) -> None:
         """One transaction: the position, then the rows."""
         try:
-            await self._pool.run(lambda session: postgres_writes.write(session, self._where, batch))
+            await self._pool.run(
+                partial(_unless_forgotten, lambda session: postgres_writes.write(session, self._where, batch))
+            )
         except postgres_errors.ERRORS as error:
             raise postgres_errors.write_error(error, self._where, batch.table.name) from error
 
@@ -160,7 +168,7 @@ class Postgres:
     async def _system(self, doing: str, work: Callable[[Session], Awaitable[T]]) -> T:
         """Run what the project itself asks of the server, where any failure is the server's."""
         try:
-            return await self._pool.run(work)
+            return await self._pool.run(partial(_unless_forgotten, work))
         except postgres_errors.ERRORS as error:
             raise postgres_errors.system_error(error, self._where, doing) from error
 
@@ -202,8 +210,8 @@ async def _query(
 ) -> QueryResult:
     try:
         return await _query_once(where, translated, parameters, limits, session)
-    except (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError):
-        # A table has changed since the statement was prepared; nothing was done yet.
+    except _FORGOTTEN:
+        # A table has changed since the statement was prepared, or somebody has thrown it away; nothing was done yet.
         session.forget_schema()
         await session.connection.reload_schema_state()
         return await _query_once(where, translated, parameters, limits, session)
@@ -217,7 +225,11 @@ async def _query_once(
     columns = tuple(attribute.name for attribute in statement.get_attributes())
     if not columns:
         await statement.fetch(*values)
-        return QueryResult((), (), _affected(statement.get_statusmsg()))
+        affected = _affected(statement.get_statusmsg())
+        if translated.verb == _BLOCK:
+            # Code of the caller's own, which may even prepare statements by name, or throw away what is prepared.
+            session.terminate()
+        return QueryResult((), (), affected)
     if translated.verb == _PROCEDURE:
         # One row of what it hands out; and it may commit, which it may not within a transaction of its caller's.
         return QueryResult(columns, [tuple(record) for record in await statement.fetch(*values)])
@@ -228,6 +240,15 @@ async def _query_once(
     finally:
         await session.roll_back()
     return QueryResult(columns, rows, len(rows) if translated.verb in _CHANGING else 0)
+
+
+async def _unless_forgotten(work: Callable[[Session], Awaitable[T]], session: Session) -> T:
+    """Work that is done again when it fails; that finds another connection if what is prepared here was thrown away."""
+    try:
+        return await work(session)
+    except asyncpg.InvalidSQLStatementNameError:
+        session.terminate()
+        raise
 
 
 async def _first(where: str, step: Awaitable[T]) -> T:

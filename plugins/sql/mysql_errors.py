@@ -23,6 +23,7 @@ ERRORS = (MySQLError, OSError, EOFError, ValueError, RuntimeError, AssertionErro
 # https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html, https://mariadb.com/kb/en/mariadb-error-codes/
 _GONE, _LOST = 2006, 2013
 _DEADLOCK, _LOCK_WAIT = 1213, 1205
+_NO_SUCH_VARIABLE = 1193
 _NEEDS_PREPARING = frozenset({1243, 1615})
 _INTERRUPTED = frozenset({1317, 1969, 3024})
 _KILLED = frozenset({1053, 1927})
@@ -33,7 +34,9 @@ _HINTS = {
     1129: "the server has shut this machine out: FLUSH HOSTS there",
     1049: "there is no such database: create it, or check the name",
     1040: "the server has no connection left: raise max_connections there, or lower pool_size here",
-    1203: "the user has no connection left: raise max_user_connections there, or lower pool_size here",
+    **dict.fromkeys(
+        (1203, 1226), "the user has no connection left: raise max_user_connections there, or lower pool_size here"
+    ),
     1146: "the table is missing: create it, or let the task do so (create: true)",
     1054: "the column is missing: add it, or change the task's columns",
     1364: "a column that the task does not write has no default: give it one, or add it to the task's columns",
@@ -88,6 +91,11 @@ def is_deadlock(error: BaseException) -> bool:
 def needs_preparing(error: BaseException) -> bool:
     """Whether the server has forgotten the statement, or its tables have changed too often since it was prepared."""
     return number(error) in _NEEDS_PREPARING
+
+
+def is_no_such_variable(error: BaseException) -> bool:
+    """Whether the server does not know what it was to set."""
+    return number(error) == _NO_SUCH_VARIABLE
 
 
 def is_row_fault(error: BaseException) -> bool:

@@ -14,7 +14,7 @@ from asyncmy.protocol import FieldDescriptorPacket
 
 from plugins.api import CommitUnknownError, QueryResult, ResultLimits
 from plugins.sql.conversions import Convert
-from plugins.sql.mysql_errors import ERRORS, commit_error, connect_error, needs_preparing
+from plugins.sql.mysql_errors import ERRORS, commit_error, connect_error, is_no_such_variable, needs_preparing
 from plugins.sql.mysql_values import column_converter
 from plugins.sql.mysql_wire import MysqlConnection, packed
 from plugins.sql.result_rows import ResultRows
@@ -29,6 +29,8 @@ _KILL_SECONDS = 3.0
 _PACKET_ROOM = 1024
 # Text is UTF-8 and nothing else; what does not fit its column is an error and not cut off; quotes are as they are read.
 _MODE = "STRICT_ALL_TABLES,STRICT_TRANS_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO"
+# https://dev.mysql.com/doc/refman/8.4/en/session-state-tracking.html
+_TRACKING = "SET session_track_state_change = 1"
 _ABOUT = "SELECT CONNECTION_ID(), @@max_allowed_packet, @@version"
 _OWN_LIMITS = ResultLimits(rows=1_000_000, bytes=1 << 30)
 
@@ -62,16 +64,51 @@ class Session:
         self._statements: OrderedDict[str, PreparedStatement] = OrderedDict()
         self._id = 0
         self._packet_bytes = 1 << 20
+        self._is_tracked = connection.tells_changes
+        self._is_new = True
+        self._is_suspect = False
 
     async def begin_session(self) -> None:
         """Set what every statement may rely on, and learn who is there."""
-        await self.reset()
+        await self._set_up()
         ((self._id, packet_bytes, self.version),) = await self.rows(_ABOUT)
         self._packet_bytes = packet_bytes - _PACKET_ROOM
+        self._is_new = True
 
-    async def reset(self) -> None:
-        """Set again what a procedure may have set otherwise."""
-        await self.connection.query(self._settings)  # type: ignore[no-untyped-call]
+    async def _set_up(self) -> None:
+        await self.connection.command(self._settings)
+        if self._is_tracked:
+            try:
+                await self.connection.command(_TRACKING)
+            except ERRORS as error:
+                if not is_no_such_variable(error):
+                    raise
+                self._is_tracked = False
+
+    async def renew(self) -> None:
+        """Have a session in which nobody has done anything, for a statement that might see it or leave something."""
+        self._is_suspect = True
+        if not self._is_new:
+            await self._reset()
+
+    async def restore(self) -> None:
+        """Undo what was left behind, if the statement or the server says that something may have been.
+
+        It costs four round trips, and what is prepared here.
+        """
+        if self._is_suspect or self.connection.session_changed or not (self._is_tracked or self._is_new):
+            await self._reset()
+            self._is_suspect = False
+
+    async def _reset(self) -> None:
+        self._statements.clear()
+        await self.connection.reset()
+        await self._set_up()
+        self._is_new = True
+
+    async def ping(self) -> None:
+        """Ask whether anybody is there."""
+        await self.connection.ping(reconnect=False)
 
     @property
     def is_mariadb(self) -> bool:
@@ -82,7 +119,7 @@ class Session:
         """The prepared statement."""
         statement = self._statements.get(sql)
         if statement is None:
-            statement = await self.connection.prepare(sql)  # type: ignore[no-untyped-call]
+            statement = await self.connection.prepare(sql)
             self._statements[sql] = statement
             if len(self._statements) > _STATEMENTS:
                 _, oldest = self._statements.popitem(last=False)
@@ -110,6 +147,7 @@ class Session:
 
     async def _run(self, sql: str, values: Sequence[Any], limits: ResultLimits) -> list[QueryResult]:
         statement = await self.prepare(sql)
+        self._is_new = False
         try:
             payload = packed(statement, values)
         except ValueError as error:
@@ -174,7 +212,7 @@ class Session:
             async with asyncio.timeout(_KILL_SECONDS):
                 other = await self._connect()
                 try:
-                    await other.query(f"KILL CONNECTION {self._id:d}")  # type: ignore[no-untyped-call]
+                    await other.command(f"KILL CONNECTION {self._id:d}")
                 finally:
                     other.close()
 
@@ -255,6 +293,9 @@ class _Results:
                 values[index] = convert(values[index])
             row = tuple(values)
         self._rows.add(row)
+
+    def expect(self, size: int) -> None:
+        self._rows.expect(size)
 
     def end(self, affected: int) -> None:
         if self._columns:

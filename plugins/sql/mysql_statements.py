@@ -14,10 +14,14 @@ from plugins.sql.placeholders import NAME, name_in_quotes, not_a_name
 
 # Statements that would change the pooled connection for whoever uses it next, or leave its transaction.
 _VERBS_OF_SESSIONS = """
-    BEGIN CHANGE COMMIT DEALLOCATE DELIMITER EXECUTE FLUSH HANDLER LOAD LOCK PREPARE RELEASE RESET ROLLBACK SAVEPOINT
-    SET START STOP UNLOCK USE XA
+    BEGIN CHANGE COMMIT DEALLOCATE DELIMITER EXECUTE FLUSH HANDLER KILL LOAD LOCK PREPARE RELEASE RESET ROLLBACK
+    SAVEPOINT SET START STOP UNLOCK USE XA
 """
 _NOT_FOR_QUERIES = frozenset(_VERBS_OF_SESSIONS.split())
+# Of statements with another first word (CALL, CREATE TEMPORARY TABLE, DO, SHOW WARNINGS, ...) nobody knows.
+_KEPT_TO_THEMSELVES = frozenset({"SELECT", "WITH", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE"})
+# What leaves something behind in a session, or tells what another statement has left there; variables do both.
+_OF_THE_SESSION = frozenset({"GET_LOCK", "LAST_INSERT_ID", "ROW_COUNT", "LASTVAL", "PREVIOUS"})
 _HINT = "/*+"
 _CONCAT = "CONCAT('...', :{name})"
 # https://dev.mysql.com/doc/refman/8.4/en/lexical-structure.html, with the sql_mode that each session is given.
@@ -45,13 +49,16 @@ _TOKEN = re.compile(
 class Translated(NamedTuple):
     """A statement with `?` for each parameter, the names that stand behind them one by one, and its first word.
 
-    `returning` says whether it hands out the rows that it changes (MariaDB).
+    `returning` says whether it hands out the rows that it changes (MariaDB); `of_session` whether its text lets it
+    leave something behind in its session, or tell what was left there. (What functions, views and triggers leave
+    behind no text shows.)
     """
 
     sql: str
     names: tuple[str, ...]
     verb: str
     returning: bool
+    of_session: bool
 
 
 def translate(sql: str) -> Translated:
@@ -67,7 +74,7 @@ def translate(sql: str) -> Translated:
     parts: list[str] = []
     names: list[str] = []
     verb = ""
-    ended = returning = False
+    ended = returning = of_session = False
     for found in _TOKEN.finditer(sql):
         kind, text = found.lastgroup, found.group()
         if kind == "end":
@@ -80,15 +87,24 @@ def translate(sql: str) -> Translated:
             raise StatementError("more than one statement; send one at a time")
         verb = verb or ("" if text == "(" else text.upper())
         returning = returning or (kind == "word" and text.upper() == "RETURNING")
+        of_session = of_session or _is_of_session(kind, text)
         parts.append(_translated_token(kind, text, found, names))
     _check_verb(verb)
-    return Translated("".join(parts).strip(), tuple(names), verb, returning)
+    of_session = of_session or verb not in _KEPT_TO_THEMSELVES
+    return Translated("".join(parts).strip(), tuple(names), verb, returning, of_session)
 
 
 def parse(sql: str) -> ParsedStatement:
     """The parameters and the first word of a statement; StatementError as `translate`."""
     translated = translate(sql)
     return ParsedStatement(tuple(dict.fromkeys(translated.names)), translated.verb)
+
+
+def _is_of_session(kind: str | None, text: str) -> bool:
+    if kind in {"word", "identifier"}:
+        # A function may be called by its name in backticks, too.
+        return text.startswith("@") or text.strip("`").upper() in _OF_THE_SESSION
+    return kind == "assign" or text == "@"
 
 
 def _translated_token(kind: str | None, text: str, found: re.Match[str], names: list[str]) -> str:

@@ -73,7 +73,7 @@ def _parameter(value: Any, name: str, zone: tzinfo) -> Any:
     fit = value
     match value:
         case datetime():
-            fit = in_zone(value, zone)
+            fit = _moment(value, name, zone)
         case dict() | list() | tuple():
             fit = json_text(value)
         case int() if not isinstance(value, bool):
@@ -87,6 +87,13 @@ def _parameter(value: Any, name: str, zone: tzinfo) -> Any:
         case _ if not isinstance(value, _AS_THEY_ARE):
             raise ParameterError(f"parameter {name}: {type(value).__name__} is nothing that MySQL knows")
     return fit
+
+
+def _moment(value: datetime, name: str, zone: tzinfo) -> datetime:
+    try:
+        return in_zone(value, zone)
+    except OverflowError:
+        raise ParameterError(f"parameter {name}: a moment beyond what DATETIME holds") from None
 
 
 def wide(value: int) -> int | Decimal:

@@ -15,6 +15,10 @@ T = TypeVar("T")
 
 # A connection that nobody used for so long may have been forgotten by a firewall on the way.
 _IDLE_SECONDS = 300.0
+# One that rested longer than this is asked first whether it is alive, and gets so long to answer.
+_TRUSTED_SECONDS = 1.0
+_PING_SECONDS = 2.0
+_RESTORE_SECONDS = 5.0
 
 
 class PooledSession(Protocol):
@@ -22,7 +26,13 @@ class PooledSession(Protocol):
 
     @property
     def is_clean(self) -> bool:
-        """Whether it is open, and in no transaction: whoever has it next finds it as new."""
+        """Whether it is open, and in no transaction."""
+
+    async def ping(self) -> None:
+        """Ask the server whether it is there; raises where it is not."""
+
+    async def restore(self) -> None:
+        """Undo what was left behind, so that whoever has it next finds it as new; raises where that cannot be."""
 
     async def interrupt(self) -> None:
         """Whoever used it was cancelled: see to it that what the server still does for him ends."""
@@ -81,32 +91,72 @@ class Pool(Generic[S]):
     async def _use(self, work: Callable[[S], Awaitable[T]]) -> T:
         if self._closed:
             raise ConnectorError("the connection has been closed")
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self._timeout):
-            session = self._take(loop.time()) or await self._connect()
-            try:
-                return await work(session)
-            except asyncio.CancelledError:
-                await session.interrupt()
-                raise
-            finally:
-                self._give_back(session, loop.time())
+        session: S | None = None
+        try:
+            async with asyncio.timeout(self._timeout):
+                session = await self._take() or await self._connect()
+                try:
+                    return await work(session)
+                except asyncio.CancelledError:
+                    await session.interrupt()
+                    raise
+        finally:
+            # What was done is done: to tidy up after it must not end in a time-out of the work.
+            if session is not None:
+                await self._give_back(session)
 
-    def _take(self, now: float) -> S | None:
+    async def _take(self) -> S | None:
+        now = asyncio.get_running_loop().time()
         while self._idle:
             session, used = self._idle.pop()
-            if session.is_clean and now - used < _IDLE_SECONDS:
-                return session
+            rested = now - used
+            if rested < _IDLE_SECONDS and session.is_clean:
+                if rested < _TRUSTED_SECONDS or await _answers(session):
+                    return session
+                # Those below have rested even longer: whatever cut this one off has had them, too.
+                self._terminate_idle()
             session.terminate()
         return None
 
-    def _give_back(self, session: S, now: float) -> None:
-        if self._closed or not session.is_clean:
-            session.terminate()
+    async def _give_back(self, session: S) -> None:
+        if session.is_clean and not self._closed:
+            await _restore(session)
+        if session.is_clean and not self._closed:
+            self._idle.append((session, asyncio.get_running_loop().time()))
         else:
-            self._idle.append((session, now))
+            session.terminate()
+
+    def _terminate_idle(self) -> None:
+        while self._idle:
+            session, _ = self._idle.pop()
+            session.terminate()
 
     async def _close_idle(self) -> None:
         while self._idle:
             session, _ = self._idle.pop()
             await session.close()
+
+
+async def _answers(session: PooledSession) -> bool:
+    """Whether the server is still at the other end of a connection."""
+    try:
+        async with asyncio.timeout(_PING_SECONDS):
+            await session.ping()
+    except asyncio.CancelledError:
+        session.terminate()
+        raise
+    except Exception:  # noqa: BLE001 - each library has its own, and whatever it is, the connection is of no use
+        return False
+    return True
+
+
+async def _restore(session: PooledSession) -> None:
+    """Have a connection as new, or cut it."""
+    try:
+        async with asyncio.timeout(_RESTORE_SECONDS):
+            await session.restore()
+    except asyncio.CancelledError:
+        session.terminate()
+        raise
+    except Exception:  # noqa: BLE001 - likewise; what the work has brought is not to be lost with it
+        session.terminate()

@@ -18,6 +18,12 @@ from plugins.sql.targets import Targets
 _STATEMENTS = 128
 _ROLLBACK_SECONDS = 5.0
 _CLOSE_SECONDS = 5.0
+# DISCARD ALL, but that what is prepared stays, and asyncpg's own reset, but that temporary tables go, too. Any function
+# of a plain SELECT may leave something behind, and the server does not tell: it costs one round trip each time.
+_RESTORE = (
+    "SET SESSION AUTHORIZATION DEFAULT; RESET ALL; CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); "
+    "DISCARD TEMP; DISCARD SEQUENCES"
+)
 
 
 class Session:
@@ -78,6 +84,14 @@ class Session:
     def is_clean(self) -> bool:
         """Whether it is open, and in no transaction."""
         return not self.connection.is_closed() and not self.connection.is_in_transaction()
+
+    async def ping(self) -> None:
+        """Ask whether anybody is there."""
+        await self.connection.execute("SELECT 1")
+
+    async def restore(self) -> None:
+        """Undo what was left behind: settings, roles, locks, cursors, temporary tables, sequences' last numbers."""
+        await self.connection.execute(_RESTORE)
 
     async def interrupt(self) -> None:
         """Nothing is left to do: asyncpg asks the server to cancel what was cancelled here."""

@@ -31,16 +31,25 @@ _CLOSE_SECONDS = 5.0
 _VALUE_BYTES = 64 * 1024 * 1024
 _READABLE_PRAGMAS = frozenset({"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo"})
 _FORBIDDEN = frozenset(
-    {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_TRANSACTION, sqlite3.SQLITE_SAVEPOINT}
+    {
+        sqlite3.SQLITE_ATTACH,
+        sqlite3.SQLITE_DETACH,
+        sqlite3.SQLITE_TRANSACTION,
+        sqlite3.SQLITE_SAVEPOINT,
+    }
 )
 
 
-def stay_inside(action: int, name: str | None, *_: str | None) -> int:
+def stay_inside(action: int, name: str | None, _: str | None, database: str | None, *__: str | None) -> int:
     """Authorizer for statements that people write: they stay in their database and out of its transactions.
 
-    Every such statement meets it first on a reader; the writer gets only those that it let pass.
+    Nor do they make what would stay in the connection: a temporary table comes before the one of the same name that
+    everybody else means, the tasks among them. Every such statement meets this first on a reader; the writer gets only
+    those that it let pass.
     """
     if action in _FORBIDDEN or (action == sqlite3.SQLITE_PRAGMA and name not in _READABLE_PRAGMAS):
+        return sqlite3.SQLITE_DENY
+    if database == "temp" and action != sqlite3.SQLITE_READ:
         return sqlite3.SQLITE_DENY
     return sqlite3.SQLITE_OK
 

@@ -42,7 +42,9 @@ _QUERY_FAULTS: dict[int, type[ConnectorError]] = {
     sqlite3.SQLITE_CONSTRAINT: RowRejectedError,
 }
 _QUERY_ADVICE = {
-    sqlite3.SQLITE_AUTH: "a query may not attach databases, set pragmas or control transactions: leave that out",
+    sqlite3.SQLITE_AUTH: (
+        "a query may not attach databases, set pragmas, control transactions or make temporary tables: leave that out"
+    ),
     sqlite3.SQLITE_MISMATCH: "a parameter or value is not of the type that its place asks for",
 }
 # A connection that met one of these is as good as before.
@@ -64,7 +66,11 @@ _HARMLESS = frozenset(
 
 def code(error: BaseException) -> int:
     """The primary result code, 0 where Python raised before SQLite was asked."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+    primary = int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+    # What it says when it refuses to touch a schema that it has not read yet.
+    if primary == sqlite3.SQLITE_SCHEMA and str(error) == "not authorized":
+        return sqlite3.SQLITE_AUTH
+    return primary
 
 
 def is_write_refused(error: BaseException) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -31,8 +32,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Pool:
     """A connector that answers with what it was asked."""
 
-    def __init__(self, settings: Settings, held: trio.Event) -> None:
+    def __init__(self, settings: Settings, held: trio.Event, *, slow_to_close: bool) -> None:
         self.settings = settings
+        self._slow_to_close = slow_to_close
         self.closed = False
         self._held = held
 
@@ -44,18 +46,21 @@ class Pool:
         return QueryResult((sql,), [tuple(parameters.values())])
 
     async def close(self) -> None:
+        if self._slow_to_close:
+            await trio.sleep(0.05)
         self.closed = True
 
 
 class World:
     def __init__(self, *allowed: str) -> None:
         self.held = trio.Event()
+        self.slow_to_close = False
         self.pools: list[Pool] = []
         connectors = Connectors({name: ConnectorType(name, Settings, self._build) for name in ("mysql", "postgres")})
-        self.scripts = ScriptConnections(allowed, connectors, None, LIMITS)  # type: ignore[arg-type]
+        self.scripts = ScriptConnections(allowed, connectors, None, LIMITS, most=16, most_of_an_app=4)  # type: ignore[arg-type]
 
     def _build(self, settings: Settings, _host: object) -> Any:
-        self.pools.append(Pool(settings, self.held))
+        self.pools.append(Pool(settings, self.held, slow_to_close=self.slow_to_close))
         return self.pools[-1]
 
     async def ask(self, url: str, *values: object, app: str = "a", user: str = "u", type_: str = "mysql", sql: str = "?"
@@ -138,6 +143,68 @@ async def test_values_must_fit_their_places() -> None:
     assert world.pools == []
 
 
+async def test_an_app_that_names_many_databases_takes_nobody_elses_place() -> None:
+    """Beyond its share its own pool makes room, the one at rest for longest; others keep theirs."""
+    world = World("127.0.0.1:3306/db")
+    for name in "bc":
+        await world.ask(URL, app=name)
+    for number in range(4):
+        await world.ask(URL, user=str(number))
+    await world.ask(URL, user="0")
+    for number in range(4, 30):
+        await world.ask(URL, user=str(number))
+    left = [(pool.settings.user, index < 2) for index, pool in enumerate(world.pools) if not pool.closed]
+    assert left == [("u", True), ("u", True), *[(str(number), False) for number in range(26, 30)]]
+
+
+async def test_an_app_whose_share_is_in_use_is_told_so() -> None:
+    """By name of the setting; another app is served, and so is the same one once a call of it has ended."""
+    world = World("127.0.0.1:3306/db")
+    async with trio.open_nursery() as nursery:
+        for number in range(4):
+            nursery.start_soon(lambda number=number: world.ask(URL, user=str(number), sql="HOLD"))
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(ConnectorError, match=r"app a has 4 databases in use.*functions\.script_databases_per_app"):
+            await world.ask(URL, user="late")
+        await world.ask(URL, user="0")
+        await world.ask(URL, app="b")
+        world.held.set()
+    await world.ask(URL, user="late")
+    assert sum(pool.closed for pool in world.pools) == 1
+    assert not any(pool.closed for pool in world.pools[4:])
+
+
+async def test_a_database_that_cannot_be_opened_costs_nobody_his_pool() -> None:
+    """The settings are refused before anything is closed."""
+    world = World("127.0.0.1:3306/db")
+    for number in range(4):
+        await world.ask(URL, user=str(number))
+    with pytest.raises(ConnectorError, match="cannot be used"):
+        await world.ask(f"{URL}&connectTimeout=5000", user="late")
+    assert not any(pool.closed for pool in world.pools)
+
+
+async def test_many_at_once_stay_within_the_bounds() -> None:
+    """However slowly pools are closed, no more are open than may be."""
+    world = World("127.0.0.1:3306/db")
+    world.slow_to_close = True
+    answered = []
+
+    async def ask(number: int) -> None:
+        with suppress(ConnectorError):
+            answered.append(await world.ask(URL, app=str(number % 10), user=str(number)))
+
+    for _ in range(2):
+        async with trio.open_nursery() as nursery:
+            for number in range(40):
+                nursery.start_soon(ask, number)
+            await trio.testing.wait_all_tasks_blocked()
+            assert world.scripts.open == 16
+    assert (len(answered) >= 32, world.scripts.open) == (True, 16)
+    await world.scripts.close()
+    assert all(pool.closed for pool in world.pools)
+
+
 async def test_pools_are_bounded_and_the_oldest_makes_room() -> None:
     """One that is in use is never closed under its user; when all are in use, the next is told so."""
     world = World("127.0.0.1:3306/db")
@@ -150,7 +217,7 @@ async def test_pools_are_bounded_and_the_oldest_makes_room() -> None:
         for number in range(15):
             nursery.start_soon(lambda number=number: world.ask(URL, app=f"h{number}", sql="HOLD"))
         await trio.testing.wait_all_tasks_blocked()
-        with pytest.raises(ConnectorError, match="16 databases are in use"):
+        with pytest.raises(ConnectorError, match=r"16 databases are in use.*functions\.script_databases"):
             await world.ask(URL, app="late")
         world.held.set()
 

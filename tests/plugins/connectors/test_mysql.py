@@ -1,5 +1,6 @@
 """Connector mysql against a real MariaDB: what queries ask and get (see also test_servers.py)."""
 
+import resource
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -298,3 +299,62 @@ async def test_a_query_that_met_a_lock_was_not_done(
             await impatient.close()
     finally:
         mariadb_database.execute("SET GLOBAL innodb_lock_wait_timeout = DEFAULT")
+
+
+async def test_a_row_that_is_far_too_large_is_not_taken_in(mysql: Mysql, mariadb_server: MariadbServer) -> None:
+    """A server may send rows of a gigabyte: one beyond the limits costs no memory of the daemon's."""
+    mariadb_server.execute("SET GLOBAL max_allowed_packet = 1073741824")
+    try:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(ResultTooLargeError):
+            await ask(mysql, "SELECT REPEAT('x', 300000000)")
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 48 * 1024
+        text = "é" * 900_000
+        assert await ask(mysql, "SELECT :text", text=text) == [(text,)]
+    finally:
+        mariadb_server.execute("SET GLOBAL max_allowed_packet = DEFAULT")
+
+
+async def test_a_row_of_several_packets_is_one(mysql: Mysql) -> None:
+    """Beyond 16 MiB a row comes in parts; within the limits it is read as any other."""
+    sql = "SELECT REPEAT('x', 15000000), REPEAT('y', 5000000), 7"
+    ((x, y, seven),) = (await mysql.query(sql, {}, ResultLimits(10, 30_000_000))).rows
+    assert (len(x), len(y), seven) == (15_000_000, 5_000_000, 7)
+
+
+async def test_a_date_that_no_calendar_has_is_told(mysql: Mysql, mariadb_database: MariadbDatabase) -> None:
+    """A server may hold one: the error says how to read it, and the connection serves on."""
+    mariadb_database.execute(
+        "SET sql_mode = 'ALLOW_INVALID_DATES'; CREATE TABLE t (d date, m datetime); "
+        "INSERT INTO t VALUES ('2024-02-31', '2024-02-31 10:00:00')"
+    )
+    for column in "dm":
+        with pytest.raises(StatementError, match=r"day is out of range.*CAST\(column AS CHAR\)"):
+            await ask(mysql, f"SELECT {column} FROM t")
+    assert await ask(mysql, "SELECT CAST(d AS CHAR) FROM t") == [("2024-02-31",)]
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+        datetime(9999, 12, 31, 23, tzinfo=timezone(-timedelta(hours=1))),
+    ],
+)
+async def test_a_moment_beyond_all_is_the_parameters_fault(mysql: Mysql, moment: datetime) -> None:
+    """Whatever the zone makes of it."""
+    with pytest.raises(ParameterError, match="parameter m: a moment beyond"):
+        await ask(mysql, "SELECT :m", m=moment)
+
+
+async def test_the_ends_of_every_type_come_as_they_are(mysql: Mysql, mariadb_database: MariadbDatabase) -> None:
+    """The largest TIME, BIT, DECIMAL and integers; partial dates are nothing, bytes that are no text are marked."""
+    digits = "-99999999999999999999999999999999999.999999999999999999999999999999"
+    mariadb_database.execute(
+        "SET sql_mode = ''; "
+        "CREATE TABLE t (t time(6), b bit(64), d decimal(65,30), i bigint, u bigint unsigned, p date); "
+        f"INSERT INTO t VALUES ('-838:59:59.999999', ~0, {digits}, {-(2**63)}, {2**64 - 1}, '2024-00-10')"
+    )
+    exact = Decimal(digits)
+    assert await ask(mysql, "SELECT * FROM t") == [("-838:59:59.999999", 2**64 - 1, exact, -(2**63), 2**64 - 1, None)]
+    assert await ask(mysql, "SELECT CAST(x'ff41' AS CHAR), x'ff41', _latin1 x'e9'") == [("?A", b"\xffA", "é")]

@@ -86,3 +86,30 @@ def test_the_first_word_is_told(sql: str, verb: str, *, returning: bool) -> None
 def test_parse_names_each_parameter_once() -> None:
     """In the order in which they come first."""
     assert parse("SELECT :b, :a, :b") == ParsedStatement(("b", "a"), "SELECT")
+
+
+@pytest.mark.parametrize(
+    ("sql", "of_session"),
+    [
+        ("SELECT * FROM person WHERE name = :name FOR UPDATE", False),
+        ("(SELECT 1) UNION (SELECT 2)", False),
+        ("WITH a AS (SELECT 1) SELECT * FROM a", False),
+        ("INSERT INTO mail (address) VALUES ('a@b.example')", False),
+        ("UPDATE t SET last_insert = 1, `row` = 'GET_LOCK'", False),
+        ("REPLACE INTO t VALUES (1)", False),
+        ("DELETE FROM t /* @x */", False),
+        ("SELECT @x", True),
+        ("SELECT @`x`, @'x'", True),
+        ("SELECT 1 INTO @x", True),
+        ("SELECT get_lock ('a', 0)", True),
+        ("SELECT `GET_LOCK`('a', 0)", True),
+        ("INSERT INTO child VALUES (LAST_INSERT_ID())", True),
+        ("CREATE TEMPORARY TABLE t SELECT 1", True),
+        ("CALL anything()", True),
+        ("DO 1", True),
+        ("SHOW WARNINGS", True),
+    ],
+)
+def test_statements_that_reach_into_their_session_are_known(sql: str, *, of_session: bool) -> None:
+    """Variables, locks, what only a session knows, and every statement that is none of the plain ones."""
+    assert translate(sql).of_session is of_session
