@@ -23,7 +23,7 @@ from daemon.cli.main import main
 Before = Callable[[], None]
 """What a process calls before anything else: a function of a module."""
 
-_IMPORTED = ["daemon.cli.main", "daemon.cli.client", "daemon.cli.show", "daemon.lifecycle", "httpcore", "pydantic"]
+_IMPORTED = ["daemon.cli.main", "daemon.cli.client", "daemon.cli.show", "daemon.lifecycle", "httpcore"]
 
 
 class ForkedCommand:
