@@ -14,7 +14,7 @@ from actors.errors import ConnectorError, PenstockError, StatementError
 from actors.functions.reach import ScriptDatabase
 from actors.ports import Connector, QueryResult, ResultLimits
 from plugins.api import Host
-from plugins.loader import Connectors
+from plugins.loader import Connectors, prepare
 from plugins.sql.jdbc_url import CONNECTORS, JdbcTarget, parse_jdbc_url
 from plugins.sql.positional import named
 
@@ -109,6 +109,8 @@ class ScriptConnections:
             await self._close(next(iter(self._open)))
 
     async def _take(self, key: _Key) -> _Open:
+        if key not in self._open:
+            await self._prepare(key)
         found = self._open.get(key)
         if found is None:
             if len(self._open) >= _MOST_OPEN:
@@ -123,6 +125,12 @@ class ScriptConnections:
         if oldest is None:
             raise ConnectorError(f"{_MOST_OPEN} databases are in use by scripts already; try again")
         await self._close(oldest)
+
+    async def _prepare(self, key: _Key) -> None:
+        try:
+            await prepare(self._connectors.named(key.place.connector))
+        except PenstockError as error:
+            raise _unusable(key, error) from error
 
     def _build(self, key: _Key) -> _Open:
         place = key.place
@@ -139,7 +147,7 @@ class ScriptConnections:
             connector = self._connectors.named(place.connector)
             built = connector.build(msgspec.convert(settings, connector.settings), self._host)
         except (PenstockError, msgspec.ValidationError) as error:
-            raise ConnectorError(f"the database {place.listed_as} cannot be used: {error}") from error
+            raise _unusable(key, error) from error
         opened = self._open[key] = _Open(built, last_used=trio.current_time())
         return opened
 
@@ -147,6 +155,10 @@ class ScriptConnections:
         one = self._open.pop(key)
         with trio.CancelScope(shield=True):
             await one.connector.close()
+
+
+def _unusable(key: _Key, error: Exception) -> ConnectorError:
+    return ConnectorError(f"the database {key.place.listed_as} cannot be used: {error}")
 
 
 def _target(database: ScriptDatabase) -> JdbcTarget:

@@ -8,7 +8,8 @@ import trio
 
 from daemon.island import Island
 from plugins.api import ConnectorError
-from plugins.connectors.mysql import CONNECTOR, Mysql, MysqlSettings
+from plugins.connectors.mysql import CONNECTOR, MysqlSettings
+from plugins.sql.mysql import Mysql
 from tests.fakes.mariadb import PASSWORD, MariadbDatabase
 from tests.plugins.connectors.contract import LIMITS, PARKING, SOURCE, ask, batch, claimed
 from tests.plugins.connectors.servers import build
