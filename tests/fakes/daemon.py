@@ -17,6 +17,7 @@ import msgspec
 from config.ports import port_variables
 from daemon.folder import DaemonNote
 from tests.fakes.forked import Before, ForkedCommand, run_forked
+from tests.fakes.plain_http import NO_TLS
 
 FREE_PORTS = dict.fromkeys(port_variables(), "0")
 
@@ -127,17 +128,17 @@ class ChildDaemon:
         """A client of its control API."""
         assert self.note is not None
         headers = {"Authorization": f"Bearer {self.note.token}"}
-        return httpx.Client(base_url=f"http://{self.note.control}", headers=headers, timeout=30)
+        return httpx.Client(verify=NO_TLS, base_url=f"http://{self.note.control}", headers=headers, timeout=30)
 
     def gateway(self, **options: Any) -> httpx.Client:
         """A client of its gateway."""
         assert self.note is not None
-        return httpx.Client(base_url=f"http://{self.note.gateway}", timeout=30, **options)
+        return httpx.Client(verify=NO_TLS, base_url=f"http://{self.note.gateway}", timeout=30, **options)
 
     def topics(self, **options: Any) -> httpx.Client:
         """A client of its topic gateway."""
         assert self.note is not None
-        return httpx.Client(base_url=f"http://{self.note.topics}", timeout=60, **options)
+        return httpx.Client(verify=NO_TLS, base_url=f"http://{self.note.topics}", timeout=60, **options)
 
     def mqtt(self) -> tuple[str, int]:
         """Where it takes devices."""
