@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from http import HTTPStatus
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from actors.gateway_route.auth.jwks import KeySourceError
 from actors.http_calls.address_guard import AddressDeniedError, AddressGuard
 from config.resources import Jwt
 from daemon.guarded_http import GuardedNetwork
+from daemon.system_authorities import SystemAuthorities
 
 _MAX_BYTES = 1024 * 1024
 _SECONDS = 5.0
@@ -24,7 +24,7 @@ class KeySources:
     def __init__(self, data: Path, guard: AddressGuard) -> None:
         self._data = data
         self._network = GuardedNetwork(guard)
-        self._tls = ssl.create_default_context()
+        self._authorities = SystemAuthorities()
         self._threads = trio.CapacityLimiter(2)
 
     async def __call__(self, settings: Jwt) -> bytes:
@@ -47,7 +47,8 @@ class KeySources:
 
     async def _get(self, url: str) -> bytes:
         data = bytearray()
-        pool = httpcore.AsyncConnectionPool(ssl_context=self._tls, network_backend=self._network)
+        trusted = await self._authorities.context()
+        pool = httpcore.AsyncConnectionPool(ssl_context=trusted, network_backend=self._network)
         async with pool, pool.stream("GET", url, headers={"Accept": "application/json"}) as answer:
             if answer.status != HTTPStatus.OK:
                 raise KeySourceError(f"the answer is {answer.status}")

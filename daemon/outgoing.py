@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 
 import httpcore
@@ -12,6 +11,7 @@ from actors.errors import OutgoingCallError
 from actors.functions.declaration import HttpAnswer
 from actors.http_calls.address_guard import AddressDeniedError, AddressGuard
 from daemon.guarded_http import GuardedNetwork
+from daemon.system_authorities import SystemAuthorities
 
 _MOST_CONNECTIONS = 100
 _KEPT_OPEN = 20
@@ -30,6 +30,7 @@ class OutgoingHttp:
         self._network = GuardedNetwork(guard)
         self._max_bytes = max_bytes
         self._pool: httpcore.AsyncConnectionPool | None = None
+        self._authorities = SystemAuthorities()
 
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
         """Make a call; redirects are not followed.
@@ -52,6 +53,7 @@ class OutgoingHttp:
     async def close(self) -> None:
         """Close all connections; the next call opens new ones."""
         pool, self._pool = self._pool, None
+        self._authorities = SystemAuthorities()
         if pool is not None:
             await pool.aclose()
 
@@ -63,7 +65,7 @@ class OutgoingHttp:
                 raise ValueError(f"the header {name} is not for functions to set; leave it out")
         fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
         data = bytearray()
-        async with self._open().stream(method, url, headers=fields, content=body) as answer:
+        async with (await self._open()).stream(method, url, headers=fields, content=body) as answer:
             # Its generators must come to an end of their own: leaving them would leave the connection open.
             with trio.CancelScope() as reading:
                 async for piece in answer.aiter_stream():
@@ -75,10 +77,13 @@ class OutgoingHttp:
             received = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
             return HttpAnswer(answer.status, received, bytes(data))
 
-    def _open(self) -> httpcore.AsyncConnectionPool:
-        if self._pool is None:
+    async def _open(self) -> httpcore.AsyncConnectionPool:
+        if self._pool is not None:
+            return self._pool
+        trusted = await self._authorities.context()
+        if self._pool is None:  # nobody else has opened one meanwhile
             self._pool = httpcore.AsyncConnectionPool(
-                ssl_context=ssl.create_default_context(),
+                ssl_context=trusted,
                 max_connections=_MOST_CONNECTIONS,
                 max_keepalive_connections=_KEPT_OPEN,
                 keepalive_expiry=_KEPT_SECONDS,

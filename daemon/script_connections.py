@@ -13,7 +13,7 @@ from actors.errors import ConnectorError, PenstockError, StatementError
 from actors.functions.reach import ScriptDatabase
 from actors.ports import Connector, QueryResult, ResultLimits
 from plugins.api import Host
-from plugins.loader import Connectors
+from plugins.loader import Connectors, prepare
 from plugins.sql.jdbc_url import CONNECTORS, JdbcTarget, parse_jdbc_url
 from plugins.sql.positional import named
 
@@ -103,7 +103,7 @@ class ScriptConnections:
         text, parameters = named(sql, values, backslashes=place.connector == "mysql")
         user, password = database.user or target.user, database.password or target.password
         key = _Key(app, place, user, password, tuple(sorted(target.settings.items())))
-        using, too_many = self._take(key)
+        using, too_many = await self._take(key)
         try:
             if too_many is not None:
                 await _close(too_many)
@@ -126,8 +126,10 @@ class ScriptConnections:
         while self._open:
             await _close(self._open.popitem()[1])
 
-    def _take(self, key: _Key) -> tuple[_Open, _Open | None]:
+    async def _take(self, key: _Key) -> tuple[_Open, _Open | None]:
         """The pool, and the one that has made room for it, which is to be closed; nothing waits between the two."""
+        if key not in self._open:
+            await self._prepare(key)
         found, too_many = self._open.get(key), None
         if found is None:
             resting = self._who_makes_room(key.app)
@@ -155,6 +157,12 @@ class ScriptConnections:
         resting = (key for key in keys if not self._open[key].users)
         return min(resting, key=lambda key: self._open[key].last_used, default=None)
 
+    async def _prepare(self, key: _Key) -> None:
+        try:
+            await prepare(self._connectors.named(key.place.connector))
+        except PenstockError as error:
+            raise _unusable(key, error) from error
+
     def _build(self, key: _Key) -> _Open:
         place = key.place
         settings = {
@@ -170,7 +178,7 @@ class ScriptConnections:
             connector = self._connectors.named(place.connector)
             built = connector.build(msgspec.convert(settings, connector.settings), self._host)
         except (PenstockError, msgspec.ValidationError) as error:
-            raise ConnectorError(f"the database {place.listed_as} cannot be used: {error}") from error
+            raise _unusable(key, error) from error
         return _Open(built)
 
 
@@ -183,6 +191,10 @@ def _refuse(problem: str, setting: str) -> NoReturn:
     raise ConnectorError(
         f"{problem}; try again, use a `connection` instead, or have the operator raise the setting functions.{setting}"
     )
+
+
+def _unusable(key: _Key, error: Exception) -> ConnectorError:
+    return ConnectorError(f"the database {key.place.listed_as} cannot be used: {error}")
 
 
 def _target(database: ScriptDatabase) -> JdbcTarget:

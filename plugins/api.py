@@ -64,6 +64,8 @@ class ConnectorType:
     `settings` is a msgspec Struct that forbids unknown fields; the names in `secrets` are fields of it that are
     secrets: they are stored sealed, handed to `build` as plain text, and never shown. `parse` reads a statement before
     it is ever run, where the connector can: it raises StatementError for one that `query` would refuse as written.
+    `prepare` is called in a thread before each `build`: what takes long to import is imported there, and only where
+    there is a connection for it.
     """
 
     name: str
@@ -71,6 +73,7 @@ class ConnectorType:
     build: Callable[[Any, Host], Connector]
     secrets: tuple[str, ...] = ()
     parse: Callable[[str], ParsedStatement] | None = None
+    prepare: Callable[[], object] | None = None
 
 
 __all__ = [

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import structlog
+import trio
 
 from actors.errors import ConfigurationError
 from config.resources import Connection
@@ -231,6 +232,21 @@ def settings_of(
         reason, _, path = str(error).partition(" - at `$")
         where = f"$.settings{path.rstrip('`')}"
         raise ConfigurationError(f"connection {connection.name}: {reason} - at `{where}`") from error
+
+
+async def prepare(connector: ConnectorType) -> None:
+    """Have a connector import what it needs for connections, in a thread; to be called before its `build`.
+
+    Raises:
+        ConfigurationError: it cannot; says why.
+    """
+    if connector.prepare is None:
+        return
+    try:
+        await trio.to_thread.run_sync(connector.prepare, limiter=trio.CapacityLimiter(1))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigurationError(f"connector {connector.name} cannot be used: {reason}") from error
 
 
 def _read(candidate: Candidate, before: Plugin | None) -> Plugin:

@@ -11,6 +11,7 @@ import typer
 
 from daemon.cli.failure import CommandError, ExitCode
 from daemon.cli.options import DataOption, data_folder
+from daemon.limits import imports_for_good
 
 if TYPE_CHECKING:  # `--help` needs no settings
     from config.settings import Settings
@@ -43,7 +44,8 @@ def run(
     except ConfigurationError as error:
         raise CommandError(str(error), ExitCode.CONFIGURATION) from error
     # The whole daemon: imported once it is clear that it can run.
-    from daemon import lifecycle
+    with imports_for_good():
+        from daemon import lifecycle
 
     raise typer.Exit(lifecycle.run(settings, data_folder(context, data), reload, reissue_secrets=reissue_secrets))
 

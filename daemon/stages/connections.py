@@ -17,7 +17,7 @@ from daemon.catalog.catalog import Catalog
 from daemon.catalog.credentials import Credentials
 from daemon.engine import Change
 from plugins.api import Host
-from plugins.loader import Connectors, settings_of
+from plugins.loader import Connectors, prepare, settings_of
 
 
 class Connections:
@@ -87,6 +87,7 @@ class Connections:
     async def test(self, connection: Connection) -> ConnectionReport:
         """Try a connection whose settings are complete, with a connector of its own."""
         try:
+            await prepare(self._connectors.named(connection.connector))
             connector = self._build(connection, connection.settings)
         except PenstockError as error:
             return ConnectionReport(connected=False, problem=str(error))
@@ -119,20 +120,25 @@ class Connections:
         complete = settings_of(connection, connector, settings)
         return connector.build(complete, self._host)
 
-    def open(self, name: str) -> Connector:
+    async def open(self, name: str) -> Connector:
         """Build the connector of a stored connection and make it known."""
-        stored = self._catalog.get(Identity("connection", name))
-        if stored is None or not isinstance(stored.resource, Connection):
-            raise PenstockError(f"there is no connection {name}")
+        wanted = self._stored(name).connector
         try:
-            settings = self._credentials.connection_settings(stored.resource)
-            connector = self._build(stored.resource, settings)
+            await prepare(self._connectors.named(wanted))
+            stored = self._stored(name)
+            connector = self._build(stored, self._credentials.connection_settings(stored))
         except PenstockError as error:
             self._problems[name] = str(error)
             raise
         self._problems.pop(name, None)
         self._living[name] = connector
         return connector
+
+    def _stored(self, name: str) -> Connection:
+        stored = self._catalog.get(Identity("connection", name))
+        if stored is None or not isinstance(stored.resource, Connection):
+            raise PenstockError(f"there is no connection {name}")
+        return stored.resource
 
     def forget(self, name: str) -> None:
         """The connector is being closed."""
@@ -148,7 +154,7 @@ class _Holder:
         self._ending = trio.Event()
 
     async def run(self, started: Callable[[], None]) -> None:
-        connector = self._connections.open(self._name)
+        connector = await self._connections.open(self._name)
         try:
             started()
             await self._ending.wait()

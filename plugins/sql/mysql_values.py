@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from asyncmy.constants import FIELD_TYPE
@@ -18,7 +17,6 @@ from plugins.api import ConnectorError, ParameterError, StatementError
 from plugins.sql.conversions import Convert, day, json_text, moment, or_null, text, whole_number
 
 _AS_THEY_ARE = (str, bool, float, bytes, Decimal, date, time, timedelta, type(None))
-_OFFSET = re.compile(r"([+-])(\d\d):([0-5]\d)")
 # DECIMAL has 65 of them.
 _MOST_DIGITS = 100
 _64_BITS = range(-(1 << 63), 1 << 64)
@@ -37,22 +35,6 @@ _GEOMETRIES = frozenset(
         "polygon",
     }
 )
-
-
-def zone_of(name: str) -> tzinfo:
-    """A session's time zone: an offset (`+00:00`), or a name that the server's tables have, too.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    found = _OFFSET.fullmatch(name)
-    if found is None:
-        try:
-            return ZoneInfo(name)
-        except ZoneInfoNotFoundError as error:
-            raise ValueError(f"there is no time zone {name}") from error
-    distance = timedelta(hours=int(found[2]), minutes=int(found[3]))
-    return timezone(-distance if found[1] == "-" else distance)
 
 
 def bindable(names: Sequence[str], parameters: Mapping[str, Any], zone: tzinfo) -> list[Any]:

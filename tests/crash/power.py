@@ -6,27 +6,29 @@ import os
 import random
 from pathlib import Path
 
-# Runs in the daemon before anything else (`sitecustomize`): notes how much of each file has been synced, and this only
-# after the sync has returned.
-_WITNESS = """
-import os
-real, notes = os.fdatasync, os.open(os.environ["SYNC_NOTES"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-def fdatasync(descriptor):
-    size = os.fstat(descriptor).st_size
-    real(descriptor)
-    os.write(notes, f"{size} {os.readlink(f'/proc/self/fd/{descriptor}')}\\n".encode())
-os.fdatasync = fdatasync
-"""
+# Where a daemon notes what it has synced.
+_NOTES = "SYNC_NOTES"
+
+
+def note_syncs() -> None:
+    """In the daemon, before anything else: note how much of each file has been synced, after the sync has returned."""
+    real, notes = os.fdatasync, os.open(os.environ[_NOTES], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def fdatasync(descriptor: int) -> None:
+        size = os.fstat(descriptor).st_size
+        real(descriptor)
+        os.write(notes, f"{size} {Path(f'/proc/self/fd/{descriptor}').readlink()}\n".encode())
+
+    os.fdatasync = fdatasync
 
 
 class PowerSupply:
-    """What a daemon is to be started with, so that its power can be cut."""
+    """What a daemon that calls `note_syncs` is to be started with, so that its power can be cut."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
-        (folder / "sitecustomize.py").write_text(_WITNESS)
         self._notes = folder / "synced"
-        self.environment = {"PYTHONPATH": str(folder), "SYNC_NOTES": str(self._notes)}
+        self.environment = {_NOTES: str(self._notes)}
 
     def cut(self, topics: Path) -> int:
         """Take from each segment of a killed daemon some or all of what was not synced; returns how many bytes."""

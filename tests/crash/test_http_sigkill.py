@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.power import PowerSupply
+from tests.crash.power import PowerSupply, note_syncs
 from tests.fakes.daemon import ChildDaemon
 from tests.fakes.topic_clients import Consumer, Ledger, Producer, clients
 from tests.fakes.topic_files import read_topic
@@ -42,7 +42,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_confirmed_comes_again(tmp_path
     ledger = Ledger()
     producers = [Producer(f"p{number}", "orders") for number in range(2)]
     consumers = [Consumer(f"c{number}", "orders", "billing", ledger) for number in range(3)]
-    with ChildDaemon(data, PENSTOCK_LOG__SEGMENT_BYTES="20000", **power.environment) as daemon:
+    with ChildDaemon(data, PENSTOCK_LOG__SEGMENT_BYTES="20000", before=note_syncs, **power.environment) as daemon:
         daemon.apply(MANIFEST)
         for number in range(ROUNDS):
             assert daemon.note is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.power import PowerSupply
+from tests.crash.power import PowerSupply, note_syncs
 from tests.fakes.daemon import ChildDaemon
 from tests.fakes.enduring import Enduring, EnduringPublisher
 from tests.fakes.topic_files import read_topic
@@ -120,7 +120,7 @@ def test_sessions_keep_their_promises_over_sigkill(tmp_path: Path) -> None:
     data = tmp_path / "data"
     power = PowerSupply(tmp_path / "power")
     crowd = Crowd()
-    with ChildDaemon(data, **power.environment) as daemon:
+    with ChildDaemon(data, before=note_syncs, **power.environment) as daemon:
         daemon.apply(MANIFEST)
         crowd.start(daemon)
         for number in range(ROUNDS):

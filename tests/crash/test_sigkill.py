@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.power import PowerSupply
+from tests.crash.power import PowerSupply, note_syncs
 from tests.fakes.daemon import ChildDaemon
 from tests.fakes.numbered import PARTITIONS, check_tables, check_topic, every_task, manifest, stored_reports
 from tests.fakes.publisher import publishers
@@ -29,12 +29,14 @@ def test_nothing_acknowledged_is_lost_over_sigkill(tmp_path: Path) -> None:
     data = tmp_path / "data"
     power = PowerSupply(tmp_path / "power")
     acknowledged = dict.fromkeys(DEVICES, 0)
-    with ChildDaemon(data, PENSTOCK_LOG__SEGMENT_BYTES=str(SEGMENT_BYTES), **power.environment) as daemon:
+    with ChildDaemon(
+        data, PENSTOCK_LOG__SEGMENT_BYTES=str(SEGMENT_BYTES), before=note_syncs, **power.environment
+    ) as daemon:
         daemon.apply(manifest(DEVICES))
         for number in range(ROUNDS):
             if number % 6 == 5:
                 daemon.kill()
-                daemon.kill_while_starting(random.uniform(0.5, 1.3))
+                daemon.kill_while_starting(random.uniform(0.0, 0.4))
                 daemon.start()
             with publishers(daemon.mqtt(), acknowledged):
                 time.sleep(random.uniform(0.05, 0.6))

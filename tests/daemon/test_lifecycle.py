@@ -20,6 +20,7 @@ import pytest
 from actors.wire.mqtt import encode
 from daemon.folder import DaemonNote
 from tests.fakes.daemon import FREE_PORTS, ChildDaemon
+from tests.fakes.forked import run_forked
 from tests.fakes.numbered import SECRET, check_topic, manifest, stored_reports
 from tests.fakes.publisher import publishers
 
@@ -39,9 +40,7 @@ backend:
 
 def refused_start(data: Path, *arguments: str, **environment: str) -> str:
     """Start a daemon that must not start; returns the one line that it says."""
-    command = [sys.executable, "-m", "daemon.cli.main", "run", "--data", str(data), *arguments]
-    environment = os.environ | FREE_PORTS | environment
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    ended = run_forked(["run", "--data", str(data), *arguments], os.environ | FREE_PORTS | environment, timeout=30)
     said = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
     assert ended.returncode == CONFIGURATION, ended.stderr
     assert "Traceback" not in ended.stderr

@@ -15,6 +15,7 @@ from actors.wire.mqtt import encode
 from daemon.authority import CertificateAuthority
 from tests.fakes.daemon import ChildDaemon
 from tests.fakes.numbered import SECRET, manifest
+from tests.fakes.plain_http import NO_TLS
 
 CONNECT = encode.connect("x", username="sensor/dev-1", password=SECRET.encode())
 
@@ -52,7 +53,7 @@ def test_the_authority_is_handed_out_in_three_ways(daemon: ChildDaemon, tmp_path
     assert daemon.note is not None
     shown = daemon.penstock("ca").stdout
     assert daemon.penstock("ca", "--out", str(tmp_path / "ca.pem")).returncode == 0
-    fetched = httpx.get(f"http://{daemon.note.control}/api/v1/ca.pem")
+    fetched = httpx.get(f"http://{daemon.note.control}/api/v1/ca.pem", verify=NO_TLS)
     assert fetched.headers["content-type"] == "application/x-pem-file"
     assert shown == (tmp_path / "ca.pem").read_text() == fetched.text
     assert connack(daemon, ssl.create_default_context(cadata=shown), CONNECT) == encode.connack(0)

@@ -56,10 +56,21 @@ class World:
         self.held = trio.Event()
         self.slow_to_close = False
         self.pools: list[Pool] = []
-        connectors = Connectors({name: ConnectorType(name, Settings, self._build) for name in ("mysql", "postgres")})
+        self.prepared = 0
+        self.library_is_there = True
+        types = {
+            name: ConnectorType(name, Settings, self._build, prepare=self._prepare) for name in ("mysql", "postgres")
+        }
+        connectors = Connectors(types)
         self.scripts = ScriptConnections(allowed, connectors, None, LIMITS, most=16, most_of_an_app=4)  # type: ignore[arg-type]
 
+    def _prepare(self) -> None:
+        if not self.library_is_there:
+            raise ImportError("no such library")
+        self.prepared += 1
+
     def _build(self, settings: Settings, _host: object) -> Any:
+        assert self.prepared > len(self.pools)
         self.pools.append(Pool(settings, self.held, slow_to_close=self.slow_to_close))
         return self.pools[-1]
 
@@ -70,6 +81,18 @@ class World:
 
 
 URL = "jdbc:mysql://127.0.0.1:3306/db?allowPublicKeyRetrieval=true"
+
+
+async def test_a_connector_that_cannot_get_ready_is_told() -> None:
+    """It gets ready before its first pool; where it cannot, the script hears why, and the next finds it mended."""
+    world = World("127.0.0.1:3306/db")
+    world.library_is_there = False
+    with pytest.raises(ConnectorError, match=r"127\.0\.0\.1:3306/db cannot be used: .*no such library"):
+        await world.ask(URL)
+    world.library_is_there = True
+    await world.ask(URL)
+    await world.ask(URL)
+    assert world.prepared == len(world.pools) == 1
 
 
 async def test_a_listed_database_is_asked_by_its_url() -> None:

@@ -16,17 +16,25 @@ import msgspec
 
 from config.ports import port_variables
 from daemon.folder import DaemonNote
+from tests.fakes.forked import Before, ForkedCommand, run_forked
+from tests.fakes.plain_http import NO_TLS
 
 FREE_PORTS = dict.fromkeys(port_variables(), "0")
 
 
 class ChildDaemon:
-    """`penstock run` on a data folder; `kill` is SIGKILL, `stop` is SIGTERM and waits for the drain."""
+    """`penstock run` on a data folder; `kill` is SIGKILL, `stop` is SIGTERM and waits for the drain.
 
-    def __init__(self, data: Path, **environment: str) -> None:
+    It is a fork of a process that has imported what it needs, after which it calls `before`; a program of its own where
+    Python itself shall find something other (`PYTHONPATH`).
+    """
+
+    def __init__(self, data: Path, *, before: Before | None = None, **environment: str) -> None:
         self.data = data
         self._environment = os.environ | FREE_PORTS | environment
-        self._process: subprocess.Popen[bytes] | None = None
+        self._before = before
+        self._forked = "PYTHONPATH" not in environment
+        self._process: subprocess.Popen[bytes] | ForkedCommand | None = None
         self.arguments: tuple[str, ...] = ()
         """More arguments of `penstock run`."""
         self.note: DaemonNote | None = None
@@ -60,11 +68,15 @@ class ChildDaemon:
         self.note = msgspec.json.decode(note.read_bytes(), type=DaemonNote)
         return self.note
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self) -> subprocess.Popen[bytes] | ForkedCommand:
         self.data.mkdir(parents=True, exist_ok=True)
         (self.data / "daemon.json").unlink(missing_ok=True)
+        arguments = ["run", "--data", str(self.data), *self.arguments]
+        if self._forked:
+            self._process = ForkedCommand(arguments, self._environment, self.log, self.log, self._before)
+            return self._process
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "daemon.cli.main", "run", "--data", str(self.data), *self.arguments]
+            command = [sys.executable, "-m", "daemon.cli.main", *arguments]
             self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
         return self._process
 
@@ -104,9 +116,7 @@ class ChildDaemon:
 
     def penstock(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The command line beside the daemon, as a person calls it."""
-        command = [sys.executable, "-m", "daemon.cli.main", *arguments]
-        environment = self._environment | {"PENSTOCK_DATA": str(self.data)}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return run_forked(arguments, self._environment | {"PENSTOCK_DATA": str(self.data)}, timeout=60)
 
     def memory(self) -> int:
         """RssAnon in bytes: what the daemon itself holds, without the files that it has mapped."""
@@ -118,17 +128,17 @@ class ChildDaemon:
         """A client of its control API."""
         assert self.note is not None
         headers = {"Authorization": f"Bearer {self.note.token}"}
-        return httpx.Client(base_url=f"http://{self.note.control}", headers=headers, timeout=30)
+        return httpx.Client(verify=NO_TLS, base_url=f"http://{self.note.control}", headers=headers, timeout=30)
 
     def gateway(self, **options: Any) -> httpx.Client:
         """A client of its gateway."""
         assert self.note is not None
-        return httpx.Client(base_url=f"http://{self.note.gateway}", timeout=30, **options)
+        return httpx.Client(verify=NO_TLS, base_url=f"http://{self.note.gateway}", timeout=30, **options)
 
     def topics(self, **options: Any) -> httpx.Client:
         """A client of its topic gateway."""
         assert self.note is not None
-        return httpx.Client(base_url=f"http://{self.note.topics}", timeout=60, **options)
+        return httpx.Client(verify=NO_TLS, base_url=f"http://{self.note.topics}", timeout=60, **options)
 
     def mqtt(self) -> tuple[str, int]:
         """Where it takes devices."""

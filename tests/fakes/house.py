@@ -17,6 +17,7 @@ from config.ports import on_free_ports
 from config.settings import Settings
 from daemon.house import House, opened
 from daemon.settings_in_force import SettingsInForce
+from tests.fakes.plain_http import NO_TLS
 
 SETTINGS = on_free_ports(Settings())
 
@@ -50,7 +51,9 @@ class Tenant:
     async def call(self, method: str, path: str, **more: Any) -> httpx.Response:
         """A request of the control API."""
         headers = {"Authorization": f"Bearer {self.house.token}"}
-        async with httpx.AsyncClient(base_url=f"http://{self.house.addresses()['control']}/api/v1/") as client:
+        async with httpx.AsyncClient(
+            verify=NO_TLS, base_url=f"http://{self.house.addresses()['control']}/api/v1/"
+        ) as client:
             return await client.request(method, path, headers=headers, timeout=60, **more)
 
     async def apply(self, text: str) -> list[str]:
@@ -68,7 +71,7 @@ class Tenant:
 
     async def get(self, path: str) -> tuple[int, str]:
         """What the gateway answers."""
-        async with httpx.AsyncClient(base_url=f"http://{self.house.addresses()['gateway']}") as client:
+        async with httpx.AsyncClient(verify=NO_TLS, base_url=f"http://{self.house.addresses()['gateway']}") as client:
             answer = await client.get(path, timeout=30)
             return answer.status_code, answer.text
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 import httpx
 
+from tests.fakes.plain_http import NO_TLS
+
 TIMEOUT = 10.0
 
 
@@ -26,7 +28,7 @@ class Client(ABC):
     def live(self, address: str, auth: tuple[str, str]) -> None:
         """Call the daemon at an address until it is gone, or it is time to stop."""
         try:
-            with httpx.Client(base_url=f"http://{address}", auth=auth, timeout=TIMEOUT) as http:
+            with httpx.Client(verify=NO_TLS, base_url=f"http://{address}", auth=auth, timeout=TIMEOUT) as http:
                 while not self.stopping.is_set() and not self.problem:
                     self._turn(http)
         except httpx.TransportError:

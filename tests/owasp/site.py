@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.fakes import shop
 from tests.fakes.daemon import ChildDaemon
+from tests.fakes.plain_http import NO_TLS
 from tests.fakes.raw_http import exchange
 
 ISSUER = "https://id.example.com/"
@@ -177,7 +178,7 @@ class Site:
     def control(self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
         """The control API, with other credentials than its own."""
         assert self.daemon.note is not None
-        with httpx.Client(base_url=f"http://{self.daemon.note.control}/api/v1/", timeout=30) as client:
+        with httpx.Client(verify=NO_TLS, base_url=f"http://{self.daemon.note.control}/api/v1/", timeout=30) as client:
             return client.request(method, path, headers=headers or {}, **more)
 
     def apply_refused(self, manifest: str) -> str:

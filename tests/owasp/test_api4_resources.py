@@ -12,6 +12,7 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
+from tests.fakes.plain_http import NO_TLS
 from tests.owasp.site import Site, status_of
 
 GIB = 1024**3
@@ -105,7 +106,9 @@ def test_api4_a_quota_under_50_parallel_calls(site: Site) -> None:
     codes = ["metered-code-1", "metered-code-2"]
 
     def call(number: int) -> tuple[int, str]:
-        answer = httpx.get(f"http://{site.gateway}/metered", headers={"X-Apig-AppCode": codes[number % 2]}, timeout=30)
+        answer = httpx.get(
+            f"http://{site.gateway}/metered", headers={"X-Apig-AppCode": codes[number % 2]}, timeout=30, verify=NO_TLS
+        )
         return answer.status_code, answer.text if answer.status_code == 200 else answer.json()["error_code"]
 
     with ThreadPoolExecutor(50) as pool:

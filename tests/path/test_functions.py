@@ -19,6 +19,7 @@ import pytest
 
 from tests.fakes.daemon import ChildDaemon
 from tests.fakes.mariadb import MariadbDatabase, fixture_mariadb_database, fixture_mariadb_server
+from tests.fakes.plain_http import NO_TLS
 from tests.fakes.platform_scripts import DATABASES
 
 __all__ = ["fixture_mariadb_database", "fixture_mariadb_server"]
@@ -157,8 +158,8 @@ def test_the_authorizer_template_lets_in_and_keeps_out(daemon: ChildDaemon) -> N
     apply(daemon, manifest(daemon, "door"))
     assert daemon.note is not None
     url = f"http://{daemon.note.gateway}/door"
-    assert httpx.get(url, headers={"X-Auth": "user1:xxxx"}).text == "hello"
-    refused = httpx.get(url)
+    assert httpx.get(url, headers={"X-Auth": "user1:xxxx"}, verify=NO_TLS).text == "hello"
+    refused = httpx.get(url, verify=NO_TLS)
     assert (refused.status_code, refused.json()["error_code"]) == (401, "APIC.0305")
 
 
@@ -215,7 +216,7 @@ def test_sighup_picks_up_plugins_and_disturbs_nobody(daemon: ChildDaemon) -> Non
         "backend: {function: {name: word}}}\n",
     )
     assert daemon.note is not None
-    with httpx.Client(base_url=f"http://{daemon.note.gateway}") as client:
+    with httpx.Client(verify=NO_TLS, base_url=f"http://{daemon.note.gateway}") as client:
         assert client.get("/word").json() == "one"
         for number in range(4):
             module.write_text(code.format(word=f"number {number}") if number % 3 else "broken(")

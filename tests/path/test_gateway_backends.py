@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from tests.fakes.house import Tenant, eventually, living
+from tests.fakes.plain_http import NO_TLS
 from tests.fakes.postgres import (  # noqa: F401 - fixtures
     PostgresDatabase,
     fixture_postgres_database,
@@ -60,7 +61,7 @@ class Caller:
         return self.tenant.house.addresses()["gateway"]
 
     async def __call__(self, path: str, method: str = "GET", **more: Any) -> httpx.Response:
-        async with httpx.AsyncClient(base_url=f"http://{self.address}") as client:
+        async with httpx.AsyncClient(verify=NO_TLS, base_url=f"http://{self.address}") as client:
             return await client.request(method, path, timeout=30, **more)
 
     async def refusal(self, path: str, method: str = "GET", **more: Any) -> tuple[int, str, str]:

@@ -13,6 +13,7 @@ import trio
 
 from tests.fakes import shop
 from tests.fakes.house import Tenant, living
+from tests.fakes.plain_http import NO_TLS
 
 OTHERS = """
 kind: app
@@ -152,7 +153,7 @@ async def test_credentials_of_others_on_the_control_api_are_403(tenant: Tenant) 
         {"X-Auth-Token": await log_in(tenant, "correct horse") or ""},
     ]
     address = tenant.house.addresses()["control"]
-    async with httpx.AsyncClient(base_url=f"http://{address}/api/v1/") as client:
+    async with httpx.AsyncClient(verify=NO_TLS, base_url=f"http://{address}/api/v1/") as client:
         for headers in shown:
             refused = await client.get("apps", headers=headers)
             unknown = await client.get("apps", headers={name: value + "x" for name, value in headers.items()})
@@ -161,7 +162,7 @@ async def test_credentials_of_others_on_the_control_api_are_403(tenant: Tenant) 
 
 async def test_appcodes_in_clear_and_lists_of_addresses(tenant: Tenant) -> None:
     """Over plain HTTP an AppCode is refused where the route does not allow it, a secret is not; lists count at once."""
-    async with httpx.AsyncClient(base_url=f"http://{tenant.house.addresses()['gateway']}") as client:
+    async with httpx.AsyncClient(verify=NO_TLS, base_url=f"http://{tenant.house.addresses()['gateway']}") as client:
         in_clear = await client.get("/codes", headers={"X-Apig-AppCode": "shop-code-1"})
         assert (in_clear.status_code, in_clear.json()["error_code"]) == (401, "APIC.0303")
         assert (await client.get("/codes", auth=(shop.KEY, shop.SECRET))).text == "codes"
@@ -171,12 +172,14 @@ async def test_appcodes_in_clear_and_lists_of_addresses(tenant: Tenant) -> None:
 
 
 async def log_in(tenant: Tenant, password: str) -> str | None:
-    async with httpx.AsyncClient(base_url=f"http://{tenant.house.addresses()['control']}/api/v1/") as client:
+    async with httpx.AsyncClient(
+        verify=NO_TLS, base_url=f"http://{tenant.house.addresses()['control']}/api/v1/"
+    ) as client:
         answer = await client.post("tokens", json={"user": "ada", "password": password}, timeout=30)
     assert answer.status_code in {201, 401}, answer.text
     return answer.json().get("token")
 
 
 async def people(tenant: Tenant, token: str | None) -> int:
-    async with httpx.AsyncClient(base_url=f"http://{tenant.house.addresses()['gateway']}") as client:
+    async with httpx.AsyncClient(verify=NO_TLS, base_url=f"http://{tenant.house.addresses()['gateway']}") as client:
         return (await client.get("/people", headers={"X-Auth-Token": token or ""})).status_code

@@ -12,6 +12,7 @@ import pytest
 
 from tests.fakes import shop
 from tests.fakes.daemon import ChildDaemon
+from tests.fakes.plain_http import NO_TLS
 from tests.fakes.raw_http import exchange
 
 OWN = """
@@ -125,7 +126,7 @@ def test_paths_that_climb_or_cannot_be_read_are_refused(daemon: ChildDaemon, pat
 def test_keys_of_records_are_what_was_written(daemon: ChildDaemon, written: str) -> None:
     """A line end, a brace or a mark in a parameter makes no other key than the one of its text."""
     assert daemon.note is not None
-    answer = httpx.post(f"http://{daemon.note.gateway}/keyed/{written}", content=b"{}")
+    answer = httpx.post(f"http://{daemon.note.gateway}/keyed/{written}", content=b"{}", verify=NO_TLS)
     assert answer.status_code == 200, answer.text
 
 

@@ -17,6 +17,7 @@ import trustme
 
 from tests.fakes import signing
 from tests.fakes.daemon import ChildDaemon
+from tests.fakes.plain_http import NO_TLS
 from tests.path.client import connack_code
 
 # Each can be told from everything else, in whatever form it is written.
@@ -223,7 +224,7 @@ def exercise(daemon: ChildDaemon, heard: Exposed) -> list[str]:
 
 def log_in(daemon: ChildDaemon, heard: Exposed) -> list[str]:
     assert daemon.note is not None
-    with httpx.Client(base_url=f"http://{daemon.note.control}/api/v1/", timeout=30) as client:
+    with httpx.Client(verify=NO_TLS, base_url=f"http://{daemon.note.control}/api/v1/", timeout=30) as client:
         told = client.post("tokens", json={"user": "ada", "password": SECRETS["password"]})
         token: str = told.json()["token"]
         heard.hear("log-in", client.post("tokens", json={"user": "ada", "password": WRONG}))

@@ -1,6 +1,8 @@
 """The plugin loader: where connectors come from, and how those that fail are told."""
 
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +12,8 @@ import pytest
 
 from actors.errors import ConfigurationError
 from config.resources import Connection
-from plugins.loader import Connectors, load_connectors, settings_of
+from plugins.api import ConnectorType
+from plugins.loader import Connectors, load_connectors, prepare, settings_of
 
 GOOD = """
 import msgspec
@@ -180,3 +183,39 @@ def test_connectors_are_a_mapping() -> None:
     assert list(again) == sorted(found)
     assert again.get("nowhere") is None
     assert len(again) == len(found)
+
+
+# --- what is imported when ---
+
+
+@pytest.mark.parametrize(("connector", "library"), [("postgres", "asyncpg"), ("mysql", "asyncmy")])
+def test_a_library_is_imported_where_there_is_a_connection_for_it(connector: str, library: str) -> None:
+    """Finding the connectors imports none of what speaks to servers; getting one ready imports its library alone."""
+    code = (
+        "import sys\nfrom plugins.loader import load_connectors\nfound = load_connectors()\n"
+        "there = lambda: sorted({'asyncpg', 'asyncmy'} & sys.modules.keys())\n"
+        f"print(there())\nfound.named({connector!r}).prepare()\nprint(there())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout == f"[]\n['{library}']\n"
+
+
+def made_ready_by(what: object) -> ConnectorType:
+    return ConnectorType("slow", msgspec.Struct, lambda *_: None, prepare=what)  # type: ignore[arg-type, return-value]
+
+
+async def test_connectors_get_ready_beside_the_loop() -> None:
+    """An import takes its time in a thread; a connector that needs none is left alone."""
+    threads: list[threading.Thread] = []
+    await prepare(made_ready_by(lambda: threads.append(threading.current_thread())))
+    await prepare(made_ready_by(None))
+    (one,) = threads
+    assert one is not threading.current_thread()
+
+
+async def test_a_library_that_cannot_be_imported_is_told_with_its_connector() -> None:
+    """Whatever an import raises is a configuration error that names connector and reason."""
+    with pytest.raises(
+        ConfigurationError, match=r"^connector slow cannot be used: ZeroDivisionError: division by zero$"
+    ):
+        await prepare(made_ready_by(lambda: 1 / 0))

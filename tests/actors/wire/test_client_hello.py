@@ -13,7 +13,7 @@ from actors.wire.client_hello import MAX_BYTES, NotTlsError, server_name
 
 def hello(name: str | None, *, alpn: tuple[str, ...] = ("h2", "http/1.1"), tls_1_2: bool = False) -> bytes:
     """What OpenSSL says first."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.set_alpn_protocols(alpn)
     if tls_1_2:

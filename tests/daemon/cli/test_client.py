@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,19 @@ def test_a_daemon_that_has_gone_cannot_be_reached(penstock: Penstock, tmp_path: 
     assert f"the daemon at {address} (process 7, data folder {tmp_path}) cannot be reached: " in ended.err
     assert "start it with `penstock run --data" in ended.err
     assert len(ended.err.splitlines()) == 1
+
+
+def test_a_daemon_of_this_machine_is_asked_without_knowing_whom_the_world_trusts(
+    control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No authorities are read for a connection without TLS; for one that a URL names, they may be needed."""
+    monkeypatch.setenv("PENSTOCK_TOKEN", "t")
+    read: list[object] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *given, **_: read.append(given))
+    with connect(control.data, None):
+        assert read == []
+    with connect(control.data, "https://127.0.0.1:1"):
+        assert len(read) == 1
 
 
 @pytest.mark.parametrize("note", ["", "{}", "[1]", '{"control": 5}'])

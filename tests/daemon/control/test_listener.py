@@ -21,6 +21,7 @@ from daemon.control.context import Control
 from daemon.control.listener import ControlListener
 from tests.daemon.conftest import Instance
 from tests.daemon.control.conftest import AUTHORIZED
+from tests.fakes.plain_http import NO_TLS
 
 FREE = ControlSettings(listen=Listener(port=0))
 
@@ -38,7 +39,7 @@ async def running(listener: ControlListener) -> AsyncIterator[str]:
 async def test_a_whole_conversation(control: Control, parking: bytes) -> None:
     """Over a real socket: apply, get and an error; then stop ends it and the port is free again."""
     listener = ControlListener(FREE, create_app(control))
-    async with running(listener) as url, httpx.AsyncClient(base_url=url, headers=AUTHORIZED) as client:
+    async with running(listener) as url, httpx.AsyncClient(verify=NO_TLS, base_url=url, headers=AUTHORIZED) as client:
         assert (await client.get("/healthz")).json() == {"status": "ok"}
         applied = await client.post("/api/v1/apply", content=parking, headers={"Content-Type": "application/yaml"})
         assert (applied.status_code, len(applied.json()["results"])) == (200, 11)
@@ -84,7 +85,7 @@ async def test_a_second_run_keeps_the_port(control: Control) -> None:
         nursery.cancel_scope.cancel()
     async with running(listener) as url:
         assert url == f"http://{before}"
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=NO_TLS) as client:
             assert (await client.get(f"{url}/healthz")).status_code == 200
 
 
@@ -104,7 +105,7 @@ async def test_stop_lets_a_request_finish(control: Control, instance: Instance) 
     listener = ControlListener(FREE, create_app(control))
 
     async def ask(url: str) -> None:
-        async with httpx.AsyncClient(headers=AUTHORIZED) as client:
+        async with httpx.AsyncClient(verify=NO_TLS, headers=AUTHORIZED) as client:
             answers.append((await client.get(f"{url}/api/v1/connections/c/tables")).json())
 
     async with trio.open_nursery() as nursery, running(listener) as url:
@@ -126,7 +127,7 @@ async def test_malformed_requests_do_not_disturb(control: Control) -> None:
             stream = await trio.open_tcp_stream(host, int(port))
             await stream.send_all(noise)
             await stream.aclose()
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=NO_TLS) as client:
             assert (await client.get(f"{url}/healthz")).status_code == 200
 
 
@@ -143,7 +144,7 @@ def _http2(path: bytes) -> bytes:
 async def test_a_connection_on_which_the_server_crashes_is_the_only_one_that_ends(control: Control) -> None:
     """Hypercorn raises over an HTTP/2 path that is not ASCII: its connection ends, the listener serves on."""
     listener = ControlListener(FREE, create_app(control))
-    async with running(listener) as url, httpx.AsyncClient() as client:
+    async with running(listener) as url, httpx.AsyncClient(verify=NO_TLS) as client:
         host, port = listener.address.rsplit(":", 1)
         assert (await client.get(f"{url}/healthz")).status_code == 200
         for _ in range(3):
@@ -172,7 +173,7 @@ async def test_a_connection_whose_client_left_is_let_go_at_once(control: Control
     listener = ControlListener(FREE, create_app(control))
     async with running(listener) as url:
         host, port = listener.address.rsplit(":", 1)
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=NO_TLS) as client:
             assert (await client.get(f"{url}/healthz")).status_code == 200
         before = _open_files()
         for number in range(40):
@@ -190,7 +191,7 @@ async def test_connections_are_bounded(control: Control, monkeypatch: pytest.Mon
     """One connection too many is closed unread; those that are open are served on."""
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 3)
     listener = ControlListener(FREE, create_app(control))
-    async with running(listener) as url, httpx.AsyncClient() as client:
+    async with running(listener) as url, httpx.AsyncClient(verify=NO_TLS) as client:
         host, port = listener.address.rsplit(":", 1)
         assert (await client.get(f"{url}/healthz")).status_code == 200
         held = [await trio.open_tcp_stream(host, int(port)) for _ in range(2)]

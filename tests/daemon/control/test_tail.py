@@ -14,6 +14,7 @@ import trio
 from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, wrap_client_stream
 
 from tests.fakes.house import Tenant, eventually, living
+from tests.fakes.plain_http import NO_TLS
 
 HOUSE = """
 {kind: app, name: house, app_codes: [code-0123456789abcdef]}
@@ -81,7 +82,9 @@ async def refusal(tenant: Tenant, path: str, headers: list[tuple[str, bytes]] | 
 
 async def produce(tenant: Tenant, topic: str, *contents: Any, key: str | None = None) -> None:
     headers = {"X-Apig-AppCode": "code-0123456789abcdef"}
-    async with httpx.AsyncClient(base_url=f"http://{tenant.house.addresses()['topics']}", headers=headers) as client:
+    async with httpx.AsyncClient(
+        verify=NO_TLS, base_url=f"http://{tenant.house.addresses()['topics']}", headers=headers
+    ) as client:
         for content in contents:
             body: dict[str, Any] = {"content": content, "id": "1"} | ({"key": key} if key is not None else {})
             answer = await client.post(f"/v1/topic/{topic}/messages", json={"messages": [body]})

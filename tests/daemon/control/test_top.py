@@ -14,6 +14,7 @@ import trio
 from actors.wire.mqtt import encode
 from tests.fakes.house import Tenant, eventually, living, report
 from tests.fakes.numbered import SECRET, manifest
+from tests.fakes.plain_http import NO_TLS
 
 
 @contextmanager
@@ -133,7 +134,7 @@ async def test_it_is_told_who_waits_at_a_throttled_topic(tmp_path: Path) -> None
         device = await tenant.connect("till/t1", "till-secret")
         base = f"http://{tenant.house.addresses()['topics']}/v1/topic/orders"
         async with (
-            httpx.AsyncClient(auth=("shop", "shop-secret"), timeout=30) as client,
+            httpx.AsyncClient(verify=NO_TLS, auth=("shop", "shop-secret"), timeout=30) as client,
             trio.open_nursery() as nursery,
         ):
             await client.post(f"{base}/records", content=b'{"content":1}\n' * 10)

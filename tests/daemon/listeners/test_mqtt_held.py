@@ -18,7 +18,7 @@ from daemon.listeners.mqtt import MqttListener
 from tests.actors.device_session.conftest import digest, fill, forward_rule
 from tests.actors.topic_partition.parts import running, until
 
-KEEP_ALIVE = 5
+KEEP_ALIVE = 3
 HELD_SECONDS = 3 * KEEP_ALIVE
 SETTINGS = MqttSettings(listen=MqttListen(port=0), inflight_bytes=8 * 1024)
 

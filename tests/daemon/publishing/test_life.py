@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.fakes.house import Tenant, living
+from tests.fakes.plain_http import NO_TLS
 
 OWNER = "{kind: app, name: a, key: key-a}\n---\n"
 DEV = "{kind: environment, name: dev}\n---\n"
@@ -52,7 +53,7 @@ async def apply_refused(tenant: Tenant, text: str) -> str:
 
 
 async def staged(tenant: Tenant, path: str, stage: str) -> tuple[int, str]:
-    async with httpx.AsyncClient(base_url=f"http://{tenant.house.addresses()['gateway']}") as client:
+    async with httpx.AsyncClient(verify=NO_TLS, base_url=f"http://{tenant.house.addresses()['gateway']}") as client:
         answer = await client.get(path, headers={"X-Stage": stage})
         return answer.status_code, answer.text
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 
 from tests.fakes.house import Tenant, living
+from tests.fakes.plain_http import NO_TLS
 
 MANIFEST = """kind: app
 name: shop
@@ -32,13 +33,15 @@ backend: {mock: {body: free}}
 
 
 async def ask(tenant: Tenant, lot: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=f"http://{tenant.house.addresses()['gateway']}") as client:
+    async with httpx.AsyncClient(verify=NO_TLS, base_url=f"http://{tenant.house.addresses()['gateway']}") as client:
         return await client.get(f"/lots/{lot}", headers={"X-Apig-AppCode": "a-code-of-the-shop"}, timeout=30)
 
 
 async def page(tenant: Tenant, name: str) -> str:
     headers = {"Authorization": f"Bearer {tenant.house.token}"}
-    async with httpx.AsyncClient(base_url=f"http://{tenant.house.addresses()['control']}", headers=headers) as client:
+    async with httpx.AsyncClient(
+        verify=NO_TLS, base_url=f"http://{tenant.house.addresses()['control']}", headers=headers
+    ) as client:
         return (await client.get(name, timeout=30)).text
 
 

@@ -22,6 +22,7 @@ from daemon.catalog.errors import NotFoundError
 from daemon.stages.groups import GroupStage
 from tests.fakes.house import SETTINGS, Tenant, eventually, living, report
 from tests.fakes.numbered import SECRET, manifest
+from tests.fakes.plain_http import NO_TLS
 
 TOPIC = "kind: topic\napp: house\nname: {name}\npartitions: 2\n"
 QUICK = msgspec.structs.replace(SETTINGS, groups=GroupSettings(sample_interval=0.1, max_http_groups=2))
@@ -186,7 +187,7 @@ async def test_nothing_is_left_running_of_a_forgotten_group(tenant: Tenant) -> N
 async def take_over_http(tenant: Tenant, topic: str, group: str) -> None:
     """Ask for messages once, as the app that owns everything."""
     path = f"http://{tenant.house.addresses()['topics']}/v1/topic/{topic}/group/{group}/messages?time_wait=1"
-    async with httpx.AsyncClient(auth=("house", SECRET)) as client:
+    async with httpx.AsyncClient(verify=NO_TLS, auth=("house", SECRET)) as client:
         assert (await client.get(path)).json() == []
 
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from daemon.island import Island
-from plugins.connectors.mysql import Mysql
-from plugins.connectors.postgres import Postgres
+from plugins.sql.mysql import Mysql
+from plugins.sql.postgres import Postgres
 from tests.fakes.mariadb import MariadbDatabase, fixture_mariadb_database, fixture_mariadb_server
 from tests.fakes.postgres import PostgresDatabase, fixture_postgres_database, fixture_postgres_server
 from tests.plugins.connectors import servers

@@ -9,10 +9,10 @@ import pytest
 from daemon.island import Island
 from plugins.api import ConnectorError, Host, StatementError
 from plugins.connectors import sqlite as sqlite_module
-from plugins.connectors.mysql import Mysql
-from plugins.connectors.postgres import Postgres
 from plugins.connectors.sqlite import Sqlite
 from plugins.sql import mysql_session
+from plugins.sql.mysql import Mysql
+from plugins.sql.postgres import Postgres
 from tests.fakes.mariadb import MariadbDatabase
 from tests.fakes.postgres import PostgresDatabase
 from tests.plugins.connectors import servers

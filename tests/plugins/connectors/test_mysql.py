@@ -17,7 +17,8 @@ from plugins.api import (
     RowRejectedError,
     StatementError,
 )
-from plugins.connectors.mysql import CONNECTOR, Mysql
+from plugins.connectors.mysql import CONNECTOR
+from plugins.sql.mysql import Mysql
 from tests.fakes.mariadb import MariadbDatabase, MariadbServer
 from tests.plugins.connectors.contract import LIMITS, ask, batch, claimed, wait_until
 from tests.plugins.connectors.servers import build

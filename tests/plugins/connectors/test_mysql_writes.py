@@ -17,7 +17,8 @@ from plugins.api import (
     TopicPartition,
     WriteBatch,
 )
-from plugins.connectors.mysql import CONNECTOR, Mysql
+from plugins.connectors.mysql import CONNECTOR
+from plugins.sql.mysql import Mysql
 from tests.fakes.mariadb import MariadbDatabase, MariadbServer
 from tests.plugins.connectors.contract import (
     PARKING,

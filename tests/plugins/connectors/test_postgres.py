@@ -10,7 +10,8 @@ import trio
 
 from daemon.island import Island
 from plugins.api import ConnectorError, Host, ParameterError, RowRejectedError, StatementError
-from plugins.connectors.postgres import CONNECTOR, Postgres, PostgresSettings
+from plugins.connectors.postgres import CONNECTOR, PostgresSettings
+from plugins.sql.postgres import Postgres
 from tests.fakes.postgres import PostgresDatabase
 from tests.plugins.connectors.contract import LIMITS, PARKING, SOURCE, ask, batch, claimed
 from tests.plugins.connectors.servers import build

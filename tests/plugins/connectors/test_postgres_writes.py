@@ -8,7 +8,8 @@ import trio
 
 from daemon.island import Island
 from plugins.api import CommitUnknownError, ConnectorError, Position, RowRejectedError, TargetTable, WriteBatch
-from plugins.connectors.postgres import CONNECTOR, Postgres
+from plugins.connectors.postgres import CONNECTOR
+from plugins.sql.postgres import Postgres
 from tests.fakes.postgres import PostgresDatabase
 from tests.plugins.connectors.contract import PARKING, SOURCE, ask, batch, claimed, parked, rejects, settled_position
 from tests.plugins.connectors.servers import build

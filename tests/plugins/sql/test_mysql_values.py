@@ -12,7 +12,8 @@ from asyncmy.constants import FIELD_TYPE
 from plugins.api import ConnectorError, ParameterError
 from plugins.sql.conversions import REFUSED_VALUES
 from plugins.sql.mysql_session import session_settings
-from plugins.sql.mysql_values import bindable, clock, column_converter, row_converter, zone_of
+from plugins.sql.mysql_values import bindable, clock, column_converter, row_converter
+from plugins.sql.mysql_zones import zone_of
 
 
 class Field(NamedTuple):
