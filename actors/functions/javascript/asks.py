@@ -81,7 +81,7 @@ async def _answered(host: Host, ask: Ask) -> tuple[bool, bytes]:
     operation = name.decode("utf-8", "replace")
     try:
         arguments = msgspec.json.decode(text, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return False, f"{operation}: the arguments cannot be read: {error}".encode()
     try:
         answer = await host.call(operation, arguments)

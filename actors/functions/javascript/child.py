@@ -12,12 +12,15 @@ import trio
 from actors.functions.javascript.asks import Asks
 from actors.functions.javascript.call import Ending, ScriptCall
 from actors.functions.javascript.frames import (
+    SIZE_DIGITS,
     Answer,
     Call,
     FrameError,
     Kind,
     Load,
+    Result,
     Status,
+    most_of_results,
     read_ask,
     read_results,
     write_answer,
@@ -34,8 +37,10 @@ GRACE = 0.5
 _MEMORY_SLACK = 32 * 1024 * 1024
 # What a process may have grown by, in all its calls, before it makes room for a new one.
 _RETIRED_ABOVE = 160 * 1024 * 1024
-# The prelude holds scripts to less; whoever passes this has broken out of it.
+# The prelude holds scripts to less; whoever passes these has broken out of it. A line costs something by itself.
 _MAX_LOG_BYTES = 4 * 1024 * 1024
+_LINE_BYTES = 64
+_MAX_ASK_BYTES = 13 * 1024 * 1024
 # A call may wait behind one that takes no longer than this: another process would hardly be free sooner.
 _QUICK_SECONDS = 0.01
 
@@ -71,10 +76,11 @@ class Child:
         self._quick: FunctionVersion | None = None
         self._first_size = self._size = process.resident()
         self._most_memory = 0
-        self._unsent: deque[memoryview] = deque()
+        self._unsent: deque[tuple[memoryview, ScriptCall | None]] = deque()
         self._sent = trio.Event()
         self._sent_last: ScriptCall | None = None
         self._left_unread = False
+        self._listen()
 
     @property
     def busy(self) -> bool:
@@ -204,7 +210,8 @@ class Child:
         key = self._scripts[call.version]
         frame = write_call(Call(call.number, key, limits.seconds, limits.memory, limits.result, call.items))
         self._sent_last = call
-        self._send(before + frame)
+        self._send(before + frame, call)
+        self._listen()
 
     def _start_clock(self, call: ScriptCall) -> None:
         limits = call.version.limits
@@ -221,7 +228,7 @@ class Child:
         if self._unsent or not self.process.send_nowait(write_number(Kind.CANCEL, call.number)):
             self.kill(ending)
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes, call: ScriptCall | None = None) -> None:
         """Write what fits now, and the rest as soon as it does. A process that has ended is heard of elsewhere."""
         rest = memoryview(data)
         if not self._unsent:
@@ -234,12 +241,12 @@ class Child:
                 return
             self._sent = trio.Event()
             self._nursery.start_soon(self._send_rest)
-        self._unsent.append(rest)
+        self._unsent.append((rest, call))
 
     async def _send_rest(self) -> None:
         try:
             while self._unsent:
-                await self.process.send(self._unsent[0])
+                await self.process.send(self._unsent[0][0])
                 self._unsent.popleft()
         except ProcessLostError:
             self._left_unread = True
@@ -249,6 +256,12 @@ class Child:
 
     # --- from the process -------------------------------------------------------------------------------------------
 
+    def _listen(self) -> None:
+        """Take no longer frames than those that the calls here may send: none where there are none."""
+        calls = [call for call in (self.running, self.ahead) if call is not None]
+        results = [most_of_results(len(call.items), call.version.limits.result) for call in calls]
+        self.process.listen(max(_MAX_ASK_BYTES, *results) if results else 0)
+
     def _take(self, kind: Kind, body: bytes) -> None:
         call = self.running
         if call is None:
@@ -257,7 +270,7 @@ class Child:
             case Kind.RESULTS:
                 self._finish(call, body)
             case Kind.LOG:
-                call.log_bytes += len(body)
+                call.log_bytes += len(body) + _LINE_BYTES
                 if call.log_bytes > _MAX_LOG_BYTES:
                     raise FrameError("more log lines than a script can write")
                 call.host.log(body.decode("utf-8", "replace"))
@@ -270,10 +283,9 @@ class Child:
 
     def _finish(self, call: ScriptCall, body: bytes) -> None:
         """A call has its results; what it has asked for and not waited for is seen through, unless it failed."""
-        number, results = read_results(body)
-        if number != call.number or len(results) != len(call.items):
-            raise FrameError(f"{len(results)} results of call {number}, in place of those of call {call.number}")
+        results = self._results(call, body)
         self.running, self.ahead = self.ahead, None
+        self._listen()
         self._size = self.process.resident()
         if self.running is not None:
             self._start_clock(self.running)
@@ -286,6 +298,18 @@ class Child:
         self._freed(self)
         if not call.asks:
             call.reply.set(results)
+
+    def _results(self, call: ScriptCall, body: bytes) -> list[Result]:
+        """The results of a call that runs, as only a process that keeps to the rules has them."""
+        number, results = read_results(body, len(call.items))
+        if number != call.number or len(results) != len(call.items):
+            raise FrameError(f"{len(results)} results of call {number}, in place of those of call {call.number}")
+        most = max(call.version.limits.result, SIZE_DIGITS)
+        if any(len(result.body) > most for result in results):
+            raise FrameError(f"a result of more than {most} bytes")
+        if any(unread is call for _, unread in self._unsent):
+            raise FrameError("results of a call that it has not read")
+        return results
 
     def _settled(self, call: ScriptCall) -> None:
         """Nothing of what a call had asked for is under way any more."""
