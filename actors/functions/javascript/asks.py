@@ -63,6 +63,11 @@ class Asks:
         for scope in self._scopes:
             scope.cancel()
 
+    def end_by(self, deadline: float) -> None:
+        """Give up at that time what is not done by then."""
+        for scope in self._scopes:
+            scope.deadline = deadline
+
     async def _do(self, host: Host, ask: Ask, scope: trio.CancelScope) -> None:
         try:
             with scope:

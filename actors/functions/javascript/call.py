@@ -43,7 +43,7 @@ class ScriptCall:
         "asks",
         "begun_at",
         "deadline",
-        "expired",
+        "expired_at",
         "host",
         "items",
         "log_bytes",
@@ -66,7 +66,7 @@ class ScriptCall:
         self.number = 0
         self.begun_at = 0.0
         self.deadline = 0.0
-        self.expired = False
+        self.expired_at: float | None = None
         self.asks: Asks | None = None
         self.log_bytes = 0
         self.results: list[Result] | None = None

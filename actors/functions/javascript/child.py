@@ -167,24 +167,27 @@ class Child:
     def end(self, call: ScriptCall, now: float) -> None:
         """Nobody waits for this call any more: end it soon, if it runs here."""
         if call is self.running:
-            call.deadline = min(call.deadline, now)
-            self._expire(call, Ending.ABANDONED)
+            self._expire(call, now, Ending.ABANDONED)
         elif call is self.ahead and not self._unsent:
             self._sent_last = None
             self.process.send_nowait(write_number(Kind.CANCEL, call.number))
 
     def watch(self, now: float) -> None:
-        """Hold the call that runs to its time and its memory, and what is seen through behind a call to its time."""
+        """Hold the call that runs to its time and its memory.
+
+        Its grace begins when it is asked to end. Where the daemon itself has stood still, its results may have come, and
+        are read before the next look.
+        """
         call = self.running
-        if call is not None and self.process.resident() > self._most_memory:
+        if call is None:
+            return
+        if self.process.resident() > self._most_memory:
             self.kill(Ending.MEMORY)
-        elif call is not None and now > call.deadline + GRACE:
+        elif call.expired_at is None:
+            if now > call.deadline:
+                self._expire(call, now, Ending.TIME)
+        elif now > call.expired_at + GRACE:
             self.kill(Ending.TIME)
-        elif call is not None and now > call.deadline and not call.expired:
-            self._expire(call, Ending.TIME)
-        for settling in self._settling:
-            if now > settling.deadline and settling.asks is not None:
-                settling.asks.cancel()
 
     # --- to the process ---------------------------------------------------------------------------------------------
 
@@ -219,9 +222,10 @@ class Child:
         call.deadline = call.begun_at + (0.0 if call.abandoned else limits.seconds)
         self._most_memory = self._size + limits.memory * 3 // 2 + _MEMORY_SLACK
 
-    def _expire(self, call: ScriptCall, ending: Ending) -> None:
+    def _expire(self, call: ScriptCall, now: float, ending: Ending) -> None:
         """Ask the call to end now; what it asked for is cancelled."""
-        call.expired = True
+        if call.expired_at is None:
+            call.expired_at = now
         if call.asks is not None:
             call.asks.cancel()
         self._sent_last = None
@@ -293,6 +297,7 @@ class Child:
         if call.asks:
             call.results = results
             self._settling.append(call)
+            call.asks.end_by(call.deadline)
             if call.abandoned or any(result.status is not Status.DONE for result in results):
                 call.asks.cancel()
         self._freed(self)
