@@ -175,8 +175,8 @@ class Child:
     def watch(self, now: float) -> None:
         """Hold the call that runs to its time and its memory.
 
-        Its grace begins when it is asked to end. Where the daemon itself has stood still, its results may have come, and
-        are read before the next look.
+        Its grace begins when it is asked to end: where the daemon itself has stood still, its results may have come by
+        then, and they are read before the next look.
         """
         call = self.running
         if call is None:

@@ -7,8 +7,10 @@ import signal
 import time
 from typing import Any
 
+import pytest
 import trio
 
+from actors.errors import FunctionMemoryError
 from actors.functions.javascript.messages import Limits
 from tests.actors.functions.javascript.running import RecordingHost, call, running, script, until
 from tests.actors.functions.javascript.test_calls_ahead import ONE_PROCESS
@@ -52,3 +54,27 @@ async def test_a_daemon_that_stood_still_ends_nobody(nothing_leaks: None) -> Non
         assert results == [1, 1]
         assert await call(runtime, version) == 1
         assert runtime.statistics().kills == {}
+
+
+async def test_timers_of_a_call_without_memory_die_with_it(nothing_leaks: None) -> None:
+    """V8 stopped it and could not tidy up: nothing of it runs any more, neither at rest nor beside another call."""
+    version = script(
+        """
+        function execute(d) {
+          if (d !== '"bomb"') return new Promise(r => setTimeout(() => r(1), 100))
+          for (var i = 0; i < 50; i++) setInterval(() => { context.log('undead'); context.publish('t', 1) }, 1)
+          var a = []
+          while (true) a.push({a: [1, 2, 3]})
+        }""",
+        limits=Limits(seconds=10.0, memory=16 * 1024 * 1024),
+    )
+    async with running(ONE_PROCESS) as runtime:
+        for _ in range(3):
+            host, hurt = RecordingHost(), RecordingHost()
+            assert await call(runtime, version, None, host) == 1
+            with pytest.raises(FunctionMemoryError):
+                await call(runtime, version, "bomb", hurt)
+            await trio.sleep(0.3)
+            assert await call(runtime, version, None, host) == 1
+            assert host.lines == host.asked == []
+            assert runtime.statistics().kills.get("broken", 0) == 0
