@@ -22,6 +22,7 @@ from actors.functions.javascript.frames import (
     Status,
     most_of_results,
     read_ask,
+    read_number,
     read_results,
     write_answer,
     write_call,
@@ -43,19 +44,30 @@ _LINE_BYTES = 64
 _MAX_ASK_BYTES = 13 * 1024 * 1024
 # A call may wait behind one that takes no longer than this: another process would hardly be free sooner.
 _QUICK_SECONDS = 0.01
+# If that takes longer than this after all, it is recalled.
+_RECALL_SECONDS = 0.05
 
 
 class Child:
     """Runs calls in its process, one at a time: so whatever it exceeds, it is known who did it.
 
     So that it need not rest between two calls, the next one of the same function may be sent `ahead`: it begins when
-    the results of the one before it are written, and so it is known not to have begun while these have not come.
+    the results of the one before it are written, and so it is known not to have begun while these have not come. Where
+    these let it wait, it is recalled.
 
-    `run` must be running. `freed` is called whenever it could take another call; `watch` is for a timer: it asks a call
-    that is out of time to end, and ends the process that does not heed, or that takes too much memory.
+    `run` must be running. `freed` is called whenever it could take another call, `returned` with a call that was
+    recalled before it had begun; `watch` is for a timer: it asks a call that is out of time to end, and ends the
+    process that does not heed, or that takes too much memory.
     """
 
-    def __init__(self, process: Process, scripts: int, nursery: trio.Nursery, freed: Callable[[Child], None]) -> None:
+    def __init__(
+        self,
+        process: Process,
+        scripts: int,
+        nursery: trio.Nursery,
+        freed: Callable[[Child], None],
+        returned: Callable[[ScriptCall], None],
+    ) -> None:
         self.process = process
         self.app: str | None = None
         self.function = ""
@@ -67,6 +79,8 @@ class Child:
         self.by_itself = False
         self._nursery = nursery
         self._freed = freed
+        self._returned = returned
+        self._recalled = False
         self._settling: list[ScriptCall] = []
         self._most_scripts = scripts
         self._scripts: OrderedDict[FunctionVersion, int] = OrderedDict()
@@ -162,15 +176,15 @@ class Child:
     def begin_ahead(self, call: ScriptCall) -> None:
         """Run a call once the one that runs has its results."""
         self.ahead = call
+        self._recalled = False
         self._send_call(call, b"")
 
     def end(self, call: ScriptCall, now: float) -> None:
         """Nobody waits for this call any more: end it soon, if it runs here."""
         if call is self.running:
             self._expire(call, now, Ending.ABANDONED)
-        elif call is self.ahead and not self._unsent:
-            self._sent_last = None
-            self.process.send_nowait(write_number(Kind.CANCEL, call.number))
+        elif call is self.ahead:
+            self._recall(call)
 
     def watch(self, now: float) -> None:
         """Hold the call that runs to its time and its memory.
@@ -181,6 +195,8 @@ class Child:
         call = self.running
         if call is None:
             return
+        if self.ahead is not None and now > call.begun_at + _RECALL_SECONDS:
+            self._recall(self.ahead)
         if self.process.resident() > self._most_memory:
             self.kill(Ending.MEMORY)
         elif call.expired_at is None:
@@ -232,6 +248,12 @@ class Child:
         if self._unsent or not self.process.send_nowait(write_number(Kind.CANCEL, call.number)):
             self.kill(ending)
 
+    def _recall(self, call: ScriptCall) -> None:
+        """Have a call back, unless it has begun by then."""
+        if not self._recalled and not self._unsent:
+            self._sent_last = None
+            self._recalled = self.process.send_nowait(write_number(Kind.RECALL, call.number))
+
     def _send(self, data: bytes, call: ScriptCall | None = None) -> None:
         """Write what fits now, and the rest as soon as it does. A process that has ended is heard of elsewhere."""
         rest = memoryview(data)
@@ -282,8 +304,19 @@ class Child:
                 if call.asks is None:
                     call.asks = Asks(self._nursery, partial(self._answer, call), partial(self._settled, call))
                 call.asks.begin(call.host, read_ask(body))
+            case Kind.RECALLED:
+                self._have_back(read_number(body))
             case _:
                 raise FrameError(f"a frame of kind {kind!r} now")
+
+    def _have_back(self, number: int) -> None:
+        call = self.ahead
+        if call is None or not self._recalled or number != call.number:
+            raise FrameError(f"call {number} given back, which nobody wants back")
+        self.ahead = None
+        self._quick = None
+        self._listen()
+        self._returned(call)
 
     def _finish(self, call: ScriptCall, body: bytes) -> None:
         """A call has its results; what it has asked for and not waited for is seen through, unless it failed."""

@@ -2,7 +2,8 @@
 
 A frame is five bytes, the length of its body (uint32, little endian) and its kind, and the body. Both sides hold a
 frame to `MAX_FRAME` bytes. The child answers one Call with one Results; between the two it may send Log and Ask, and
-each Ask is answered by one Answer unless the call has ended before. This module is all that both sides share.
+each Ask is answered by one Answer unless the call has ended before. A Call may be sent while another one runs; until
+the Results of that one, a Recall takes it back, which the child says by a Recalled. This is all that both sides share.
 """
 
 from __future__ import annotations
@@ -39,10 +40,12 @@ class Kind(IntEnum):
     CALL = 3
     CANCEL = 4
     ANSWER = 5
+    RECALL = 6
     READY = 16
     ASK = 17
     LOG = 18
     RESULTS = 19
+    RECALLED = 20
 
 
 class Status(IntEnum):
@@ -166,12 +169,18 @@ def read_load(body: bytes) -> Load:
 
 
 def write_number(kind: Kind, number: int) -> bytes:
-    """A frame that is only a number: FORGET and the key that is not used again, CANCEL and the number of a call."""
+    """A frame that is only a number: FORGET with a key that is not used again, the others with that of a call."""
     return frame(kind, _KEY.pack(number))
 
 
 def read_number(body: bytes) -> int:
-    """The number."""
+    """The number.
+
+    Raises:
+        FrameError: there is none.
+    """
+    if len(body) != _KEY.size:
+        raise FrameError("a frame that is not the number that it should be")
     return int(_KEY.unpack_from(body)[0])
 
 

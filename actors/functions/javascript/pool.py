@@ -161,6 +161,13 @@ class Pool:
                 self._dispatch()
         self._check_rest()
 
+    def _returned(self, call: ScriptCall) -> None:
+        """A call has come back that lay behind one that takes its time."""
+        call.tries -= 1
+        self.counts.calls -= 1
+        self._run_again(call)
+        self._dispatch()
+
     def _send_ahead(self, child: Child) -> None:
         """Let the next call wait in its process, unless another function waits for a process, too."""
         call = self._lines.only
@@ -236,7 +243,7 @@ class Pool:
         self.counts.starts += 1
         self.counts.cold_start = trio.current_time() - since
         if self._keepers is not None:
-            child = Child(process, self._settings.functions_per_process, self._keepers, self._freed)
+            child = Child(process, self._settings.functions_per_process, self._keepers, self._freed, self._returned)
             self.children.append(child)
             self._keepers.start_soon(self._keep, child)
             self._dispatch()

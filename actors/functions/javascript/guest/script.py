@@ -79,11 +79,10 @@ class Script:
         self._call = Call(0, 0, 0, 0, 0, ())
         self._begin_call()
 
-    def begin(self, call: Call, *, cancelled: bool) -> None:
-        """Run a call; its results are written when each item has its own. One that is cancelled has none."""
+    def begin(self, call: Call) -> None:
+        """Run a call; its results are written when each item has its own."""
         self._call = call
         self._begin_call()
-        self._cancelled = cancelled
         self._prepare()
         self._next_item()
 

@@ -211,6 +211,8 @@ async def test_requests_without_number(guest: Any, nothing_leaks: None) -> None:
         "link.sendall(write_results(0, [Result(Status.DONE, b'1')]))",
         "finish(call); finish(call)",
         "link.sendall(frame(Kind.READY))",
+        "link.sendall(write_number(Kind.RECALLED, call.number))",
+        "link.sendall(frame(Kind.RECALLED, b'ab'))",
         "link.sendall(frame(Kind.CALL))",
         "link.sendall(b'\\xff' * 100)",
         "link.sendall(frame(Kind.RESULTS))",
