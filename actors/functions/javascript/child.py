@@ -38,6 +38,8 @@ GRACE = 0.5
 _MEMORY_SLACK = 32 * 1024 * 1024
 # What a process may have grown by, in all its calls, before it makes room for a new one.
 _RETIRED_ABOVE = 160 * 1024 * 1024
+# Calls have numbers of 32 bits.
+_MOST_CALLS = 1 << 31
 # The prelude holds scripts to less; whoever passes these has broken out of it. A line costs something by itself.
 _MAX_LOG_BYTES = 4 * 1024 * 1024
 _LINE_BYTES = 64
@@ -113,8 +115,8 @@ class Child:
 
     @property
     def worn(self) -> bool:
-        """Whether a new one should take its place: it has grown."""
-        return self._size - self._first_size > _RETIRED_ABOVE
+        """Whether a new one should take its place: it has grown, or will run out of numbers."""
+        return self._size - self._first_size > _RETIRED_ABOVE or self._numbers >= _MOST_CALLS
 
     @property
     def began(self) -> bool:

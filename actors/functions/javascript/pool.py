@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import structlog
@@ -77,14 +78,16 @@ class Pool:
                 async with trio.open_nursery() as working:
                     self._nursery, self._keepers = working, nursery
                     working.start_soon(self._end_the_idle)
-                    started()
-                    await stop.wait()
-                    while self.running:
-                        self._rest = trio.Event()
-                        await self._rest.wait()
-                    working.cancel_scope.cancel()
+                    try:
+                        started()
+                        await stop.wait()
+                        while self.running:
+                            self._rest = trio.Event()
+                            await self._rest.wait()
+                    finally:
+                        self._nursery = None
+                        working.cancel_scope.cancel()
             finally:
-                self._nursery = None
                 self._refuse_all("the daemon is about to end")
                 for child in self.children:
                     child.kill(Ending.ABANDONED)
@@ -250,12 +253,12 @@ class Pool:
 
     async def _keep(self, child: Child) -> None:
         """Serve a process until it ends, and see to what it leaves behind."""
-        try:
-            await child.run()
-        finally:
-            if child in self.children:  # nobody has retired it
-                self._bury(child)
-            child.process.close()
+        with closing(child.process):
+            try:
+                await child.run()
+            finally:
+                if child in self.children:  # nobody has retired it
+                    self._bury(child)
 
     def _bury(self, child: Child) -> None:
         ending = child.ending or Ending.LOST

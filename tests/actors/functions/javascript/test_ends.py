@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import trio
 
-from actors.errors import FunctionMemoryError
+from actors.errors import FunctionError, FunctionMemoryError
 from actors.functions.javascript.messages import Limits
-from tests.actors.functions.javascript.running import RecordingHost, call, running, script, until
+from actors.functions.javascript.runtime import JavaScriptRuntime
+from tests.actors.functions.javascript.running import SETTINGS, RecordingHost, call, running, script, until
 from tests.actors.functions.javascript.test_calls_ahead import ONE_PROCESS
 
 
@@ -78,3 +79,39 @@ async def test_timers_of_a_call_without_memory_die_with_it(nothing_leaks: None) 
             assert await call(runtime, version, None, host) == 1
             assert host.lines == host.asked == []
             assert runtime.statistics().kills.get("broken", 0) == 0
+
+
+@pytest.mark.parametrize("busy", [True, False])
+async def test_a_runtime_that_is_cancelled_leaves_nothing(nothing_leaks: None, busy: bool) -> None:  # noqa: FBT001 - pytest's
+    """Its supervisor ends it in the middle of a call: who called is told, and processes and descriptors go."""
+    told: list[FunctionError] = []
+    version = script("function execute(d) { if (d === '1') return new Promise(r => setTimeout(r, 9000)); return 1 }")
+
+    async def one() -> None:
+        try:
+            await call(runtime, version, 1)
+        except FunctionError as error:
+            told.append(error)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            runtime = JavaScriptRuntime(SETTINGS)
+            async with trio.open_nursery() as life:
+                await life.start(lambda task_status: runtime.run(task_status.started))  # noqa: B023 - it is called now
+                await call(runtime, version)
+                if busy:
+                    nursery.start_soon(one)
+                    await until(lambda: runtime.statistics().running == 1)  # noqa: B023 - likewise
+                life.cancel_scope.cancel()
+    assert len(told) == 3 * busy
+
+
+async def test_a_process_that_runs_out_of_numbers_is_replaced(nothing_leaks: None) -> None:
+    """After some billions of calls, without that anybody notices."""
+    version = script("function execute() { return 1 }")
+    async with running(ONE_PROCESS) as runtime:
+        await call(runtime, version)
+        runtime._pool.children[0]._numbers = (1 << 32) - 3
+        for _ in range(6):
+            assert await call(runtime, version) == 1
+        assert runtime.statistics().retired == 1
