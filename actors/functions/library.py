@@ -355,7 +355,7 @@ class _Record:
 def _decoded(encoded: bytes, name: str, version: int) -> Any:
     try:
         return msgspec.json.decode(encoded)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FunctionFailedError(name, version, f"its answer is no JSON: {error}") from error
 
 

@@ -63,6 +63,11 @@ class Asks:
         for scope in self._scopes:
             scope.cancel()
 
+    def end_by(self, deadline: float) -> None:
+        """Give up at that time what is not done by then."""
+        for scope in self._scopes:
+            scope.deadline = deadline
+
     async def _do(self, host: Host, ask: Ask, scope: trio.CancelScope) -> None:
         try:
             with scope:
@@ -81,7 +86,7 @@ async def _answered(host: Host, ask: Ask) -> tuple[bool, bytes]:
     operation = name.decode("utf-8", "replace")
     try:
         arguments = msgspec.json.decode(text, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return False, f"{operation}: the arguments cannot be read: {error}".encode()
     try:
         answer = await host.call(operation, arguments)

@@ -45,7 +45,7 @@ class ScriptCall:
         "asks",
         "begun_at",
         "deadline",
-        "expired",
+        "expired_at",
         "host",
         "items",
         "log_bytes",
@@ -70,7 +70,7 @@ class ScriptCall:
         self.number = 0
         self.begun_at = 0.0
         self.deadline = 0.0
-        self.expired = False
+        self.expired_at: float | None = None
         self.asks: Asks | None = None
         self.log_bytes = 0
         self.results: list[Result] | None = None

@@ -12,13 +12,17 @@ import trio
 from actors.functions.javascript.asks import Asks
 from actors.functions.javascript.call import Ending, ScriptCall
 from actors.functions.javascript.frames import (
+    SIZE_DIGITS,
     Answer,
     Call,
     FrameError,
     Kind,
     Load,
+    Result,
     Status,
+    most_of_results,
     read_ask,
+    read_number,
     read_results,
     write_answer,
     write_call,
@@ -34,23 +38,38 @@ GRACE = 0.5
 _MEMORY_SLACK = 32 * 1024 * 1024
 # What a process may have grown by, in all its calls, before it makes room for a new one.
 _RETIRED_ABOVE = 160 * 1024 * 1024
-# The prelude holds scripts to less; whoever passes this has broken out of it.
+# Calls have numbers of 32 bits.
+_MOST_CALLS = 1 << 31
+# The prelude holds scripts to less; whoever passes these has broken out of it. A line costs something by itself.
 _MAX_LOG_BYTES = 4 * 1024 * 1024
+_LINE_BYTES = 64
+_MAX_ASK_BYTES = 13 * 1024 * 1024
 # A call may wait behind one that takes no longer than this: another process would hardly be free sooner.
 _QUICK_SECONDS = 0.01
+# If that takes longer than this after all, it is recalled.
+_RECALL_SECONDS = 0.05
 
 
 class Child:
     """Runs calls in its process, one at a time: so whatever it exceeds, it is known who did it.
 
     So that it need not rest between two calls, the next one of the same function may be sent `ahead`: it begins when
-    the results of the one before it are written, and so it is known not to have begun while these have not come.
+    the results of the one before it are written, and so it is known not to have begun while these have not come. Where
+    these let it wait, it is recalled.
 
-    `run` must be running. `freed` is called whenever it could take another call; `watch` is for a timer: it asks a call
-    that is out of time to end, and ends the process that does not heed, or that takes too much memory.
+    `run` must be running. `freed` is called whenever it could take another call, `returned` with a call that was
+    recalled before it had begun; `watch` is for a timer: it asks a call that is out of time to end, and ends the
+    process that does not heed, or that takes too much memory.
     """
 
-    def __init__(self, process: Process, scripts: int, nursery: trio.Nursery, freed: Callable[[Child], None]) -> None:
+    def __init__(
+        self,
+        process: Process,
+        scripts: int,
+        nursery: trio.Nursery,
+        freed: Callable[[Child], None],
+        returned: Callable[[ScriptCall], None],
+    ) -> None:
         self.process = process
         self.app: str | None = None
         self.function = ""
@@ -62,6 +81,8 @@ class Child:
         self.by_itself = False
         self._nursery = nursery
         self._freed = freed
+        self._returned = returned
+        self._recalled = False
         self._settling: list[ScriptCall] = []
         self._most_scripts = scripts
         self._scripts: OrderedDict[FunctionVersion, int] = OrderedDict()
@@ -71,10 +92,11 @@ class Child:
         self._quick: FunctionVersion | None = None
         self._first_size = self._size = process.resident()
         self._most_memory = 0
-        self._unsent: deque[memoryview] = deque()
+        self._unsent: deque[tuple[memoryview, ScriptCall | None]] = deque()
         self._sent = trio.Event()
         self._sent_last: ScriptCall | None = None
         self._left_unread = False
+        self._listen()
 
     @property
     def busy(self) -> bool:
@@ -93,8 +115,8 @@ class Child:
 
     @property
     def worn(self) -> bool:
-        """Whether a new one should take its place: it has grown."""
-        return self._size - self._first_size > _RETIRED_ABOVE
+        """Whether a new one should take its place: it has grown, or will run out of numbers."""
+        return self._size - self._first_size > _RETIRED_ABOVE or self._numbers >= _MOST_CALLS
 
     @property
     def began(self) -> bool:
@@ -156,29 +178,34 @@ class Child:
     def begin_ahead(self, call: ScriptCall) -> None:
         """Run a call once the one that runs has its results."""
         self.ahead = call
+        self._recalled = False
         self._send_call(call, b"")
 
     def end(self, call: ScriptCall, now: float) -> None:
         """Nobody waits for this call any more: end it soon, if it runs here."""
         if call is self.running:
-            call.deadline = min(call.deadline, now)
-            self._expire(call, Ending.ABANDONED)
-        elif call is self.ahead and not self._unsent:
-            self._sent_last = None
-            self.process.send_nowait(write_number(Kind.CANCEL, call.number))
+            self._expire(call, now, Ending.ABANDONED)
+        elif call is self.ahead:
+            self._recall(call)
 
     def watch(self, now: float) -> None:
-        """Hold the call that runs to its time and its memory, and what is seen through behind a call to its time."""
+        """Hold the call that runs to its time and its memory.
+
+        Its grace begins when it is asked to end: where the daemon itself has stood still, its results may have come by
+        then, and they are read before the next look.
+        """
         call = self.running
-        if call is not None and self.process.resident() > self._most_memory:
+        if call is None:
+            return
+        if self.ahead is not None and now > call.begun_at + _RECALL_SECONDS:
+            self._recall(self.ahead)
+        if self.process.resident() > self._most_memory:
             self.kill(Ending.MEMORY)
-        elif call is not None and now > call.deadline + GRACE:
+        elif call.expired_at is None:
+            if now > call.deadline:
+                self._expire(call, now, Ending.TIME)
+        elif now > call.expired_at + GRACE:
             self.kill(Ending.TIME)
-        elif call is not None and now > call.deadline and not call.expired:
-            self._expire(call, Ending.TIME)
-        for settling in self._settling:
-            if now > settling.deadline and settling.asks is not None:
-                settling.asks.cancel()
 
     # --- to the process ---------------------------------------------------------------------------------------------
 
@@ -204,7 +231,8 @@ class Child:
         key = self._scripts[call.version]
         frame = write_call(Call(call.number, key, limits.seconds, limits.memory, limits.result, call.items))
         self._sent_last = call
-        self._send(before + frame)
+        self._send(before + frame, call)
+        self._listen()
 
     def _start_clock(self, call: ScriptCall) -> None:
         limits = call.version.limits
@@ -213,16 +241,23 @@ class Child:
         call.deadline = call.begun_at + (0.0 if call.abandoned else limits.seconds)
         self._most_memory = self._size + limits.memory * 3 // 2 + _MEMORY_SLACK
 
-    def _expire(self, call: ScriptCall, ending: Ending) -> None:
+    def _expire(self, call: ScriptCall, now: float, ending: Ending) -> None:
         """Ask the call to end now; what it asked for is cancelled."""
-        call.expired = True
+        if call.expired_at is None:
+            call.expired_at = now
         if call.asks is not None:
             call.asks.cancel()
         self._sent_last = None
         if self._unsent or not self.process.send_nowait(write_number(Kind.CANCEL, call.number)):
             self.kill(ending)
 
-    def _send(self, data: bytes) -> None:
+    def _recall(self, call: ScriptCall) -> None:
+        """Have a call back, unless it has begun by then."""
+        if not self._recalled and not self._unsent:
+            self._sent_last = None
+            self._recalled = self.process.send_nowait(write_number(Kind.RECALL, call.number))
+
+    def _send(self, data: bytes, call: ScriptCall | None = None) -> None:
         """Write what fits now, and the rest as soon as it does. A process that has ended is heard of elsewhere."""
         rest = memoryview(data)
         if not self._unsent:
@@ -235,12 +270,12 @@ class Child:
                 return
             self._sent = trio.Event()
             self._nursery.start_soon(self._send_rest)
-        self._unsent.append(rest)
+        self._unsent.append((rest, call))
 
     async def _send_rest(self) -> None:
         try:
             while self._unsent:
-                await self.process.send(self._unsent[0])
+                await self.process.send(self._unsent[0][0])
                 self._unsent.popleft()
         except ProcessLostError:
             self._left_unread = True
@@ -250,6 +285,12 @@ class Child:
 
     # --- from the process -------------------------------------------------------------------------------------------
 
+    def _listen(self) -> None:
+        """Take no longer frames than those that the calls here may send: none where there are none."""
+        calls = [call for call in (self.running, self.ahead) if call is not None]
+        results = [most_of_results(len(call.items), call.version.limits.result) for call in calls]
+        self.process.listen(max(_MAX_ASK_BYTES, *results) if results else 0)
+
     def _take(self, kind: Kind, body: bytes) -> None:
         call = self.running
         if call is None:
@@ -258,7 +299,7 @@ class Child:
             case Kind.RESULTS:
                 self._finish(call, body)
             case Kind.LOG:
-                call.log_bytes += len(body)
+                call.log_bytes += len(body) + _LINE_BYTES
                 if call.log_bytes > _MAX_LOG_BYTES:
                     raise FrameError("more log lines than a script can write")
                 call.host.log(body.decode("utf-8", "replace"))
@@ -266,15 +307,25 @@ class Child:
                 if call.asks is None:
                     call.asks = Asks(self._nursery, partial(self._answer, call), partial(self._settled, call))
                 call.asks.begin(call.host, read_ask(body))
+            case Kind.RECALLED:
+                self._have_back(read_number(body))
             case _:
                 raise FrameError(f"a frame of kind {kind!r} now")
 
+    def _have_back(self, number: int) -> None:
+        call = self.ahead
+        if call is None or not self._recalled or number != call.number:
+            raise FrameError(f"call {number} given back, which nobody wants back")
+        self.ahead = None
+        self._quick = None
+        self._listen()
+        self._returned(call)
+
     def _finish(self, call: ScriptCall, body: bytes) -> None:
         """A call has its results; what it has asked for and not waited for is seen through, unless it failed."""
-        number, results = read_results(body)
-        if number != call.number or len(results) != len(call.items):
-            raise FrameError(f"{len(results)} results of call {number}, in place of those of call {call.number}")
+        results = self._results(call, body)
         self.running, self.ahead = self.ahead, None
+        self._listen()
         self._size = self.process.resident()
         if self.running is not None:
             self._start_clock(self.running)
@@ -282,11 +333,24 @@ class Child:
         if call.asks:
             call.results = results
             self._settling.append(call)
+            call.asks.end_by(call.deadline)
             if call.abandoned or any(result.status is not Status.DONE for result in results):
                 call.asks.cancel()
         self._freed(self)
         if not call.asks:
             call.reply.set(results)
+
+    def _results(self, call: ScriptCall, body: bytes) -> list[Result]:
+        """The results of a call that runs, as only a process that keeps to the rules has them."""
+        number, results = read_results(body, len(call.items))
+        if number != call.number or len(results) != len(call.items):
+            raise FrameError(f"{len(results)} results of call {number}, in place of those of call {call.number}")
+        most = max(call.version.limits.result, SIZE_DIGITS)
+        if any(len(result.body) > most for result in results):
+            raise FrameError(f"a result of more than {most} bytes")
+        if any(unread is call for _, unread in self._unsent):
+            raise FrameError("results of a call that it has not read")
+        return results
 
     def _settled(self, call: ScriptCall) -> None:
         """Nothing of what a call had asked for is under way any more."""

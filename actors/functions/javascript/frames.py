@@ -2,7 +2,8 @@
 
 A frame is five bytes, the length of its body (uint32, little endian) and its kind, and the body. Both sides hold a
 frame to `MAX_FRAME` bytes. The child answers one Call with one Results; between the two it may send Log and Ask, and
-each Ask is answered by one Answer unless the call has ended before. This module is all that both sides share.
+each Ask is answered by one Answer unless the call has ended before. A Call may be sent while another one runs; until
+the Results of that one, a Recall takes it back, which the child says by a Recalled. This is all that both sides share.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ _RESULT = Struct("<BI")
 
 HEADER_BYTES = _HEADER.size
 
+SIZE_DIGITS = 20
+"""How long the size of a result that is too large may be, as it is written."""
+
 
 class FrameError(ValueError):
     """The other side does not keep to the format."""
@@ -36,10 +40,12 @@ class Kind(IntEnum):
     CALL = 3
     CANCEL = 4
     ANSWER = 5
+    RECALL = 6
     READY = 16
     ASK = 17
     LOG = 18
     RESULTS = 19
+    RECALLED = 20
 
 
 class Status(IntEnum):
@@ -107,15 +113,15 @@ def frame(kind: Kind, body: bytes = b"") -> bytes:
     return _HEADER.pack(len(body), kind) + body
 
 
-def header(data: bytes | bytearray) -> tuple[Kind, int]:
-    """Kind and length of the body, of the first `HEADER_BYTES` bytes of a frame.
+def header(data: bytes | bytearray, start: int = 0, most: int = MAX_FRAME) -> tuple[Kind, int]:
+    """Kind and length of the body, of the `HEADER_BYTES` bytes at the start of a frame.
 
     Raises:
-        FrameError: it is no header.
+        FrameError: it is no header, or the body has more than `most` bytes.
     """
-    length, kind = _HEADER.unpack_from(data)
-    if length > MAX_FRAME:
-        raise FrameError(f"a frame of {length} bytes, and at most {MAX_FRAME} are taken")
+    length, kind = _HEADER.unpack_from(data, start)
+    if length > most:
+        raise FrameError(f"a frame of {length} bytes, and at most {most} are taken")
     try:
         return Kind(kind), length
     except ValueError:
@@ -123,9 +129,10 @@ def header(data: bytes | bytearray) -> tuple[Kind, int]:
 
 
 class FrameReader:
-    """Cuts frames out of what comes in."""
+    """Cuts frames out of what comes in; no body may have more than `most` bytes, which may be changed at any time."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_FRAME) -> None:
+        self.most = most
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[tuple[Kind, bytes]]:
@@ -139,11 +146,12 @@ class FrameReader:
         frames = []
         start = 0
         while len(buffer) - start >= HEADER_BYTES:
-            kind, length = header(buffer[start : start + HEADER_BYTES])
+            kind, length = header(buffer, start, self.most)
             end = start + HEADER_BYTES + length
             if len(buffer) < end:
                 break
-            frames.append((kind, bytes(buffer[start + HEADER_BYTES : end])))
+            with memoryview(buffer) as whole:  # a slice of the buffer itself would be one copy more
+                frames.append((kind, bytes(whole[start + HEADER_BYTES : end])))
             start = end
         if start:
             del buffer[:start]
@@ -161,12 +169,18 @@ def read_load(body: bytes) -> Load:
 
 
 def write_number(kind: Kind, number: int) -> bytes:
-    """A frame that is only a number: FORGET and the key that is not used again, CANCEL and the number of a call."""
+    """A frame that is only a number: FORGET with a key that is not used again, the others with that of a call."""
     return frame(kind, _KEY.pack(number))
 
 
 def read_number(body: bytes) -> int:
-    """The number."""
+    """The number.
+
+    Raises:
+        FrameError: there is none.
+    """
+    if len(body) != _KEY.size:
+        raise FrameError("a frame that is not the number that it should be")
     return int(_KEY.unpack_from(body)[0])
 
 
@@ -218,6 +232,11 @@ def read_ask(body: bytes) -> Ask:
     return Ask(_KEY.unpack_from(body)[0], body[_KEY.size :])
 
 
+def most_of_results(items: int, result: int) -> int:
+    """How many bytes the body with the results of so many items may have, each of at most `result` bytes."""
+    return min(MAX_FRAME, _KEY.size + items * (_RESULT.size + max(result, SIZE_DIGITS)))
+
+
 def write_results(call: int, results: Sequence[Result]) -> bytes:
     """A frame for the results of a call, in the order of its items."""
     parts = [_KEY.pack(call)]
@@ -226,15 +245,15 @@ def write_results(call: int, results: Sequence[Result]) -> bytes:
     return frame(Kind.RESULTS, b"".join(parts))
 
 
-def read_results(body: bytes) -> tuple[int, list[Result]]:
+def read_results(body: bytes, most: int) -> tuple[int, list[Result]]:
     """The number of a call, and its results.
 
     Raises:
-        FrameError: these are none.
+        FrameError: these are none, or more than `most`.
     """
     if len(body) < _KEY.size:
         raise FrameError("results without the number of their call")
-    results = []
+    results: list[Result] = []
     start = _KEY.size
     while start < len(body):
         if start + _RESULT.size > len(body):
@@ -243,6 +262,11 @@ def read_results(body: bytes) -> tuple[int, list[Result]]:
         start += _RESULT.size
         if start + length > len(body) or status > max(Status):
             raise FrameError("results that are none")
-        results.append(Result(Status(status), body[start : start + length]))
+        if len(results) == most:
+            raise FrameError(f"more than {most} results")
+        told = body[start : start + length]
+        if status == Status.TOO_LARGE and not (told.isdigit() and length <= SIZE_DIGITS):
+            raise FrameError("a size that is no number")
+        results.append(Result(Status(status), told))
         start += length
     return _KEY.unpack_from(body)[0], results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import structlog
@@ -77,14 +78,16 @@ class Pool:
                 async with trio.open_nursery() as working:
                     self._nursery, self._keepers = working, nursery
                     working.start_soon(self._end_the_idle)
-                    started()
-                    await stop.wait()
-                    while self.running:
-                        self._rest = trio.Event()
-                        await self._rest.wait()
-                    working.cancel_scope.cancel()
+                    try:
+                        started()
+                        await stop.wait()
+                        while self.running:
+                            self._rest = trio.Event()
+                            await self._rest.wait()
+                    finally:
+                        self._nursery = None
+                        working.cancel_scope.cancel()
             finally:
-                self._nursery = None
                 self._refuse_all("the daemon is about to end")
                 for child in self.children:
                     child.kill(Ending.ABANDONED)
@@ -161,6 +164,13 @@ class Pool:
                 self._dispatch()
         self._check_rest()
 
+    def _returned(self, call: ScriptCall) -> None:
+        """A call has come back that lay behind one that takes its time."""
+        call.tries -= 1
+        self.counts.calls -= 1
+        self._run_again(call)
+        self._dispatch()
+
     def _send_ahead(self, child: Child) -> None:
         """Let the next call wait in its process, unless another function waits for a process, too."""
         call = self._lines.only
@@ -236,19 +246,19 @@ class Pool:
         self.counts.starts += 1
         self.counts.cold_start = trio.current_time() - since
         if self._keepers is not None:
-            child = Child(process, self._settings.functions_per_process, self._keepers, self._freed)
+            child = Child(process, self._settings.functions_per_process, self._keepers, self._freed, self._returned)
             self.children.append(child)
             self._keepers.start_soon(self._keep, child)
             self._dispatch()
 
     async def _keep(self, child: Child) -> None:
         """Serve a process until it ends, and see to what it leaves behind."""
-        try:
-            await child.run()
-        finally:
-            if child in self.children:  # nobody has retired it
-                self._bury(child)
-            child.process.close()
+        with closing(child.process):
+            try:
+                await child.run()
+            finally:
+                if child in self.children:  # nobody has retired it
+                    self._bury(child)
 
     def _bury(self, child: Child) -> None:
         ending = child.ending or Ending.LOST

@@ -24,6 +24,7 @@ START_SECONDS = 30.0
 
 _READ_BYTES = 256 * 1024
 _TOLD_BYTES = 4096
+_GREETING_BYTES = 4096
 _PAGE = resource.getpagesize()
 _ENTRY = "import sys; sys.path[:0] = sys.argv[3:]; from actors.functions.javascript.guest.main import main; main()"
 
@@ -52,7 +53,7 @@ class Process:
             os.close(self._sizes)
             raise
         self._socket = connection
-        self._reader = FrameReader()
+        self._reader = FrameReader(_GREETING_BYTES)
         self.pid = popen.pid
 
     async def ready(self) -> None:
@@ -97,6 +98,10 @@ class Process:
             return self._socket.send(data) == len(data)
         except OSError:
             return False
+
+    def listen(self, most: int) -> None:
+        """Take no frame with more bytes than these from now on."""
+        self._reader.most = most
 
     async def receive(self) -> list[tuple[Kind, bytes]]:
         """At least one frame, as soon as there is one.

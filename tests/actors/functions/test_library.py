@@ -21,6 +21,7 @@ from actors.errors import (
 )
 from actors.functions.declaration import FunctionContext
 from actors.functions.messages import FunctionFailure
+from actors.functions.python_runtime import PythonProgram
 from actors.functions.runs import Run
 from tests.actors.functions.world import World, declared, function_of
 
@@ -441,3 +442,24 @@ async def test_empty_log_lines_cost_something(world: World) -> None:
     history = world.functions.history("empty")
     assert history is not None
     assert len(history.runs()[0].lines) < 10
+
+
+@pytest.mark.parametrize("answer", [b'"\xff"', b'{"\xed\xa0\x80":1}', b"{", b"[" * 100_000, b""])
+async def test_an_answer_that_cannot_be_read_is_a_failure(
+    world: World, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    """Whatever a program answers, its caller gets a result or an error of the function; in a batch likewise."""
+
+    class Broken(PythonProgram):
+        async def call(self, *_: object) -> bytes:
+            return answer
+
+        async def call_batch(self, items: Sequence[Any], *_: object) -> list[bytes | FunctionFailure]:
+            return [answer] * len(items)
+
+    monkeypatch.setattr("tests.actors.functions.world.PythonProgram", Broken)
+    world.module("broken", declared(double))
+    world.put("broken")
+    with pytest.raises(FunctionFailedError, match="its answer is no JSON"):
+        await world.functions.call("broken", 1, "a")
+    assert all(isinstance(one, FunctionFailure) for one in await world.functions.call_batch("broken", [1, 2], "a"))

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sys
+import traceback
 
 from actors.functions.javascript.frames import FrameReader, Kind, frame
 from actors.functions.javascript.guest.confinement import CallBounds, confine
@@ -30,9 +31,19 @@ def main() -> None:
     held = confine(int(sys.argv[2]))
     worker = Worker(engine, connection.sendall, bounds)
     connection.sendall(frame(Kind.READY, json.dumps(held).encode()))
+    code = 70
+    try:
+        _serve(connection, worker)
+        code = 0
+    except BaseException:  # noqa: BLE001 - told, and nobody else would end the threads of V8
+        traceback.print_exc()
+    finally:
+        # Whatever still runs is of no use to anyone.
+        os._exit(code)
+
+
+def _serve(connection: socket.socket, worker: Worker) -> None:
     reader = FrameReader()
     while data := connection.recv(_READ_BYTES):
         for kind, body in reader.feed(data):
             worker.take(kind, body)
-    # Whatever still runs is of no use to anyone.
-    os._exit(0)

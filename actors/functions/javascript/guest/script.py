@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import traceback
 from collections import deque
 from contextlib import AbstractContextManager
 from queue import SimpleQueue
@@ -59,9 +61,10 @@ class _Asked(NamedTuple):
 class Script:
     """Runs calls of one script, one at a time.
 
-    `begin`, `answer`, `cancel` and `close` are for whoever holds the worker's `turn`; `ended` and `notified` come from
-    the isolate's own thread. Each item is run by two tasks, RUN (or RESUME) and FINISH behind it: what the script has
-    left to microtasks runs between the two, so that whatever it does there still counts as this call.
+    `begin`, `answer` and `cancel` are for whoever holds the worker's `turn`; `ended` and `notified` come from the
+    isolate's own thread. Each item is run by two tasks, RUN (or RESUME) and FINISH behind it: what the script has left
+    to microtasks runs between the two, so that whatever it does there still counts as this call. Where V8 was stopped,
+    timers and more may be left: such an isolate is `spent`, and the item has not ended before the isolate has.
     """
 
     def __init__(self, worker: Worker, source: str) -> None:
@@ -76,17 +79,11 @@ class Script:
         self._call = Call(0, 0, 0, 0, 0, ())
         self._begin_call()
 
-    def begin(self, call: Call, *, cancelled: bool) -> None:
-        """Run a call; its results are written when each item has its own. One that is cancelled has none."""
+    def begin(self, call: Call) -> None:
+        """Run a call; its results are written when each item has its own."""
         self._call = call
         self._begin_call()
-        self._cancelled = cancelled
-        if self._spent:
-            self._begin_anew()
-            return
-        if self._isolate is None:
-            self._make_isolate()
-        self._worker.bounds.set(call.seconds, call.memory)
+        self._prepare()
         self._next_item()
 
     def answer(self, answer: Answer) -> None:
@@ -114,7 +111,7 @@ class Script:
             self._isolate.post(Task.FINISH)
 
     def close(self) -> None:
-        """End the isolate."""
+        """End the isolate. Not for whoever holds the `turn`: its thread may wait for that."""
         isolate, self._isolate = self._isolate, None
         if isolate is not None:
             isolate.close()
@@ -135,38 +132,46 @@ class Script:
         self._under_way: dict[int, _Asked] = {}
         self._answers: SimpleQueue[Answer | None] = SimpleQueue()
 
+    def _prepare(self) -> None:
+        """Have an isolate for what follows, and what the kernel holds the call to."""
+        if self._isolate is None and not self._cancelled:
+            self._make_isolate()
+        self._worker.bounds.set(self._call.seconds, self._call.memory)
+
     def _make_isolate(self) -> None:
-        self._spent = False
         self._inbox = deque()
         isolate = Isolate(self._worker.engine, self, self._call.memory)
         self._problem = isolate.load(self._source)
         self._isolate = isolate
         self._worker.bounds.look_again()
 
-    def _begin_anew(self) -> None:
-        """Go on in another isolate; in a thread, as an isolate cannot be ended by its own."""
-        threading.Thread(target=self._go_on, daemon=True).start()
-
-    def _go_on(self) -> None:
-        with self._worker.turn:
-            spent, self._isolate = self._isolate, None
-        if spent is not None:
-            spent.close()
-        with self._worker.turn:
-            self._make_isolate()
-            self._worker.bounds.set(self._call.seconds, self._call.memory)
-            self._next_item()
+    def _go_on_without_the_spent(self) -> None:
+        """End the isolate, and go on with the call; in another thread, as an isolate cannot be ended by its own."""
+        try:
+            with self._worker.turn:
+                spent, self._isolate = self._isolate, None
+            if spent is not None:
+                spent.close()
+            with self._worker.turn:
+                self._spent = False
+                if len(self._results) < len(self._call.items):
+                    self._prepare()
+                self._next_item()
+        except BaseException:  # noqa: BLE001 - there is nobody above to raise it to, and the call would never end
+            traceback.print_exc()
+            os._exit(70)
 
     def _next_item(self) -> None:
         results, items = self._results, self._call.items
+        if self._spent:
+            threading.Thread(target=self._go_on_without_the_spent, daemon=True).start()
+            return
         if self._cancelled or self._problem:
             same = _TIMED_OUT if self._cancelled else Result(Status.FAILED, self._problem.encode())
             results += [same] * (len(items) - len(results))
         if len(results) == len(items):
             self._worker.write(write_results(self._call.number, results))
             self._worker.done()
-        elif self._spent:
-            self._begin_anew()
         else:
             self._run_item(items[len(results)])
 
@@ -185,8 +190,9 @@ class Script:
         self._result_bytes += len(result.body)
         if len(result.body) > self._call.result or self._result_bytes > _MAX_RESULTS:
             result = Result(Status.TOO_LARGE, str(len(result.body)).encode())
-        self._results.append(result)
-        self._next_item()
+        with self._worker.turn:  # a cancellation comes before the next item, or finds it
+            self._results.append(result)
+            self._next_item()
 
     # --- in the isolate's thread -------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from actors.functions.javascript.frames import (
     read_call,
     read_load,
     read_number,
+    write_number,
 )
 from actors.functions.javascript.guest.confinement import CallBounds
 from actors.functions.javascript.guest.isolate import Engine
@@ -26,19 +27,25 @@ class Worker:
 
     `take` is for the thread that reads frames. A call that has ended is followed by the next one in the same step, in
     the thread of the isolate that ran it; one lock is held wherever it matters which call it is that runs. An answer or
-    a cancellation that is for a call that has ended since means nothing any more.
+    a cancellation that is for a call that has ended since means nothing any more, nor does a recall of one that has
+    begun.
     """
 
     def __init__(self, engine: Engine, write: Callable[[bytes], None], bounds: CallBounds) -> None:
         self.engine = engine
-        self.write = write
+        self._write = write
+        self._writing = threading.Lock()
         self.bounds = bounds
         self._scripts: dict[int, Script] = {}
         self.turn: AbstractContextManager[object] = threading.RLock()
         self._called: Script | None = None
         self._running = 0
         self._waiting: deque[Call] = deque()
-        self._cancelled: set[int] = set()
+
+    def write(self, data: bytes) -> None:
+        """Send a frame whole, from any thread."""
+        with self._writing:
+            self._write(data)
 
     def take(self, kind: Kind, body: bytes) -> None:
         """A frame has come.
@@ -57,7 +64,11 @@ class Worker:
                     self._waiting.append(read_call(body))
                     self._next()
             case Kind.CANCEL:
-                self._cancel(read_number(body))
+                with self.turn:
+                    if read_number(body) == self._running and self._called is not None:
+                        self._called.cancel()
+            case Kind.RECALL:
+                self._recall(read_number(body))
             case Kind.ANSWER:
                 answer = read_answer(body)
                 with self.turn:
@@ -66,12 +77,12 @@ class Worker:
             case _:
                 raise FrameError(f"a frame of kind {kind!r} is not for this side")
 
-    def _cancel(self, number: int) -> None:
+    def _recall(self, number: int) -> None:
         with self.turn:
-            if number == self._running and self._called is not None:
-                self._called.cancel()
-            elif any(call.number == number for call in self._waiting):
-                self._cancelled.add(number)
+            recalled = [call for call in self._waiting if call.number == number]
+            for call in recalled:
+                self._waiting.remove(call)
+                self.write(write_number(Kind.RECALLED, number))
 
     def done(self) -> None:
         """A call has its results."""
@@ -82,8 +93,6 @@ class Worker:
     def _next(self) -> None:
         if self._called is None and self._waiting:
             call = self._waiting.popleft()
-            cancelled = call.number in self._cancelled
-            self._cancelled.discard(call.number)
             self._called = self._scripts[call.key]
             self._running = call.number
-            self._called.begin(call, cancelled=cancelled)
+            self._called.begin(call)

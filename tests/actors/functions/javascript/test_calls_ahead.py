@@ -218,3 +218,32 @@ async def test_callers_that_come_and_go(nothing_leaks: None, moment: float) -> N
                 nursery.start_soon(hasty, number)
         assert sorted(whole, key=str) == sorted((f"{number}" for number in range(60)), key=str)
         await until(lambda: not runtime.statistics().running)
+
+
+async def test_a_call_ahead_is_taken_back_from_a_slow_one(nothing_leaks: None) -> None:
+    """Where the one before it takes its time after all, it runs in the process that is free first, once."""
+    settings = JavaScriptSettings(max_processes=4, max_processes_per_app=3, max_wait=30.0)
+
+    async with running(settings) as runtime, trio.open_nursery() as nursery:
+        crew = Crew(runtime, nursery)
+
+        async def both(**job: Any) -> None:
+            async with trio.open_nursery() as pair:
+                pair.start_soon(lambda: crew.one("one", **job))
+                pair.start_soon(lambda: crew.one("other", **job))
+
+        await both(wait=1500)
+        while sum(bool(child._quick) for child in runtime._pool.children) < 2:
+            await both()
+        nursery.start_soon(lambda: crew.one("slow", wait=4000))
+        nursery.start_soon(lambda: crew.one("less slow", wait=400))
+        await until(lambda: runtime.statistics().running == 2)
+        since = trio.current_time()
+        async with trio.open_nursery() as pair:
+            for number in range(3):
+                pair.start_soon(crew.one, f"back{number}")
+            await until(lambda: sum(child.ahead is not None for child in runtime._pool.children) == 2)
+        assert trio.current_time() - since < 2.5
+        assert [crew.hosts[f"back{number}"].lines for number in range(3)] == [[f"back{number}"] for number in range(3)]
+        assert "slow" not in crew.results
+        nursery.cancel_scope.cancel()
