@@ -20,6 +20,8 @@ _MAX_ASKS = 128
 _MAX_ASK_BYTES = 32 * 1024 * 1024
 # Of what a call asks for, so much is done at a time: each may bring megabytes, which lie here until they are taken.
 _MOST_AT_WORK = 8
+# Numbers, texts, lists and so on in the arguments of one: as Python's objects each takes some twenty times its text.
+_MOST_VALUES = 200_000
 
 
 class Asks:
@@ -84,6 +86,8 @@ class Asks:
 async def _answered(host: Host, ask: Ask) -> tuple[bool, bytes]:
     name, _, text = ask.body.partition(b" ")
     operation = name.decode("utf-8", "replace")
+    if text.count(b",") + text.count(b"[") + text.count(b"{") > _MOST_VALUES:
+        return False, f"{operation}: the arguments have more than {_MOST_VALUES:,} values".encode()
     try:
         arguments = msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-import trio
-
 from actors.errors import PenstockError
 from actors.functions.javascript.asks import Asks
 from actors.functions.javascript.frames import Result
@@ -65,7 +63,7 @@ class ScriptCall:
         self.reply: Reply[list[Result]] = Reply()
         self.abandoned = False
         self.tries = 0
-        self.since = trio.current_time()
+        self.since = 0.0
         self.until = 0.0
         self.number = 0
         self.begun_at = 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
 
@@ -17,7 +16,6 @@ from actors.functions.javascript.frames import (
     Call,
     FrameError,
     Kind,
-    Load,
     Result,
     Status,
     most_of_results,
@@ -26,11 +24,12 @@ from actors.functions.javascript.frames import (
     read_results,
     write_answer,
     write_call,
-    write_load,
     write_number,
 )
 from actors.functions.javascript.messages import FunctionVersion
+from actors.functions.javascript.outbox import Outbox
 from actors.functions.javascript.process import Process, ProcessLostError
+from actors.functions.javascript.scripts import LoadedScripts
 
 GRACE = 0.5
 """How long after its time a call may take to end by itself, in seconds, before its process is ended."""
@@ -73,29 +72,24 @@ class Child:
         self.process = process
         self.app: str | None = None
         self.function = ""
-        self.idle_since = trio.current_time()
+        self.since = self.idle_since = trio.current_time()
         self.ending: Ending | None = None
         self.running: ScriptCall | None = None
         self.ahead: ScriptCall | None = None
         self.problem = ""
         self.by_itself = False
+        self.began = True
         self._nursery = nursery
         self._freed = freed
         self._returned = returned
         self._recalled = False
         self._settling: list[ScriptCall] = []
-        self._most_scripts = scripts
-        self._scripts: OrderedDict[FunctionVersion, int] = OrderedDict()
-        self._forgotten: list[int] = []
-        self._keys = 0
+        self._scripts = LoadedScripts(scripts)
+        self._outbox = Outbox(process, nursery)
         self._numbers = 0
         self._quick: FunctionVersion | None = None
         self._first_size = self._size = process.resident()
         self._most_memory = 0
-        self._unsent: deque[tuple[memoryview, ScriptCall | None]] = deque()
-        self._sent = trio.Event()
-        self._sent_last: ScriptCall | None = None
-        self._left_unread = False
         self._listen()
 
     @property
@@ -118,12 +112,6 @@ class Child:
         """Whether a new one should take its place: it has grown, or will run out of numbers."""
         return self._size - self._first_size > _RETIRED_ABOVE or self._numbers >= _MOST_CALLS
 
-    @property
-    def began(self) -> bool:
-        """Of a process that has ended: whether the call that ran there had begun, as far as can be known."""
-        # Where nothing was sent behind the call, what was left unread is the call.
-        return not (self.by_itself and self._left_unread and self._sent_last is self.running)
-
     def knows(self, version: FunctionVersion) -> bool:
         """Whether the script is loaded."""
         return version in self._scripts
@@ -143,8 +131,7 @@ class Child:
     def forget(self, app: str, name: str) -> None:
         """Unload all versions of a function, with the next call of another."""
         if self.app == app:
-            for version in [version for version in self._scripts if version.name == name]:
-                self._forgotten.append(self._scripts.pop(version))
+            self._scripts.forget(name)
 
     def kill(self, ending: Ending) -> None:
         """End the process."""
@@ -152,19 +139,23 @@ class Child:
         self.process.kill()
 
     async def run(self) -> None:
-        """Take what the process says until it ends; it is reaped then, and `ending` and `problem` say why and how."""
-        broken = ""
+        """Take what the process says until it ends, and is reaped.
+
+        Then `ending` and `problem` say why and how, `by_itself` whether nobody ended it, and `began` whether the call
+        that ran there had begun, as far as can be known.
+        """
+        broken, unread = "", False
         try:
             while True:
                 for kind, body in await self.process.receive():
                     self._take(kind, body)
         except ProcessLostError as error:
-            self._left_unread |= error.unread
+            unread = error.unread
         except FrameError as error:
             broken = f": {error}"
             self.kill(Ending.BROKEN)
         finally:
-            await self._reap(broken)
+            await self._reap(broken, unread=unread)
 
     def begin(self, call: ScriptCall) -> None:
         """Run a call; there must be none."""
@@ -173,7 +164,7 @@ class Child:
         self.running = call
         self._size = self.process.resident()
         self._start_clock(call)
-        self._send_call(call, self._made_ready(call.version))
+        self._send_call(call, self._scripts.make_ready(call.version))
 
     def begin_ahead(self, call: ScriptCall) -> None:
         """Run a call once the one that runs has its results."""
@@ -209,20 +200,6 @@ class Child:
 
     # --- to the process ---------------------------------------------------------------------------------------------
 
-    def _made_ready(self, version: FunctionVersion) -> bytes:
-        """The frames that load the script, where it is not, and unload what is not needed any more."""
-        parts = [write_number(Kind.FORGET, key) for key in self._forgotten]
-        self._forgotten.clear()
-        if version in self._scripts:
-            self._scripts.move_to_end(version)
-        else:
-            if len(self._scripts) >= self._most_scripts:
-                parts.append(write_number(Kind.FORGET, self._scripts.popitem(last=False)[1]))
-            self._keys += 1
-            self._scripts[version] = self._keys
-            parts.append(write_load(Load(self._keys, version.source)))
-        return b"".join(parts)
-
     def _send_call(self, call: ScriptCall, before: bytes) -> None:
         self._numbers += 1
         call.number = self._numbers
@@ -230,8 +207,7 @@ class Child:
         limits = call.version.limits
         key = self._scripts[call.version]
         frame = write_call(Call(call.number, key, limits.seconds, limits.memory, limits.result, call.items))
-        self._sent_last = call
-        self._send(before + frame, call)
+        self._outbox.send(before + frame, call)
         self._listen()
 
     def _start_clock(self, call: ScriptCall) -> None:
@@ -247,41 +223,13 @@ class Child:
             call.expired_at = now
         if call.asks is not None:
             call.asks.cancel()
-        self._sent_last = None
-        if self._unsent or not self.process.send_nowait(write_number(Kind.CANCEL, call.number)):
+        if not self._outbox.send_nowait(write_number(Kind.CANCEL, call.number)):
             self.kill(ending)
 
     def _recall(self, call: ScriptCall) -> None:
         """Have a call back, unless it has begun by then."""
-        if not self._recalled and not self._unsent:
-            self._sent_last = None
-            self._recalled = self.process.send_nowait(write_number(Kind.RECALL, call.number))
-
-    def _send(self, data: bytes, call: ScriptCall | None = None) -> None:
-        """Write what fits now, and the rest as soon as it does. A process that has ended is heard of elsewhere."""
-        rest = memoryview(data)
-        if not self._unsent:
-            try:
-                rest = self.process.send_some(rest)
-            except ProcessLostError:
-                self._left_unread = True
-                return
-            if not rest:
-                return
-            self._sent = trio.Event()
-            self._nursery.start_soon(self._send_rest)
-        self._unsent.append((rest, call))
-
-    async def _send_rest(self) -> None:
-        try:
-            while self._unsent:
-                await self.process.send(self._unsent[0][0])
-                self._unsent.popleft()
-        except ProcessLostError:
-            self._left_unread = True
-        finally:
-            self._unsent.clear()
-            self._sent.set()
+        if not self._recalled:
+            self._recalled = self._outbox.send_nowait(write_number(Kind.RECALL, call.number))
 
     # --- from the process -------------------------------------------------------------------------------------------
 
@@ -348,7 +296,7 @@ class Child:
         most = max(call.version.limits.result, SIZE_DIGITS)
         if any(len(result.body) > most for result in results):
             raise FrameError(f"a result of more than {most} bytes")
-        if any(unread is call for _, unread in self._unsent):
+        if self._outbox.holds(call):
             raise FrameError("results of a call that it has not read")
         return results
 
@@ -361,24 +309,22 @@ class Child:
 
     async def _answer(self, call: ScriptCall, number: int, ok: bool, body: bytes) -> None:  # noqa: FBT001 - as Asks calls it
         if call is self.running:
-            self._sent_last = None
-            self._send(write_answer(Answer(call.number, number, ok, body)))
-            if self._unsent:
-                await self._sent.wait()
+            self._outbox.send(write_answer(Answer(call.number, number, ok, body)))
+            await self._outbox.wait_empty()
 
     # --- its end ----------------------------------------------------------------------------------------------------
 
-    async def _reap(self, broken: str) -> None:
+    async def _reap(self, broken: str, *, unread: bool) -> None:
         with trio.CancelScope(shield=True):
             self.process.kill()
             code = await self.process.reap()
-            if self._unsent:
-                await self._sent.wait()
+            await self._outbox.wait_empty()
         if self.running is not None and self.running.asks is not None:
             self.running.asks.cancel()
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
         self.problem = how + broken
         self.by_itself = self.ending is None
+        self.began = not (self.by_itself and self._outbox.left_unread(self.running, unread=unread))
         self.ending = self.ending or _ending(code)
 
 

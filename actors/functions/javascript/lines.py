@@ -30,6 +30,10 @@ class Lines:
         line = self._lines.get(key)
         return line[0] if line else None
 
+    def of_app(self, app: str | None) -> bool:
+        """Whether any call of an app waits."""
+        return any(key[0] == app for key in self._lines)
+
     @property
     def only(self) -> ScriptCall | None:
         """The call whose turn it is where there is but one line."""

@@ -21,6 +21,8 @@ from config.settings import JavaScriptSettings
 log = structlog.get_logger()
 
 _START_AGAIN_SECONDS = 1.0
+# A process that another app waits for serves its own for so long, as a start costs a fifth of a second of a processor.
+_TURN_SECONDS = 0.5
 # How many processes a call may find dead before it is given up.
 _ATTEMPTS = 4
 
@@ -95,6 +97,7 @@ class Pool:
 
     def submit(self, call: ScriptCall) -> None:
         """Run a call as soon as a process is free; its `reply` tells what becomes of it."""
+        call.since = trio.current_time()
         if self._nursery is None:
             self._refuse(call, "the daemon is about to end")
             return
@@ -198,13 +201,19 @@ class Pool:
             if not isinstance(choice, Child):
                 if served:
                     self._lines.yield_turn(key)
-                if choice is Other.REPLACE:
-                    self._retire(longest_at_rest(self.children))
-                return choice in (Other.START, Other.REPLACE)
+                return choice is Other.START or (choice is Other.REPLACE and self._replace())
             self._lines.remove(call)
             self._give(choice, call)
             served = True
         return False
+
+    def _replace(self) -> bool:
+        """End the process that has rested longest; not before its turn is over, if its app waits for it, too."""
+        child = longest_at_rest(self.children)
+        if self._lines.of_app(child.app) and trio.current_time() < child.since + _TURN_SECONDS:
+            return False
+        self._retire(child)
+        return True
 
     # --- processes --------------------------------------------------------------------------------------------------
 
@@ -296,7 +305,9 @@ class Pool:
 
     def _run_again(self, call: ScriptCall) -> None:
         """A call that had not begun runs in another process; at a stop it does not."""
-        if call.abandoned or self._nursery is None:
+        if call.abandoned:
+            return
+        if self._nursery is None:
             self._refuse(call, "the daemon is about to end")
         else:
             call.until = trio.current_time() + self._settings.max_wait

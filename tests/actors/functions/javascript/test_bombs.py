@@ -141,6 +141,15 @@ def test_huge_log(scripts: Scripts) -> None:
     assert host.lines[-1].endswith("more lines were left out")
 
 
+def test_requests_of_many_values(scripts: Scripts) -> None:
+    """A request whose values would take twenty times its text in the daemon is refused, and the script is told."""
+    before = resident()
+    source = "async function execute() { await context.publish('t', new Array(1e6).fill([])) }"
+    with pytest.raises(FunctionFailedError, match="publish: the arguments have more than 200,000 values"):
+        scripts.run(source)
+    assert resident() - before < _GROWTH
+
+
 def test_huge_error(scripts: Scripts) -> None:
     """The message of an error is cut."""
     with pytest.raises(FunctionFailedError) as caught:

@@ -139,6 +139,25 @@ async def test_another_function_gets_its_turn(nothing_leaks: None) -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_apps_take_longer_turns(nothing_leaks: None) -> None:
+    """Two apps that share one process do not have it started anew for each call; and each gets its turn."""
+    served = {"parking": 0, "garage": 0}
+
+    async def stream(app: str) -> None:
+        while True:
+            await call(runtime, script("function execute(d) { return 1 }", "f", app))
+            served[app] += 1
+
+    async with running(ONE_PROCESS) as runtime, trio.open_nursery() as nursery:
+        for app in served:
+            for _ in range(2):
+                nursery.start_soon(stream, app)
+        await until(lambda: runtime.statistics().starts >= 4)
+        nursery.cancel_scope.cancel()
+    assert min(served.values()) > 1
+    assert sum(served.values()) > 3 * runtime.statistics().starts
+
+
 async def test_each_host_hears_of_its_own_call(nothing_leaks: None) -> None:
     """Many calls, one behind the other in one process: what one logs, no other host hears."""
     async with running(ONE_PROCESS) as runtime:

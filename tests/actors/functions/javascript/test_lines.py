@@ -97,3 +97,15 @@ def test_patience_ends() -> None:
     assert lines.expired(2.0) == [late]
     assert lines.clear() == [early]
     assert not len(lines)
+
+
+def test_who_waits_of_an_app() -> None:
+    """Whether an app waits is known while any of its calls does."""
+    lines = Lines(10)
+    call = waiting("many")
+    lines.enter(call)
+    assert lines.of_app("parking")
+    assert not lines.of_app("garage")
+    assert not lines.of_app(None)
+    lines.remove(call)
+    assert not lines.of_app("parking")
