@@ -68,7 +68,7 @@ def test_whatever_is_quoted_for_mysql_is_left_alone(text: str, quote: str) -> No
     """Texts in either kind of quotes and identifiers pass unchanged, and the parameter behind them is found."""
     literal = quote + text.replace("\\", "\\\\").replace(quote, quote * 2) + quote
     sql = f"SELECT {literal}, {mysql_names.quoted(text)}, "
-    assert mysql_statements.translate(sql + ":p") == (sql + "?", ("p",), "SELECT", False)
+    assert mysql_statements.translate(sql + ":p")[:4] == (sql + "?", ("p",), "SELECT", False)
 
 
 @given(st.integers(0, 20_000), st.integers(1, 1_000))
