@@ -7,7 +7,7 @@ import random
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import trio
 
@@ -28,6 +28,7 @@ from plugins.api import (
 from plugins.sql import mysql_errors, mysql_writes
 from plugins.sql.mysql_names import columns_of
 from plugins.sql.mysql_session import Session, UnsendableError, open_session
+from plugins.sql.mysql_settings import MysqlSettings
 from plugins.sql.mysql_statements import Translated, translate
 from plugins.sql.mysql_values import bindable
 from plugins.sql.mysql_wire import FLAGS, MysqlConnection
@@ -35,9 +36,6 @@ from plugins.sql.mysql_zones import zone_of
 from plugins.sql.pool import Pool
 from plugins.sql.reports import tried
 from plugins.sql.transactions import transaction
-
-if TYPE_CHECKING:  # which imports this, once it is needed
-    from plugins.connectors.mysql import MysqlSettings
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -28,12 +28,10 @@ from plugins.sql.named_parameters import Translated, translate
 from plugins.sql.pool import Pool
 from plugins.sql.postgres_names import columns_of, find_table
 from plugins.sql.postgres_session import Session, open_session
+from plugins.sql.postgres_settings import PostgresSettings
 from plugins.sql.postgres_values import convert_parameter
 from plugins.sql.reports import tried
 from plugins.sql.result_rows import ResultRows
-
-if TYPE_CHECKING:  # which imports this, once it is needed
-    from plugins.connectors.postgres import PostgresSettings
 
 T = TypeVar("T")
 

@@ -9,8 +9,9 @@ import trio
 
 from daemon.island import Island
 from plugins.api import Connector, ConnectorError, NothingDoneError, StatementError
-from plugins.connectors.mysql import CONNECTOR, MysqlSettings
+from plugins.connectors.mysql import CONNECTOR
 from plugins.sql.mysql import Mysql
+from plugins.sql.mysql_settings import MysqlSettings
 from tests.fakes.mariadb import PASSWORD, MariadbDatabase
 from tests.plugins.connectors.contract import LIMITS, PARKING, SOURCE, ask, batch, claimed, wait_until
 from tests.plugins.connectors.servers import build

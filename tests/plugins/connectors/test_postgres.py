@@ -10,8 +10,9 @@ import trio
 
 from daemon.island import Island
 from plugins.api import ConnectorError, Host, ParameterError, RowRejectedError, StatementError
-from plugins.connectors.postgres import CONNECTOR, PostgresSettings
+from plugins.connectors.postgres import CONNECTOR
 from plugins.sql.postgres import Postgres
+from plugins.sql.postgres_settings import PostgresSettings
 from tests.fakes.postgres import PostgresDatabase
 from tests.plugins.connectors.contract import LIMITS, PARKING, SOURCE, ask, batch, claimed
 from tests.plugins.connectors.servers import build

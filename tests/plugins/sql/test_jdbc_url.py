@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from plugins.connectors.mysql import MysqlSettings
-from plugins.connectors.postgres import PostgresSettings
 from plugins.sql.jdbc_url import JdbcTarget, JdbcUrlError, parse_jdbc_url
+from plugins.sql.mysql_settings import MysqlSettings
+from plugins.sql.postgres_settings import PostgresSettings
 
 
 @pytest.mark.parametrize(
