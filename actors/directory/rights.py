@@ -10,14 +10,10 @@ part of it does not refuse the filter: `may_receive` tells what of it is deliver
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from actors.directory.acl import Granted, decide
-from actors.directory.identities import Identity
 from actors.wire.mqtt.topics import shared
-
-if TYPE_CHECKING:
-    from actors.directory.directory import Directory
 
 Direction = Literal["in", "out"]
 
@@ -96,22 +92,3 @@ class Rights:
 
 NO_RIGHTS: Final = Rights((), lambda _: True)
 """Those of whoever is gone, or switched off."""
-
-
-def may_publish(identity: Identity, topic: str, directory: Directory) -> bool:
-    """Whether a client may publish to a topic, as things stand now."""
-    return directory.rights(identity).may_publish(topic)
-
-
-def may_subscribe(identity: Identity, topic_filter: str, directory: Directory) -> bool:
-    """Whether a client may subscribe to a filter, as things stand now."""
-    return directory.rights(identity).may_subscribe(topic_filter)
-
-
-def may_receive(identity: Identity, topic: str, directory: Directory) -> bool:
-    """Whether a message of this topic may be delivered to a client, as things stand now.
-
-    To be asked for each message that a wildcard matched, and again of what was retained or had to wait. It costs a few
-    microseconds; whoever keeps the answer asks again when `directory.version` has changed.
-    """
-    return directory.rights(identity).may_receive(topic)

@@ -8,7 +8,7 @@ from typing import NamedTuple, assert_never
 
 from actors.directory.directory import Directory, sources
 from actors.directory.identities import AnonymousIdentity, AppIdentity, DeviceIdentity, Identity
-from actors.directory.rights import DeviceTopic, may_publish, parse_topic
+from actors.directory.rights import DeviceTopic, parse_topic
 from actors.directory.thing_model import Checker, check_json
 from actors.rules.condition import Condition
 from actors.rules.envelope import around_payload, device_information
@@ -53,7 +53,7 @@ def compile_plan(identity: Identity, topic: str, directory: Directory) -> Plan:
     `<product>/out/<device>`) is checked against the thing model, anything else is not, as a thing model says what
     reports look like.
     """
-    if not may_publish(identity, topic, directory):
+    if not directory.rights(identity).may_publish(topic):
         return _DENIED
     place = parse_topic(topic)
     check = directory.checker(place.product) if place is not None and place.direction == "out" else None

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from actors.directory.directory import Directory
 from actors.directory.entries import AppEntry, DeviceEntry
 from actors.directory.identities import AnonymousIdentity, AppIdentity, DeviceIdentity, Identity
-from actors.directory.rights import may_publish, may_receive, may_subscribe
 from actors.wire.mqtt.topics import is_valid_filter, matches
 from config.resources import AclEntry, Product
 from config.resources.filters import covers, overlaps
@@ -107,8 +106,8 @@ def test_a_list_gives_what_it_says_and_no_name_widens_it(acl: tuple[AclEntry, ..
     assume(client_id != "lot")
     directory, identity = house(acl), AnonymousIdentity("p", client_id)
     for action, allowed in (
-        ("publish", may_publish(identity, topic, directory)),
-        ("subscribe", may_receive(identity, topic, directory)),
+        ("publish", directory.rights(identity).may_publish(topic)),
+        ("subscribe", directory.rights(identity).may_receive(topic)),
     ):
         said = as_read(acl, action, topic, client_id)
         assert said or not allowed
@@ -123,10 +122,10 @@ def test_nothing_is_delivered_through_a_filter_that_the_list_denies(
 ) -> None:
     """What a granted filter matches and `may_receive` lets through is allowed, topic by topic."""
     directory, identity = house(acl), AnonymousIdentity("p", client_id)
-    if not may_subscribe(identity, group + topic_filter, directory):
+    if not directory.rights(identity).may_subscribe(group + topic_filter):
         return
     for topic in NAMES:
-        if matches(topic_filter, topic) and may_receive(identity, topic, directory):
+        if matches(topic_filter, topic) and directory.rights(identity).may_receive(topic):
             assert as_read(acl, "subscribe", topic, client_id)
 
 
@@ -138,13 +137,13 @@ def test_a_filter_is_granted_where_every_topic_of_it_is_allowed_by_one_entry_and
     """A granted filter delivers all that it matches, save for what an earlier entry denies."""
     directory, identity = house(acl), DeviceIdentity("p", "lot", "city")
     matched = [topic for topic in NAMES if matches(topic_filter, topic)]
-    if may_subscribe(identity, topic_filter, directory):
+    if directory.rights(identity).may_subscribe(topic_filter):
         denials = [entry for entry in acl if entry.deny in ("subscribe", "all")]
         for topic in matched:
             denied = any(_matches(split(entry.topic), split(topic), "lot") for entry in denials)
-            assert denied or may_receive(identity, topic, directory)
+            assert denied or directory.rights(identity).may_receive(topic)
     elif not any(sign in topic_filter for sign in "+#"):
-        assert not may_receive(identity, topic_filter, directory)
+        assert not directory.rights(identity).may_receive(topic_filter)
 
 
 @UNHURRIED
@@ -154,11 +153,11 @@ def test_rights_follow_the_list_at_once(before: tuple[AclEntry, ...], after: tup
     directory, fresh = house(before), house(after)
     who: list[Identity] = [DeviceIdentity("p", "lot", "city"), AnonymousIdentity("p", "n"), AppIdentity("city")]
     for identity in who:
-        may_receive(identity, topic, directory)
+        directory.rights(identity).may_receive(topic)
     directory.put_product(Product(app="city", name="p", acl=after))
     for identity in who:
-        assert may_receive(identity, topic, directory) == may_receive(identity, topic, fresh)
-        assert may_publish(identity, topic, directory) == may_publish(identity, topic, fresh)
+        assert directory.rights(identity).may_receive(topic) == fresh.rights(identity).may_receive(topic)
+        assert directory.rights(identity).may_publish(topic) == fresh.rights(identity).may_publish(topic)
 
 
 @UNHURRIED
@@ -169,5 +168,5 @@ def test_devices_and_their_app_are_each_others_other_end(acl: tuple[AclEntry, ..
     directory = house(acl)
     device, app = DeviceIdentity("p", "lot", "city"), AppIdentity("city")
     for topic in NAMES[:200]:
-        assert may_receive(app, topic, directory) or not may_publish(device, topic, directory)
-        assert may_publish(app, topic, directory) or not may_receive(device, topic, directory)
+        assert directory.rights(app).may_receive(topic) or not directory.rights(device).may_publish(topic)
+        assert directory.rights(app).may_publish(topic) or not directory.rights(device).may_receive(topic)

@@ -5,7 +5,7 @@ import pytest
 from actors.directory.directory import Directory
 from actors.directory.entries import AppEntry, DeviceEntry
 from actors.directory.identities import AppIdentity, DeviceIdentity
-from actors.directory.rights import DeviceTopic, may_publish, may_subscribe, parse_topic
+from actors.directory.rights import DeviceTopic, parse_topic
 from config.resources import Product
 
 LOT = DeviceIdentity("sensor", "lot-1", "city")
@@ -28,7 +28,7 @@ def directory() -> Directory:
 
 def test_a_device_publishes_its_own_reports_only(directory: Directory) -> None:
     """A device publishes to `<product>/out/<device>`, nothing else."""
-    assert may_publish(LOT, "sensor/out/lot-1", directory)
+    assert directory.rights(LOT).may_publish("sensor/out/lot-1")
     for topic in (
         "sensor/out/lot-2",
         "sensor/in/lot-1",
@@ -41,12 +41,12 @@ def test_a_device_publishes_its_own_reports_only(directory: Directory) -> None:
         "$SYS/out/lot-1",
         "x",
     ):
-        assert not may_publish(LOT, topic, directory), topic
+        assert not directory.rights(LOT).may_publish(topic), topic
 
 
 def test_a_device_subscribes_to_what_is_sent_to_it_only(directory: Directory) -> None:
     """A device subscribes to `<product>/in/<device>`; no wildcard gives it more."""
-    assert may_subscribe(LOT, "sensor/in/lot-1", directory)
+    assert directory.rights(LOT).may_subscribe("sensor/in/lot-1")
     for topic_filter in (
         "#",
         "+/in/lot-1",
@@ -57,19 +57,19 @@ def test_a_device_subscribes_to_what_is_sent_to_it_only(directory: Directory) ->
         "sensor/in/lot-2",
         "sensor/out/lot-1",
     ):
-        assert not may_subscribe(LOT, topic_filter, directory), topic_filter
+        assert not directory.rights(LOT).may_subscribe(topic_filter), topic_filter
 
 
 @pytest.mark.parametrize("identity", [CITY, TOWN])
 def test_an_app_stands_on_the_other_side(directory: Directory, identity: AppIdentity) -> None:
     """An app publishes to `in` and subscribes to `out` of its products and of those shared with it."""
-    assert may_publish(identity, "sensor/in/lot-1", directory)
-    assert may_publish(identity, "sensor/in/not-yet-there", directory)
-    assert not may_publish(identity, "sensor/out/lot-1", directory)
-    assert may_publish(identity, "sensor/in/lot-1/reboot", directory)
-    assert not may_publish(identity, "sensor/in", directory)
+    assert directory.rights(identity).may_publish("sensor/in/lot-1")
+    assert directory.rights(identity).may_publish("sensor/in/not-yet-there")
+    assert not directory.rights(identity).may_publish("sensor/out/lot-1")
+    assert directory.rights(identity).may_publish("sensor/in/lot-1/reboot")
+    assert not directory.rights(identity).may_publish("sensor/in")
     for topic_filter in ("sensor/out/+", "sensor/out/#", "sensor/out/lot-1", "sensor/out/+/#", "$share/g/sensor/out/+"):
-        assert may_subscribe(identity, topic_filter, directory), topic_filter
+        assert directory.rights(identity).may_subscribe(topic_filter), topic_filter
 
 
 @pytest.mark.parametrize(
@@ -89,28 +89,28 @@ def test_an_app_stands_on_the_other_side(directory: Directory, identity: AppIden
 )
 def test_no_filter_widens_what_an_app_sees(directory: Directory, topic_filter: str) -> None:
     """Product and direction are never wildcards."""
-    assert not may_subscribe(CITY, topic_filter, directory)
+    assert not directory.rights(CITY).may_subscribe(topic_filter)
 
 
 def test_other_apps_products_are_closed(directory: Directory) -> None:
     """An app has no right in a product of another app that is not shared with it."""
-    assert not may_publish(STRANGER, "sensor/in/lot-1", directory)
-    assert not may_subscribe(STRANGER, "sensor/out/+", directory)
-    assert not may_publish(CITY, "meter/in/m-1", directory)
-    assert not may_subscribe(CITY, "meter/out/m-1", directory)
+    assert not directory.rights(STRANGER).may_publish("sensor/in/lot-1")
+    assert not directory.rights(STRANGER).may_subscribe("sensor/out/+")
+    assert not directory.rights(CITY).may_publish("meter/in/m-1")
+    assert not directory.rights(CITY).may_subscribe("meter/out/m-1")
 
 
 def test_rights_end_with_what_they_rest_on(directory: Directory) -> None:
     """A disabled or deleted device, an app that is gone, and a share taken back have no rights left."""
     directory.put_device(DeviceEntry("sensor", "lot-1", "city", b"s", enabled=False))
-    assert not may_publish(LOT, "sensor/out/lot-1", directory)
-    assert not may_subscribe(LOT, "sensor/in/lot-1", directory)
+    assert not directory.rights(LOT).may_publish("sensor/out/lot-1")
+    assert not directory.rights(LOT).may_subscribe("sensor/in/lot-1")
     directory.put_product(Product(app="city", name="sensor"))
-    assert not may_publish(TOWN, "sensor/in/lot-1", directory)
-    assert not may_subscribe(TOWN, "sensor/out/+", directory)
+    assert not directory.rights(TOWN).may_publish("sensor/in/lot-1")
+    assert not directory.rights(TOWN).may_subscribe("sensor/out/+")
     directory.remove("app", "city")
-    assert not may_publish(CITY, "sensor/in/lot-1", directory)
-    assert not may_subscribe(CITY, "sensor/out/+", directory)
+    assert not directory.rights(CITY).may_publish("sensor/in/lot-1")
+    assert not directory.rights(CITY).may_subscribe("sensor/out/+")
 
 
 @pytest.mark.parametrize(
