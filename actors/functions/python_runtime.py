@@ -54,7 +54,7 @@ class PythonProgram:
         with trio.move_on_after(self._seconds):
             try:
                 result = await self._call(data, context)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
                 raise self._failed(error) from error
             return self._encoded(result)
         raise self._too_slow()
@@ -66,7 +66,7 @@ class PythonProgram:
         with trio.move_on_after(self._seconds):
             try:
                 results = await self._batch(items, context)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
                 raise self._failed(error) from error
             return self._judged_all(results, len(items))
         raise self._too_slow()
@@ -94,7 +94,7 @@ class PythonProgram:
             return self._encoded(await self._call(item, context))
         except FunctionError as error:
             return FunctionFailure(error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+        except BaseException as error:  # noqa: BLE001 - as above
             return FunctionFailure(self._failed(error))
 
     def _judged_all(self, results: Any, wanted: int) -> list[bytes | FunctionFailure]:
@@ -126,6 +126,11 @@ class PythonProgram:
         return encoded
 
     def _failed(self, error: BaseException) -> FunctionError:
+        """What a function raised, as its own error, whatever it is; a cancellation goes on to whom it is for."""
+        if isinstance(error, trio.Cancelled | GeneratorExit):
+            raise error
+        if isinstance(error, BaseExceptionGroup) and (cancelled := error.split(trio.Cancelled)[0]) is not None:
+            raise cancelled
         return FunctionFailedError(self._name, self._version, told(error))
 
     def _too_slow(self) -> FunctionError:

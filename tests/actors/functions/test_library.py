@@ -106,6 +106,8 @@ async def test_an_app_calls_what_is_shared_with_it_with_the_rights_of_its_owner(
         (ValueError("no"), "ValueError: no ("),
         (PenstockError("not to be had"), "not to be had"),
         (SystemExit(3), "SystemExit: 3"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (BaseExceptionGroup("one", [KeyboardInterrupt()]), "KeyboardInterrupt"),
         (ExceptionGroup("many", [KeyError("k")]), "KeyError: 'k'"),
         (trio.TooSlowError(), "TooSlowError"),
     ],
@@ -139,6 +141,30 @@ async def test_an_answer_is_json_of_a_bounded_size(world: World) -> None:
     with pytest.raises(FunctionResultTooLargeError, match="52 bytes, and may have 20 bytes"):
         await world.functions.call("next", 1, "a")
     assert await world.functions.call("next", 1, "a") == {"1": [2]}
+
+
+async def test_what_a_function_raises_in_place_of_its_time_out_is_that_call_s(
+    world: World, autojump_clock: trio.abc.Clock
+) -> None:
+    """A nursery of its own may bring both at once: the time-out is told, and nothing goes further."""
+
+    async def angry() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise KeyboardInterrupt
+
+    async def both(data: Any, context: FunctionContext) -> Any:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(angry)
+            nursery.start_soon(trio.sleep_forever)
+
+    world.module("both", declared(both))
+    world.put("both", timeout_ms=1000)
+    with pytest.raises(FunctionTimeoutError):
+        await world.functions.call("both", 1, "a")
+    [answer] = await world.functions.call_batch("both", [1], "a")
+    assert isinstance(answer.error, FunctionTimeoutError)
 
 
 async def test_a_function_has_so_much_time(world: World, autojump_clock: trio.abc.Clock) -> None:
