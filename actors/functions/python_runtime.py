@@ -147,4 +147,5 @@ def told(error: BaseException) -> str:
     if isinstance(error, PenstockError):
         return str(error)
     place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
+    said = str(error)
+    return f"{type(error).__name__}: {said}{place}" if said else f"{type(error).__name__}{place}"

@@ -21,6 +21,7 @@ from actors.errors import (
 )
 from actors.functions.declaration import FunctionContext
 from actors.functions.messages import FunctionFailure
+from actors.functions.python_runtime import PythonProgram
 from actors.functions.runs import Run
 from tests.actors.functions.world import World, declared, function_of
 
@@ -106,10 +107,10 @@ async def test_an_app_calls_what_is_shared_with_it_with_the_rights_of_its_owner(
         (ValueError("no"), "ValueError: no ("),
         (PenstockError("not to be had"), "not to be had"),
         (SystemExit(3), "SystemExit: 3"),
-        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (KeyboardInterrupt(), "KeyboardInterrupt ("),
         (BaseExceptionGroup("one", [KeyboardInterrupt()]), "KeyboardInterrupt"),
         (ExceptionGroup("many", [KeyError("k")]), "KeyError: 'k'"),
-        (trio.TooSlowError(), "TooSlowError"),
+        (trio.TooSlowError(), "TooSlowError ("),
     ],
 )
 async def test_what_a_function_raises_is_told(world: World, raised: BaseException, reason: str) -> None:
@@ -141,6 +142,26 @@ async def test_an_answer_is_json_of_a_bounded_size(world: World) -> None:
     with pytest.raises(FunctionResultTooLargeError, match="52 bytes, and may have 20 bytes"):
         await world.functions.call("next", 1, "a")
     assert await world.functions.call("next", 1, "a") == {"1": [2]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(b'"\\ud83d"', "no JSON: a text has half a character in it"), (b"{", "no JSON: Input data was truncated")],
+)
+async def test_an_answer_that_is_no_json_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch, answer: bytes, reason: str
+) -> None:
+    """Scripts write half of a surrogate pair into JSON, which says nothing of it and is not to be read everywhere."""
+
+    class Answers(PythonProgram):
+        async def call(self, data: Any, context: FunctionContext) -> bytes:  # noqa: ARG002 - as Program says
+            return answer
+
+    monkeypatch.setattr(world, "make", lambda function, version: Answers(function, version, world._find))
+    world.module("double", declared(double))
+    world.put("double")
+    with pytest.raises(FunctionFailedError, match=reason):
+        await world.functions.call("double", 1, "a")
 
 
 async def test_what_a_function_raises_in_place_of_its_time_out_is_that_call_s(
