@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -44,6 +46,8 @@ class PythonProgram:
         declared = find(function.module)
         self._call = declared.call
         self._batch = declared.batch
+        code = getattr(inspect.unwrap(declared.call), "__code__", None)
+        self._file = "" if code is None else str(code.co_filename)
         self._name = function.name
         self._version = version
         self._seconds = function.timeout_ms / 1000
@@ -131,21 +135,25 @@ class PythonProgram:
             raise error
         if isinstance(error, BaseExceptionGroup) and (cancelled := error.split(trio.Cancelled)[0]) is not None:
             raise cancelled
-        return FunctionFailedError(self._name, self._version, told(error))
+        return FunctionFailedError(self._name, self._version, told(error, self._file))
 
     def _too_slow(self) -> FunctionError:
         reason = f"it took longer than its `timeout_ms`, {self._seconds * 1000:g}, and was ended"
         return FunctionTimeoutError(self._name, self._version, reason)
 
 
-def told(error: BaseException) -> str:
-    """What a plugin raised: in words where it came from this program, else with its type and where it was raised."""
+def told(error: BaseException, file: str) -> str:
+    """What a plugin raised: in words where it came from this program, else with its type and where.
+
+    That is the last place in the folder of the plugin's `file`, which its author knows, and not one in a library.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
         frames = traceback.extract_tb(error.__traceback__) or frames
     if isinstance(error, PenstockError):
         return str(error)
-    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    own = [frame for frame in frames if Path(frame.filename).parent == Path(file).parent] or frames
+    place = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
     said = str(error)
     return f"{type(error).__name__}: {said}{place}" if said else f"{type(error).__name__}{place}"

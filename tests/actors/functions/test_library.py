@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -142,6 +143,18 @@ async def test_an_answer_is_json_of_a_bounded_size(world: World) -> None:
     with pytest.raises(FunctionResultTooLargeError, match="52 bytes, and may have 20 bytes"):
         await world.functions.call("next", 1, "a")
     assert await world.functions.call("next", 1, "a") == {"1": [2]}
+
+
+async def test_what_a_library_raises_is_told_with_the_place_of_the_function(world: World) -> None:
+    """Its author looks there first: the library's own line says nothing of the call."""
+
+    async def parse(data: Any, context: FunctionContext) -> Any:
+        return json.loads("no json")
+
+    world.module("parse", declared(parse))
+    world.put("parse")
+    with pytest.raises(FunctionFailedError, match=r"JSONDecodeError: .*test_library\.py:\d+\)"):
+        await world.functions.call("parse", 1, "a")
 
 
 @pytest.mark.parametrize(
