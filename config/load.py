@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, assert_never
 
 import msgspec
 
@@ -13,7 +13,7 @@ from config.decode import INVALID, Decoder
 from config.errors import Problem, SecretError, SettingsError
 from config.resources.base import Secret, SecretReference
 from config.settings import Settings
-from config.yaml import Node, Pairs, Scalar, YamlError, parse
+from config.yaml import Items, Node, Pairs, Scalar, YamlError, parse
 
 PREFIX = "PENSTOCK_"
 NESTING = "__"
@@ -30,8 +30,9 @@ class Difference(NamedTuple):
 def load_settings(file: Path | None, environ: Mapping[str, str]) -> Settings:
     """Read the settings file, if there is one, and what the environment overrides.
 
-    `PENSTOCK_MQTT__LISTEN__PORT=0` is `mqtt: {listen: {port: 0}}`: two underscores go one level down. Other variables
-    that begin with `PENSTOCK_` are left alone (PENSTOCK_DATA and PENSTOCK_TOKEN are for the command line).
+    `PENSTOCK_MQTT__LISTEN__PORT=0` is `mqtt: {listen: {port: 0}}`: two underscores go one level down. What begins with
+    `[` or `{` is a list or a mapping, as in the file. Other variables that begin with `PENSTOCK_` are left alone
+    (PENSTOCK_DATA and PENSTOCK_TOKEN are for the command line).
 
     Raises:
         SettingsError: with all that is wrong: file and line, or the variable; path and reason.
@@ -70,9 +71,9 @@ def _overrides(environ: Mapping[str, str]) -> Iterator[tuple[str, tuple[tuple[st
 
 
 def _overlaid(node: Node, path: tuple[str, ...], value: str) -> Node:
-    """The node with another scalar at a path; what stands in the way of the path is replaced."""
+    """The node with another value at a path; what stands in the way of the path is replaced."""
     if not path:
-        return Scalar(value, 0, plain=True)
+        return _written(value)
     pairs = node.pairs if isinstance(node, Pairs) else ()
     below = node.get(path[0]) if isinstance(node, Pairs) else None
     new = _overlaid(below or Pairs((), 0), path[1:], value)
@@ -83,13 +84,37 @@ def _overlaid(node: Node, path: tuple[str, ...], value: str) -> Node:
     return Pairs(pairs, node.line)
 
 
+def _written(value: str) -> Node:
+    """What a variable says: a list or a mapping in brackets, else one scalar."""
+    if value.lstrip().startswith(("[", "{")):
+        try:
+            [document] = parse(value)
+        except (YamlError, ValueError):
+            return Scalar(value, 0, plain=True)
+        return _without_lines(document.root)
+    return Scalar(value, 0, plain=True)
+
+
+def _without_lines(node: Node) -> Node:
+    match node:
+        case Scalar():
+            return dataclasses.replace(node, line=0)
+        case Items():
+            return Items(tuple(_without_lines(item) for item in node.items), 0)
+        case Pairs():
+            pairs = tuple((dataclasses.replace(key, line=0), _without_lines(below)) for key, below in node.pairs)
+            return Pairs(pairs, 0)
+    assert_never(node)
+
+
 def _located(problem: Problem, file: Path | None, variables: Mapping[str, tuple[tuple[str, ...], str]]) -> Problem:
     """Name the variable that is behind a problem without a line, else the file."""
     if problem.line == 0:
         for variable, (path, _) in variables.items():
             dotted = "$." + ".".join(path)
             names_part = any(f"unknown field `{part}`" in problem.reason for part in path)
-            if dotted == problem.path or (names_part and dotted.startswith(f"{problem.path}.")):
+            inside = problem.path.startswith((f"{dotted}.", f"{dotted}["))
+            if dotted == problem.path or inside or (names_part and dotted.startswith(f"{problem.path}.")):
                 return dataclasses.replace(problem, file=variable)
     return dataclasses.replace(problem, file=str(file or "settings"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -356,7 +357,16 @@ def _decoded(encoded: bytes, name: str, version: int) -> Any:
     try:
         return msgspec.json.decode(encoded)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise FunctionFailedError(name, version, f"its answer is no JSON: {error}") from error
+        raise FunctionFailedError(name, version, f"its answer is no JSON: {_unreadable(encoded, error)}") from error
+
+
+def _unreadable(encoded: bytes, error: Exception) -> str:
+    """What is wrong with an answer: half a surrogate pair is all that only one of the two readers takes."""
+    try:
+        json.loads(encoded)
+    except (ValueError, RecursionError):
+        return str(error)
+    return "a text has half a character in it (a lone surrogate), as where an emoji is cut in two"
 
 
 def _result(answer: bytes | FunctionFailure, name: str, version: int) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -44,6 +46,8 @@ class PythonProgram:
         declared = find(function.module)
         self._call = declared.call
         self._batch = declared.batch
+        code = getattr(inspect.unwrap(declared.call), "__code__", None)
+        self._file = "" if code is None else str(code.co_filename)
         self._name = function.name
         self._version = version
         self._seconds = function.timeout_ms / 1000
@@ -54,7 +58,7 @@ class PythonProgram:
         with trio.move_on_after(self._seconds):
             try:
                 result = await self._call(data, context)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
                 raise self._failed(error) from error
             return self._encoded(result)
         raise self._too_slow()
@@ -66,7 +70,7 @@ class PythonProgram:
         with trio.move_on_after(self._seconds):
             try:
                 results = await self._batch(items, context)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
                 raise self._failed(error) from error
             return self._judged_all(results, len(items))
         raise self._too_slow()
@@ -94,7 +98,7 @@ class PythonProgram:
             return self._encoded(await self._call(item, context))
         except FunctionError as error:
             return FunctionFailure(error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+        except BaseException as error:  # noqa: BLE001 - as above
             return FunctionFailure(self._failed(error))
 
     def _judged_all(self, results: Any, wanted: int) -> list[bytes | FunctionFailure]:
@@ -126,20 +130,30 @@ class PythonProgram:
         return encoded
 
     def _failed(self, error: BaseException) -> FunctionError:
-        return FunctionFailedError(self._name, self._version, told(error))
+        """What a function raised, as its own error, whatever it is; a cancellation goes on to whom it is for."""
+        if isinstance(error, trio.Cancelled | GeneratorExit):
+            raise error
+        if isinstance(error, BaseExceptionGroup) and (cancelled := error.split(trio.Cancelled)[0]) is not None:
+            raise cancelled
+        return FunctionFailedError(self._name, self._version, told(error, self._file))
 
     def _too_slow(self) -> FunctionError:
         reason = f"it took longer than its `timeout_ms`, {self._seconds * 1000:g}, and was ended"
         return FunctionTimeoutError(self._name, self._version, reason)
 
 
-def told(error: BaseException) -> str:
-    """What a plugin raised: in words where it came from this program, else with its type and where it was raised."""
+def told(error: BaseException, file: str) -> str:
+    """What a plugin raised: in words where it came from this program, else with its type and where.
+
+    That is the last place in the folder of the plugin's `file`, which its author knows, and not one in a library.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
         frames = traceback.extract_tb(error.__traceback__) or frames
     if isinstance(error, PenstockError):
         return str(error)
-    place = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{place}"
+    own = [frame for frame in frames if Path(frame.filename).parent == Path(file).parent] or frames
+    place = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+    said = str(error)
+    return f"{type(error).__name__}: {said}{place}" if said else f"{type(error).__name__}{place}"

@@ -30,7 +30,7 @@ def named(sql: str, values: Sequence[object], *, backslashes: bool = False) -> t
     """
     text, places = _named(sql, backslashes=backslashes)
     if places != len(values):
-        raise ParameterError(f"the statement has {places} places (`?`) for {len(values)} values")
+        raise ParameterError(f"the statement has {places} `?` for {len(values)} values")
     return text, {f"{_PREFIX}{number}": value for number, value in enumerate(values, 1)}
 
 

@@ -42,6 +42,32 @@ def test_the_environment_overrides_the_file(file: Path) -> None:
     ]
 
 
+def test_the_environment_says_lists_and_mappings_in_brackets() -> None:
+    """As the file does; what is wrong in them is told with the variable."""
+    environ = {
+        "PENSTOCK_FUNCTIONS__SCRIPT_CONNECTIONS": '["127.0.0.1:3306/db", db.plant:3306/lots]',
+        "PENSTOCK_CONTROL__LISTEN": "{port: 0}",
+    }
+    assert differences(load_settings(None, environ)) == [
+        Difference("control.listen.port", 0, 8090),
+        Difference("functions.script_connections", ("127.0.0.1:3306/db", "db.plant:3306/lots"), ()),
+    ]
+    environ = {
+        "PENSTOCK_FUNCTIONS__SCRIPT_CONNECTIONS": "[nowhere]",
+        "PENSTOCK_MQTT__LISTEN": "{prt: 1}",
+        "PENSTOCK_PLUGINS__PATH": "[x",
+        "PENSTOCK_TOPICS__LISTEN": "{port:",
+    }
+    assert refused(None, environ) == [
+        (
+            "PENSTOCK_FUNCTIONS__SCRIPT_CONNECTIONS: $.functions.script_connections[0]: expected a database "
+            "(host:port/database, such as 127.0.0.1:3306/db), got 'nowhere'"
+        ),
+        "PENSTOCK_MQTT__LISTEN: $.mqtt.listen: unknown field `prt`; did you mean `port`?",
+        "PENSTOCK_TOPICS__LISTEN: $.topics.listen: expected a mapping, got '{port:'",
+    ]
+
+
 @pytest.mark.parametrize("listener", ["mqtt", "gateway", "control"])
 def test_a_listener_keeps_its_own_port_where_only_its_host_is_written(file: Path, listener: str) -> None:
     """Who opens a listener to the network finds it on the port that the manual names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -107,8 +108,10 @@ async def test_an_app_calls_what_is_shared_with_it_with_the_rights_of_its_owner(
         (ValueError("no"), "ValueError: no ("),
         (PenstockError("not to be had"), "not to be had"),
         (SystemExit(3), "SystemExit: 3"),
+        (KeyboardInterrupt(), "KeyboardInterrupt ("),
+        (BaseExceptionGroup("one", [KeyboardInterrupt()]), "KeyboardInterrupt"),
         (ExceptionGroup("many", [KeyError("k")]), "KeyError: 'k'"),
-        (trio.TooSlowError(), "TooSlowError"),
+        (trio.TooSlowError(), "TooSlowError ("),
     ],
 )
 async def test_what_a_function_raises_is_told(world: World, raised: BaseException, reason: str) -> None:
@@ -140,6 +143,62 @@ async def test_an_answer_is_json_of_a_bounded_size(world: World) -> None:
     with pytest.raises(FunctionResultTooLargeError, match="52 bytes, and may have 20 bytes"):
         await world.functions.call("next", 1, "a")
     assert await world.functions.call("next", 1, "a") == {"1": [2]}
+
+
+async def test_what_a_library_raises_is_told_with_the_place_of_the_function(world: World) -> None:
+    """Its author looks there first: the library's own line says nothing of the call."""
+
+    async def parse(data: Any, context: FunctionContext) -> Any:
+        return json.loads("no json")
+
+    world.module("parse", declared(parse))
+    world.put("parse")
+    with pytest.raises(FunctionFailedError, match=r"JSONDecodeError: .*test_library\.py:\d+\)"):
+        await world.functions.call("parse", 1, "a")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(b'"\\ud83d"', "no JSON: a text has half a character in it"), (b"{", "no JSON: Input data was truncated")],
+)
+async def test_an_answer_that_is_no_json_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch, answer: bytes, reason: str
+) -> None:
+    """Scripts write half of a surrogate pair into JSON, which says nothing of it and is not to be read everywhere."""
+
+    class Answers(PythonProgram):
+        async def call(self, data: Any, context: FunctionContext) -> bytes:  # noqa: ARG002 - as Program says
+            return answer
+
+    monkeypatch.setattr(world, "make", lambda function, version: Answers(function, version, world._find))
+    world.module("double", declared(double))
+    world.put("double")
+    with pytest.raises(FunctionFailedError, match=reason):
+        await world.functions.call("double", 1, "a")
+
+
+async def test_what_a_function_raises_in_place_of_its_time_out_is_that_call_s(
+    world: World, autojump_clock: trio.abc.Clock
+) -> None:
+    """A nursery of its own may bring both at once: the time-out is told, and nothing goes further."""
+
+    async def angry() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise KeyboardInterrupt
+
+    async def both(data: Any, context: FunctionContext) -> Any:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(angry)
+            nursery.start_soon(trio.sleep_forever)
+
+    world.module("both", declared(both))
+    world.put("both", timeout_ms=1000)
+    with pytest.raises(FunctionTimeoutError):
+        await world.functions.call("both", 1, "a")
+    [answer] = await world.functions.call_batch("both", [1], "a")
+    assert isinstance(answer.error, FunctionTimeoutError)
 
 
 async def test_a_function_has_so_much_time(world: World, autojump_clock: trio.abc.Clock) -> None:

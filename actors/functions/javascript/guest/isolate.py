@@ -32,6 +32,8 @@ _ERRORS = 200
 _OUT_OF_MEMORY = 202
 _TERMINATED = 204
 
+_LINE_END = re.compile("\r\n|[\n\r\u2028\u2029]")  # ECMA-262 12.3
+
 _NOTIFIED = 1
 _SETUP = 2
 
@@ -109,9 +111,13 @@ class Isolate:
         if not problem.startswith("SyntaxError"):
             return problem
         # Compiled as a function it says nothing about the place. Whatever it is, nothing of it runs behind a throw.
-        told = self._told(self._run_code(f"throw 0; (function () {{\n{source}\n}})"))
+        told = self._told(self._run_code(f"throw 0; function script() {{\n{source}\n}}"))
         found = re.match(r"<anonymous>:(\d+): (SyntaxError: [^\n]*)", told)
-        return f"{found[2]} (line {int(found[1]) - 1})" if found else problem
+        if not found:
+            return problem
+        # What is still open at the end is told of a line that is not the script's.
+        line, last = int(found[1]) - 1, len(_LINE_END.split(source.rstrip()))
+        return f"{found[2]} (line {min(line, last)})"
 
     def put(self, text: str, number: int = 0, what: int = 0) -> None:
         """Write a text for the prelude to read; the rest of it when it asks for more."""

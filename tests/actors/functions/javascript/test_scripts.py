@@ -95,6 +95,8 @@ def test_large_data_goes_both_ways(scripts: Scripts) -> None:
     [
         ("function execute() {\n\n  throw new TypeError('no lot')\n}", r"TypeError: no lot \(line 3, column 9\)"),
         ("function execute(d) {\n  return d +;\n}", r"SyntaxError: Unexpected token ';' \(line 2\)"),
+        ("function execute(d) {\n  return 1\n", r"SyntaxError: Unexpected end of input \(line 2\)"),
+        ("function execute(d) { return 1", r"SyntaxError: Unexpected end of input \(line 1\)"),
         ("var x = 1", r"no function execute\(data\)"),
         ("return 1", r"no function execute\(data\)"),
         ("function execute() { return missing }", "missing is not defined"),
