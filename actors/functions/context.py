@@ -47,10 +47,11 @@ class RunContext:
 
     def log(self, message: str, **facts: Any) -> None:
         """Write a line into the log of this run."""
-        lines = self._lines
-        if lines is None:
-            lines = self._lines = RunLines(self._reach.max_log_bytes)
-        lines.add(time.perf_counter() - self._since, log_text(message, facts))
+        self._log().add(time.perf_counter() - self._since, log_text(message, facts))
+
+    def leave_out(self, count: int) -> None:
+        """Count lines of this run that are not kept."""
+        self._log().left_out += count
 
     async def query(self, connection: str, sql: str, /, **parameters: Any) -> Rows:
         """Run one statement with named parameters."""
@@ -98,6 +99,11 @@ class RunContext:
         record = Record(None if key is None else key.encode(), value, time.time_ns() // 1_000_000)
         place = await self._reach.records.store(topic, record)
         return Published(topic, place.partition, place.offset)
+
+    def _log(self) -> RunLines:
+        if self._lines is None:
+            self._lines = RunLines(self._reach.max_log_bytes)
+        return self._lines
 
     def _connector(self, name: str) -> Connector:
         problem = self._reach.rights.connection_problem(self.app, name)

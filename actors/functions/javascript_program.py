@@ -35,6 +35,9 @@ class _NoHost:
     def log(self, message: str) -> None:
         """Nobody listens."""
 
+    def left_out(self, count: int) -> None:
+        """Nor of those that were too many."""
+
     async def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
         """There is nothing to be had."""
         raise PenstockError(f"nothing is to be asked for here, {operation} with {len(arguments)} arguments neither")

@@ -60,6 +60,10 @@ class ScriptHost:
         """Write a line into the log of the run."""
         self._context.log(message)
 
+    def left_out(self, count: int) -> None:
+        """Count lines that were too many to be sent."""
+        self._context.leave_out(count)
+
     async def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
         """Do what a script asks for.
 

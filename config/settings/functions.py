@@ -12,7 +12,7 @@ from config.settings.section import Positive, Section
 class JavaScriptSettings(Section, frozen=True, kw_only=True):
     """The processes in which functions of JavaScript run. A process runs one call at a time, of one app only."""
 
-    # At most so many processes: about 30 MB each while they rest.
+    # At most so many processes: some 30 MB each at rest, or more after calls that took more.
     max_processes: Positive = 16
     # At most so many run the calls of one app, so that there is always one for another.
     max_processes_per_app: Positive = 8

@@ -47,6 +47,7 @@ class ScriptCall:
         "host",
         "items",
         "log_bytes",
+        "log_is_over",
         "number",
         "reply",
         "results",
@@ -71,6 +72,7 @@ class ScriptCall:
         self.expired_at: float | None = None
         self.asks: Asks | None = None
         self.log_bytes = 0
+        self.log_is_over = False
         self.results: list[Result] | None = None
 
     @property
@@ -94,6 +96,9 @@ class _Nobody:
 
     def log(self, message: str) -> None:
         """Nobody hears it."""
+
+    def left_out(self, count: int) -> None:
+        """Nor of those that were too many."""
 
     async def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ARG002 - as Host says
         """Nothing is done any more."""

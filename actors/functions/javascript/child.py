@@ -251,6 +251,9 @@ class Child:
                 if call.log_bytes > _MAX_LOG_BYTES:
                     raise FrameError("more log lines than a script can write")
                 call.host.log(body.decode("utf-8", "replace"))
+            case Kind.LEFT_OUT if not call.log_is_over:
+                call.log_is_over = True
+                call.host.left_out(read_number(body))
             case Kind.ASK:
                 if call.asks is None:
                     call.asks = Asks(self._nursery, partial(self._answer, call), partial(self._settled, call))

@@ -2,7 +2,8 @@
 
 A frame is five bytes, the length of its body (uint32, little endian) and its kind, and the body. Both sides hold a
 frame to `MAX_FRAME` bytes. The child answers one Call with one Results; between the two it may send Log and Ask, and
-each Ask is answered by one Answer unless the call has ended before. A Call may be sent while another one runs; until
+each Ask is answered by one Answer unless the call has ended before; where lines were too many, it says once how many
+were left out. A Call may be sent while another one runs; until
 the Results of that one, a Recall takes it back, which the child says by a Recalled. This is all that both sides share.
 """
 
@@ -15,6 +16,9 @@ from typing import NamedTuple
 
 MAX_FRAME = 64 * 1024 * 1024 + 1024 * 1024
 """Bytes of a frame's body: one item, or one answer, of 64 MiB, and what is around it."""
+
+MAX_NUMBER = 2**32 - 1
+"""The largest number of a frame that is a number."""
 
 _HEADER = Struct("<IB")
 _KEY = Struct("<I")
@@ -46,6 +50,7 @@ class Kind(IntEnum):
     LOG = 18
     RESULTS = 19
     RECALLED = 20
+    LEFT_OUT = 21
 
 
 class Status(IntEnum):

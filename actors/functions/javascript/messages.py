@@ -50,6 +50,9 @@ class Host(Protocol):
     def log(self, message: str) -> None:
         """A line that the script has logged. Never raises."""
 
+    def left_out(self, count: int) -> None:
+        """So many more lines it has logged, which were too many."""
+
     async def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
         """Do it, with the rights of the function's app.
 

@@ -21,6 +21,7 @@ from config.settings import JavaScriptSettings
 log = structlog.get_logger()
 
 _START_AGAIN_SECONDS = 1.0
+_STARTS_IN_A_ROW = 3
 # A process that another app waits for serves its own for so long, as a start costs a fifth of a second of a processor.
 _TURN_SECONDS = 0.5
 # How many processes a call may find dead before it is given up.
@@ -58,6 +59,7 @@ class Pool:
         self.counts = PoolCounts()
         self._lines = Lines(settings.max_waiting)
         self._starting = 0
+        self._failed_starts = 0
         self._start_again_at = 0.0
         self._nursery: trio.Nursery | None = None
         self._keepers: trio.Nursery | None = None
@@ -243,15 +245,15 @@ class Pool:
         except ProcessLostError as error:
             told = await _given_up(process)
             log.error("a process for scripts does not start", reason=str(error), told=told)  # noqa: TRY400 - ours ends here
-            self._start_again_at = trio.current_time() + _START_AGAIN_SECONDS
             self._starting -= 1
-            self._fail_waiting(str(error))
+            self._not_started(str(error))
             return
         except BaseException:
             self._starting -= 1
             await _given_up(process)
             raise
         self._starting -= 1
+        self._failed_starts = 0
         self.counts.starts += 1
         self.counts.cold_start = trio.current_time() - since
         if self._keepers is not None:
@@ -259,6 +261,15 @@ class Pool:
             self.children.append(child)
             self._keepers.start_soon(self._keep, child)
             self._dispatch()
+
+    def _not_started(self, problem: str) -> None:
+        """Once may be an accident, as where somebody ends all processes; those who wait are told of what is none."""
+        self._failed_starts += 1
+        if self._failed_starts < _STARTS_IN_A_ROW:
+            self._start()
+        else:
+            self._start_again_at = trio.current_time() + _START_AGAIN_SECONDS
+            self._fail_waiting(problem)
 
     async def _keep(self, child: Child) -> None:
         """Serve a process until it ends, and see to what it leaves behind."""

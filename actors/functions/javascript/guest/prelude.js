@@ -424,7 +424,8 @@
       if (mapSize(asks) > 0 || mapSize(timers) > 0) return 'P';
       call.outcome = 'Fits promise cannot be settled any more: nothing is under way that it could wait for';
     }
-    if (call.logLeftOut > 0) send(LOG, 0, call.logLeftOut + ' more lines were left out');
+    // Lines have no number; so many were left out.
+    if (call.logLeftOut > 0) send(LOG, min(call.logLeftOut, MAX_NUMBER), '');
     const outcome = call.outcome;
     call = null;
     mapClear(asks);

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from actors.functions.javascript.frames import (
     MAX_FRAME,
+    MAX_NUMBER,
     Answer,
     Ask,
     Call,
@@ -20,6 +21,7 @@ from actors.functions.javascript.frames import (
     Status,
     frame,
     write_ask,
+    write_number,
     write_results,
 )
 from actors.functions.javascript.guest.confinement import CallBounds
@@ -127,6 +129,7 @@ class Script:
         self._cancelled = False
         self._waits_for = 0
         self._log_left = _MAX_LOG_UNITS
+        self._lines_left_out = 0
         self._asks = 0
         self._asked_bytes = 0
         self._under_way: dict[int, _Asked] = {}
@@ -170,6 +173,8 @@ class Script:
             same = _TIMED_OUT if self._cancelled else Result(Status.FAILED, self._problem.encode())
             results += [same] * (len(items) - len(results))
         if len(results) == len(items):
+            if self._lines_left_out:
+                self._worker.write(write_number(Kind.LEFT_OUT, min(self._lines_left_out, MAX_NUMBER)))
             self._worker.write(write_results(self._call.number, results))
             self._worker.done()
         else:
@@ -225,6 +230,8 @@ class Script:
     def notified(self, what: What, number: int, text: str) -> None:
         """The prelude tells or asks something."""
         match what:
+            case What.LOG if number:
+                self._lines_left_out += number
             case What.LOG:
                 self._log(text)
             case What.ASK:
@@ -243,10 +250,9 @@ class Script:
 
     def _log(self, text: str) -> None:
         if self._log_left <= 0:
+            self._lines_left_out += 1
             return
         self._log_left -= len(text) + _LINE_UNITS
-        if self._log_left <= 0:
-            text += " (what follows is left out)"
         self._worker.write(frame(Kind.LOG, text.encode("utf-8", "replace")))
 
     def _begin_ask(self, number: int, text: str) -> Ask:

@@ -32,12 +32,16 @@ class RecordingHost:
         self.asked: list[tuple[str, Any]] = []
         self.lines: list[str] = []
         self.waited = 0.0
+        self.more_lines = 0
 
     def begun(self, waited: float) -> None:
         self.waited = waited
 
     def log(self, message: str) -> None:
         self.lines.append(message)
+
+    def left_out(self, count: int) -> None:
+        self.more_lines += count
 
     async def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
         self.asked.append((operation, arguments))

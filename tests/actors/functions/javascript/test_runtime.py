@@ -17,6 +17,7 @@ from actors.errors import FunctionBusyError, FunctionError, FunctionLostError, F
 from actors.functions.javascript import child as child_module
 from actors.functions.javascript.call import Ending
 from actors.functions.javascript.messages import FunctionVersion, Limits
+from actors.functions.javascript.process import Process
 from actors.functions.javascript.runtime import JavaScriptRuntime
 from config.settings import JavaScriptSettings
 from tests.actors.functions.javascript.running import (
@@ -351,6 +352,27 @@ async def test_limits_hold_one_call_and_not_the_next(nothing_leaks: None) -> Non
             await call(runtime, script("function execute() { while (true); }", limits=QUICK))
         busy = "function execute() { var end = Date.now() + 800; while (Date.now() < end); return 'whole' }"
         assert await call(runtime, script(busy, "busy")) == "whole"
+
+
+async def test_a_process_that_is_ended_while_it_starts_is_started_again(
+    nothing_leaks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, or twice, is an accident: who waits does not hear of it."""
+    async with running() as runtime:
+        start = runtime._pool._spawner.start
+        failures = 2
+
+        async def start_and_end() -> Process:
+            nonlocal failures
+            process = await start()
+            if failures:
+                failures -= 1
+                process.kill()
+            return process
+
+        monkeypatch.setattr(runtime._pool._spawner, "start", start_and_end)
+        assert await call(runtime, ECHO, 1) == 1
+        assert not failures
 
 
 async def test_processes_that_cannot_start_are_told(nothing_leaks: None, monkeypatch: pytest.MonkeyPatch) -> None:
