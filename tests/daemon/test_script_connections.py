@@ -169,7 +169,7 @@ async def test_a_pool_is_for_one_app_and_one_user() -> None:
 async def test_values_must_fit_their_places() -> None:
     """Told before anything is opened."""
     world = World("127.0.0.1:3306/db")
-    with pytest.raises(ParameterError, match="1 places"):
+    with pytest.raises(ParameterError, match=r"1 `\?` for 2 values"):
         await world.ask(URL, 1, 2)
     assert world.pools == []
 

@@ -26,7 +26,11 @@ _READ_BYTES = 256 * 1024
 _TOLD_BYTES = 4096
 _GREETING_BYTES = 4096
 _PAGE = resource.getpagesize()
-_ENTRY = "import sys; sys.path[:0] = sys.argv[3:]; from actors.functions.javascript.guest.main import main; main()"
+_ENTRY = (
+    "import sys; sys.path[:0] = sys.argv[3:]; "
+    "from actors.functions.javascript.guest.confinement import give_way; give_way(); "
+    "from actors.functions.javascript.guest.main import main; main()"
+)
 
 
 class ProcessLostError(PenstockError):

@@ -103,10 +103,10 @@ async def unhurt(runtime: JavaScriptRuntime) -> AsyncIterator[None]:
 
 
 async def test_more_results_than_there_are_items(guest: Any, nothing_leaks: None) -> None:
-    """Millions of results, each of no length, are not even counted."""
+    """A million results, each of no length, are not even counted."""
     guest(
         "call = take_call()\n"
-        "body = struct.pack('<I', call.number) + bytes(5) * (3 << 20)\n"
+        "body = struct.pack('<I', call.number) + bytes(5) * (1 << 20)\n"
         "link.sendall(frame(Kind.RESULTS, body))\ntime.sleep(60)"
     )
     async with running(SETTINGS) as runtime, unhurt(runtime):

@@ -345,6 +345,14 @@ def _seen(pid: int) -> tuple[bytes, str, list[str]]:
     return (home / "environ").read_bytes(), str((home / "cwd").readlink()), sorted(descriptors)
 
 
+async def test_the_daemon_comes_first(nothing_leaks: None) -> None:
+    """Processes of scripts stand behind it in the line for a processor, from their start on."""
+    async with running() as runtime:
+        await call(runtime, ECHO, 1)
+        behind = {os.getpriority(os.PRIO_PROCESS, child.process.pid) for child in runtime._pool.children}
+    assert behind == {min(os.getpriority(os.PRIO_PROCESS, 0) + 5, 19)}
+
+
 async def test_limits_hold_one_call_and_not_the_next(nothing_leaks: None) -> None:
     """A short limit of one function does not reach into the call of another in the same process."""
     async with running() as runtime:
