@@ -12,6 +12,7 @@ import trio
 from actors.errors import PenstockError
 from actors.functions.javascript.frames import MAX_FRAME, Ask, FrameError
 from actors.functions.javascript.messages import Host
+from actors.sizes import size_words
 
 log = structlog.get_logger()
 
@@ -20,6 +21,7 @@ _MAX_ASKS = 128
 _MAX_ASK_BYTES = 32 * 1024 * 1024
 # Of what a call asks for, so much is done at a time: each may bring megabytes, which lie here until they are taken.
 _MOST_AT_WORK = 8
+_MAX_ANSWER = MAX_FRAME - 1024
 # Numbers, texts, lists and so on in the arguments of one: as Python's objects each takes some twenty times its text.
 _MOST_VALUES = 200_000
 
@@ -100,6 +102,7 @@ async def _answered(host: Host, ask: Ask) -> tuple[bool, bytes]:
     except Exception as error:
         log.exception("what a script asked for failed", operation=operation)
         return False, f"{operation} failed: {type(error).__name__}".encode()
-    if len(body) > MAX_FRAME - 1024:
-        return False, f"the answer has {len(body)} bytes, which is too much for a script".encode()
+    if len(body) > _MAX_ANSWER:
+        told = f"{operation}: the answer has {len(body)} bytes, and at most {size_words(_MAX_ANSWER)} go to a script"
+        return False, told.encode()
     return True, body

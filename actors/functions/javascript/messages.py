@@ -45,7 +45,10 @@ class Host(Protocol):
     """
 
     def begun(self, waited: float) -> None:
-        """The call runs now, after it has waited so many seconds for a process. It may be told again: see `Child`."""
+        """The call runs now, after it has waited so many seconds for a process.
+
+        Told again where it begins anew: its process had ended before it had read the call.
+        """
 
     def log(self, message: str) -> None:
         """A line that the script has logged. Never raises."""

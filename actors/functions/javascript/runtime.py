@@ -161,8 +161,10 @@ class JavaScriptRuntime:
                 f"its processes had to be ended again and again; it is refused for another {refused:.1f} s",
             )  # fmt: skip
         size = sum(map(len, items))
-        if size > MAX_FRAME - 4096 * 4 - 8 * len(items):
-            raise FunctionFailedError(version.name, version.version, f"its data has {size} bytes, which is too much")
+        most = MAX_FRAME - 4096 * 4 - 8 * len(items)
+        if size > most:
+            reason = f"its data has {size} bytes, and at most {size_words(most)} go"
+            raise FunctionFailedError(version.name, version.version, reason)
 
     async def _watch(self) -> None:
         """Hold calls to time and memory, and those who wait to their patience; looks only while there are any."""

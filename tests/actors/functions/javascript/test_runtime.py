@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 import trio
 
-from actors.errors import FunctionBusyError, FunctionError, FunctionLostError, FunctionMemoryError, FunctionTimeoutError
+from actors.errors import (
+    FunctionBusyError,
+    FunctionError,
+    FunctionFailedError,
+    FunctionLostError,
+    FunctionMemoryError,
+    FunctionTimeoutError,
+)
 from actors.functions.javascript import child as child_module
 from actors.functions.javascript.call import Ending
 from actors.functions.javascript.messages import FunctionVersion, Limits
@@ -394,3 +401,11 @@ async def test_processes_that_cannot_start_are_told(nothing_leaks: None, monkeyp
         monkeypatch.undo()
         await trio.sleep(1.1)
         assert await call(runtime, ECHO, 2) == 2
+
+
+async def test_data_that_no_frame_holds_is_refused(nothing_leaks: None) -> None:
+    """Before any process has it: with its size, and how much may go."""
+    async with running() as runtime:
+        with pytest.raises(FunctionFailedError, match=r"its data has 68157440 bytes, and at most 65\.0 MiB go"):
+            await runtime.call(ECHO, bytes(65 * 1024 * 1024), RecordingHost())
+        assert runtime.statistics().calls == 0
